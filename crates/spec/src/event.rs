@@ -1,0 +1,98 @@
+//! What happens during a build, as one numbered sequence: the truth about its progress. Step
+//! logs, progress records and event streams are views of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    failure::Sentence,
+    state::{BuildState, Step, StepStatus},
+};
+
+/// What an engine reports while it pulls, builds or pushes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "progress", rename_all = "snake_case")]
+pub enum Progress {
+    /// Output: whole lines, each ending in a newline.
+    Log {
+        /// The lines.
+        text: String,
+    },
+    /// A stage of the Dockerfile changed its state.
+    Stage {
+        /// Its number, from 1.
+        number: u32,
+        /// How many stages are known by now.
+        total: u32,
+        /// Its name as the engine gives it, for example `[2/5] RUN apt-get update`.
+        name: String,
+        /// How it stands.
+        status: StageStatus,
+        /// How long it took, once it ended.
+        duration_ms: Option<u64>,
+    },
+    /// A layer travels between engine and registry.
+    Transfer {
+        /// The layer's short id.
+        layer: String,
+        /// What the engine says of it, for example `Downloading` or `Pushed`.
+        status: String,
+        /// Bytes so far.
+        current: u64,
+        /// Bytes in all, where known.
+        total: Option<u64>,
+    },
+}
+
+/// How a stage of the Dockerfile stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageStatus {
+    /// It runs.
+    Started,
+    /// It did not run: its result was in the cache.
+    Cached,
+    /// It ran and ended well.
+    Done,
+    /// It failed.
+    Failed,
+}
+
+/// One event of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The build reached a state.
+    State {
+        /// The state.
+        state: BuildState,
+    },
+    /// A step began.
+    StepStarted {
+        /// The step.
+        step: Step,
+    },
+    /// A step ended.
+    StepFinished {
+        /// The step.
+        step: Step,
+        /// How it ended.
+        status: StepStatus,
+        /// How long it took.
+        duration_ms: u64,
+    },
+    /// The engine reported something during a step.
+    Progress {
+        /// The step.
+        step: Step,
+        /// What it reported.
+        #[serde(flatten)]
+        progress: Progress,
+    },
+    /// Something a reader should know that did not stop the build.
+    Warning {
+        /// The step.
+        step: Step,
+        /// What.
+        message: Sentence,
+    },
+}

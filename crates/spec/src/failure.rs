@@ -1,0 +1,381 @@
+//! Why something failed, whose it is, and what to do: the closed list of reason codes and the
+//! one shape every failure takes on its way to a caller, an operator and a user.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+
+use crate::state::Step;
+
+/// One sentence in the two languages FastBuild speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentence {
+    /// Chinese, the default of the old protocol.
+    pub zh: String,
+    /// English.
+    pub en: String,
+}
+
+impl Sentence {
+    /// A sentence from its Chinese and its English wording.
+    pub fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self {
+            zh: zh.into(),
+            en: en.into(),
+        }
+    }
+
+    /// The wording in one language.
+    pub fn in_language(&self, language: Language) -> &str {
+        match language {
+            Language::Chinese => &self.zh,
+            Language::English => &self.en,
+        }
+    }
+}
+
+/// The languages a sentence exists in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// The default of the old protocol, whose callers are Chinese.
+    #[default]
+    Chinese,
+    /// Chosen by `Accept-Language`.
+    English,
+}
+
+/// Whose a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The request's: sending the same request again fails again.
+    Failed,
+    /// The platform's: an operator mends it, then the same request succeeds.
+    Errored,
+}
+
+/// The closed list of reasons for which a request or a build fails.
+///
+/// The name is the stable code callers see; renaming one breaks them.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    EnumIter,
+    IntoStaticStr,
+)]
+pub enum ReasonCode {
+    /// A field of the request does not parse or contradicts another.
+    SpecInvalid,
+    /// The host, the registry or the Docker Engine is not configured yet.
+    NotConfigured,
+    /// Nothing answers at the engine's address, or what answers is no Docker Engine.
+    EngineUnreachable,
+    /// The engine's certificate or ours was refused.
+    EngineTlsFailed,
+    /// The engine is too old, or configured so, for what the request needs.
+    EngineUnsupported,
+    /// The registry refused the user name or password.
+    RegistryLoginFailed,
+    /// The base image's name or tag does not exist where it is said to be.
+    BaseImageNotFound,
+    /// The registry does not let these credentials read the base image.
+    BaseImagePullDenied,
+    /// The base image cannot be inspected or is of a kind FastBuild cannot extend.
+    BaseImageUnsupported,
+    /// The target name and tag are taken by another build.
+    TargetTaken,
+    /// No such build, image or file.
+    NotFound,
+    /// The chosen mirror file does not exist or does not fit the base image.
+    MirrorMismatch,
+    /// The chosen installer file is not in the catalog.
+    ToolMissing,
+    /// A package, or the asked-for version of it, does not exist in the mirrors in use.
+    PackageNotFound,
+    /// The asked-for packages cannot be installed together.
+    DependencyConflict,
+    /// A package mirror did not answer during the build.
+    MirrorUnreachable,
+    /// A step of the Dockerfile ended with an error not known by a name of its own.
+    StepFailed,
+    /// The engine's disk is full.
+    NoSpaceLeft,
+    /// A process of the build was ended for want of memory.
+    OutOfMemory,
+    /// The image is larger than the configured limit; it is not pushed.
+    ImageTooLarge,
+    /// The registry does not let these credentials write the target image.
+    PushDenied,
+    /// The registry does not answer or answers with a server error.
+    RegistryUnavailable,
+    /// The build took longer, or was silent for longer, than allowed.
+    TimedOut,
+    /// Somebody cancelled the build.
+    Cancelled,
+    /// The engine or the service was lost during the build, too often to try again.
+    EngineLost,
+    /// A callback could not be delivered.
+    CallbackFailed,
+    /// A fault of FastBuild itself.
+    Internal,
+}
+
+impl ReasonCode {
+    /// Whose a failure with this code is.
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::SpecInvalid
+            | Self::BaseImageNotFound
+            | Self::BaseImagePullDenied
+            | Self::BaseImageUnsupported
+            | Self::TargetTaken
+            | Self::NotFound
+            | Self::MirrorMismatch
+            | Self::ToolMissing
+            | Self::PackageNotFound
+            | Self::DependencyConflict
+            | Self::StepFailed
+            | Self::ImageTooLarge
+            | Self::PushDenied
+            | Self::TimedOut
+            | Self::Cancelled
+            | Self::CallbackFailed => Fault::Failed,
+            Self::NotConfigured
+            | Self::EngineUnreachable
+            | Self::EngineTlsFailed
+            | Self::EngineUnsupported
+            | Self::RegistryLoginFailed
+            | Self::MirrorUnreachable
+            | Self::NoSpaceLeft
+            | Self::OutOfMemory
+            | Self::RegistryUnavailable
+            | Self::EngineLost
+            | Self::Internal => Fault::Errored,
+        }
+    }
+
+    /// What the reader can do about it, when nothing more exact is known.
+    pub fn hint(self) -> Sentence {
+        let (zh, en) = match self {
+            Self::SpecInvalid => (
+                "请按提示修改请求中的字段后重新提交。",
+                "Correct the named fields of the request and submit it again.",
+            ),
+            Self::NotConfigured => (
+                "请管理员调用 POST /api/fast-build/config/config-fastbuild 完成配置。",
+                "Ask the operator to call POST /api/fast-build/config/config-fastbuild.",
+            ),
+            Self::EngineUnreachable => (
+                "请检查 Docker 服务器的地址、端口和防火墙，以及 dockerd 是否在该端口监听。",
+                "Check the Docker server's address, port and firewall, and that dockerd listens there.",
+            ),
+            Self::EngineTlsFailed => (
+                "请检查上传的 CA、证书和私钥是否由该 Docker 服务器的 CA 签发且未过期，并重新调用 config-fastbuild。",
+                "Check that the uploaded CA, certificate and key belong to this Docker server's CA and have not expired, then call config-fastbuild again.",
+            ),
+            Self::EngineUnsupported => (
+                "请管理员升级 Docker Engine，或启用其 BuildKit 功能。",
+                "Ask the operator to upgrade the Docker Engine or to enable its BuildKit.",
+            ),
+            Self::RegistryLoginFailed => (
+                "请检查镜像仓库的用户名和密码，并调用 config/update-harbor 更新。",
+                "Check the registry's user name and password and set them with config/update-harbor.",
+            ),
+            Self::BaseImageNotFound => (
+                "请检查基础镜像的名称和标签是否存在于仓库中。",
+                "Check that the base image's name and tag exist in the registry.",
+            ),
+            Self::BaseImagePullDenied => (
+                "请确认所配置的仓库账号有权读取该基础镜像，或更换基础镜像。",
+                "Give the configured registry account read access to the base image, or choose another one.",
+            ),
+            Self::BaseImageUnsupported => (
+                "请选择带有 POSIX sh 以及 apt 或 yum 的 Linux 基础镜像。",
+                "Choose a Linux base image that has a POSIX sh and apt or yum.",
+            ),
+            Self::TargetTaken => (
+                "请更改目标镜像的名称或标签。",
+                "Change the target image's name or tag.",
+            ),
+            Self::NotFound => (
+                "请检查名称或编号是否正确。",
+                "Check the name or the number.",
+            ),
+            Self::MirrorMismatch => (
+                "请选择与基础镜像的发行版和版本相符的镜像源文件（见 file/list-source）。",
+                "Choose a mirror file that fits the base image's distribution and version (see file/list-source).",
+            ),
+            Self::ToolMissing => (
+                "请选择 file/list-software 列出的安装文件，或请管理员上传。",
+                "Choose an installer that file/list-software lists, or ask the operator to upload it.",
+            ),
+            Self::PackageNotFound => (
+                "请检查软件包的名称和版本，或更换包含它的镜像源。",
+                "Check the package's name and version, or choose a mirror that has it.",
+            ),
+            Self::DependencyConflict => (
+                "请放宽或统一相互冲突的软件包版本。",
+                "Loosen or align the versions of the packages that conflict.",
+            ),
+            Self::MirrorUnreachable => (
+                "请更换镜像源，或请管理员检查 Docker 服务器到该镜像源的网络。",
+                "Choose another mirror, or ask the operator to check the network from the Docker server to it.",
+            ),
+            Self::StepFailed => (
+                "请查看该步骤日志的最后几行。",
+                "Read the last lines of the step's log.",
+            ),
+            Self::NoSpaceLeft => (
+                "请管理员清理 Docker 服务器的磁盘空间后重试。",
+                "Ask the operator to free disk space on the Docker server, then try again.",
+            ),
+            Self::OutOfMemory => (
+                "请管理员为 Docker 服务器增加内存，或减少一次安装的软件包。",
+                "Ask the operator to give the Docker server more memory, or install fewer packages at once.",
+            ),
+            Self::ImageTooLarge => (
+                "请减少安装的内容，或请管理员调高镜像大小上限。",
+                "Install less, or ask the operator to raise the image size limit.",
+            ),
+            Self::PushDenied => (
+                "请确认目标项目存在，且所配置的仓库账号有写权限。",
+                "Check that the target project exists and that the configured registry account may write to it.",
+            ),
+            Self::RegistryUnavailable => (
+                "请管理员检查镜像仓库是否正常运行、Docker 服务器能否访问它，然后重试。",
+                "Ask the operator to check that the registry is up and reachable from the Docker server, then try again.",
+            ),
+            Self::TimedOut => (
+                "请减少安装的内容或更换更快的镜像源，或请管理员调高时间上限。",
+                "Install less or choose a faster mirror, or ask the operator to raise the time limit.",
+            ),
+            Self::Cancelled => (
+                "如仍需要该镜像，请重新提交。",
+                "Submit the request again if the image is still wanted.",
+            ),
+            Self::EngineLost => (
+                "请管理员检查 Docker 服务器和 FastBuild 服务是否稳定，然后重新提交。",
+                "Ask the operator to check that the Docker server and FastBuild stay up, then submit again.",
+            ),
+            Self::CallbackFailed => (
+                "请检查回调地址是否可以从 FastBuild 访问。",
+                "Check that the callback address can be reached from FastBuild.",
+            ),
+            Self::Internal => (
+                "请将任务编号告知管理员，服务日志中有详细原因。",
+                "Tell the operator the build's number; the service log holds the cause.",
+            ),
+        };
+        Sentence::new(zh, en)
+    }
+}
+
+/// A failure on its way to a person: what happened, whose it is and what to do.
+///
+/// Never holds a secret: whoever builds one masks what a message could carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {}", message.en)]
+pub struct Failure {
+    /// The stable reason code.
+    pub code: ReasonCode,
+    /// What happened, to what and why.
+    pub message: Sentence,
+    /// What to do about it.
+    pub hint: Sentence,
+    /// What is to blame where it is known: a package, a file, a host, a field.
+    pub culprit: Option<String>,
+    /// The step of the build it happened in.
+    pub step: Option<Step>,
+    /// The last lines of that step's log.
+    pub last_lines: Vec<String>,
+}
+
+impl Failure {
+    /// A failure with the code's own hint.
+    pub fn new(code: ReasonCode, zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: Sentence::new(zh, en),
+            hint: code.hint(),
+            culprit: None,
+            step: None,
+            last_lines: Vec::new(),
+        }
+    }
+
+    /// The same failure, naming what is to blame.
+    #[must_use]
+    pub fn blaming(mut self, culprit: impl Into<String>) -> Self {
+        self.culprit = Some(culprit.into());
+        self
+    }
+
+    /// The same failure, with a more exact hint than the code's own.
+    #[must_use]
+    pub fn hinting(mut self, zh: impl Into<String>, en: impl Into<String>) -> Self {
+        self.hint = Sentence::new(zh, en);
+        self
+    }
+
+    /// The same failure, placed in a step with the end of its log.
+    #[must_use]
+    pub fn in_step(mut self, step: Step, last_lines: Vec<String>) -> Self {
+        self.step = Some(step);
+        self.last_lines = last_lines;
+        self
+    }
+
+    /// The message followed by the hint, in one language: what the old protocol's `msg` carries.
+    pub fn sentence(&self, language: Language) -> String {
+        let gap = match language {
+            Language::Chinese => "",
+            Language::English => " ",
+        };
+        format!(
+            "{}{gap}{}",
+            self.message.in_language(language),
+            self.hint.in_language(language)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator as _;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_hint_in_both_languages() {
+        for code in ReasonCode::iter() {
+            let hint = code.hint();
+            assert!(hint.zh.ends_with('。'), "{code}: {}", hint.zh);
+            assert!(hint.en.ends_with('.'), "{code}: {}", hint.en);
+            assert!(hint.en.is_ascii(), "{code}: {}", hint.en);
+        }
+    }
+
+    #[test]
+    fn a_failure_reads_as_one_sentence_and_its_hint() {
+        let failure = Failure::new(
+            ReasonCode::TargetTaken,
+            "镜像名已被使用。",
+            "The name is taken.",
+        );
+        assert_eq!(
+            failure.sentence(Language::English),
+            "The name is taken. Change the target image's name or tag."
+        );
+        assert_eq!(
+            failure.sentence(Language::Chinese),
+            "镜像名已被使用。请更改目标镜像的名称或标签。"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! What an image should be: the one form both wire shapes parse into. Every name in it has been
+//! parsed; nothing of it needs checking again, and no secret is in it.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalog::{MirrorFile, ToolFile},
+    reference::ImageReference,
+};
+
+/// What an image should be. Secrets travel beside it, in [`ServicePasswords`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSpec {
+    /// The image to start from.
+    pub base: ImageReference,
+    /// The image to make.
+    pub target: ImageReference,
+    /// Who asked for it; one line of printable text.
+    pub maintainer: String,
+    /// What it is for; free text, only ever a label.
+    pub description: String,
+    /// A Python to install from the catalog.
+    pub python: Option<PythonSpec>,
+    /// System packages.
+    pub system: SystemSpec,
+    /// pip packages.
+    pub pip: PipSpec,
+    /// conda and its packages.
+    pub conda: CondaSpec,
+    /// Whether an SSH server with a root password is wanted.
+    pub ssh: bool,
+    /// Whether JupyterLab with a password is wanted.
+    pub jupyter_lab: bool,
+}
+
+/// A Python to install from the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonSpec {
+    /// Source archive (`Python-3.8.10.tgz`) or prebuilt tree (`*-install_only*.tar.gz`).
+    pub tool: ToolFile,
+    /// Absolute folder it goes under; `/usr/local/dros/python` unless the caller chose another.
+    pub install_location: String,
+}
+
+/// The system's package manager as a request can name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageManager {
+    /// Debian family.
+    Apt,
+    /// Red Hat family; `dnf` answers to it as well.
+    Yum,
+}
+
+/// System packages and where they come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SystemSpec {
+    /// The manager the request names; `None` leaves it to the base image.
+    pub manager: Option<PackageManager>,
+    /// The mirror file to use instead of the image's own sources (kind apt or yum).
+    pub mirror: Option<MirrorFile>,
+    /// The packages.
+    pub packages: Vec<SystemPackage>,
+}
+
+/// A Debian or RPM package, by name and perhaps version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemPackage {
+    /// Name (Debian policy 5.6.7, or an RPM name).
+    pub name: String,
+    /// Version in the manager's own syntax.
+    pub version: Option<String>,
+}
+
+/// pip packages and where they come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PipSpec {
+    /// Whether to install pip itself with the catalog's `get-pip.py`.
+    pub get_pip: bool,
+    /// The `pip.conf` to use.
+    pub mirror: Option<MirrorFile>,
+    /// Requirements in PEP 508 form without URL or marker, such as `requests[socks]>=2,<3`.
+    pub requirements: Vec<String>,
+}
+
+/// conda and its packages.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CondaSpec {
+    /// The installer to run.
+    pub installer: Option<ToolFile>,
+    /// The `.condarc` to use.
+    pub mirror: Option<MirrorFile>,
+    /// Match specs such as `scipy=1.9.3`, for the environment `default`.
+    pub packages: Vec<String>,
+}
+
+/// The passwords that go with a spec, never stored or printed in the clear.
+#[derive(Debug, Clone, Default)]
+pub struct ServicePasswords {
+    /// The root password for SSH, when SSH is wanted.
+    pub ssh: Option<SecretString>,
+    /// The JupyterLab password, when JupyterLab is wanted.
+    pub jupyter_lab: Option<SecretString>,
+}
+
+impl ImageSpec {
+    /// Whether anything in this spec needs pip.
+    pub fn needs_pip(&self) -> bool {
+        self.pip.get_pip || !self.pip.requirements.is_empty() || self.jupyter_lab
+    }
+}

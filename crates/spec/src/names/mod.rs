@@ -1,0 +1,63 @@
+//! Names a request may hold, each parsed by the rules of the tool that will read it. What these
+//! parsers return needs no quoting against its own tool's option or URL syntax; whoever writes it
+//! into a shell line quotes it all the same.
+
+mod conda;
+mod debian;
+mod file_name;
+mod host;
+mod pep508;
+mod rpm;
+mod text;
+
+pub use conda::parse_match_spec;
+pub use debian::{parse_debian_package, parse_debian_version};
+pub use file_name::{parse_file_name, parse_install_location};
+pub use host::{HostPort, parse_host, parse_host_port};
+pub use pep508::parse_requirement;
+pub use rpm::{parse_rpm_package, parse_rpm_version};
+pub(crate) use text::is_invisible;
+pub use text::{parse_description, parse_line};
+
+use crate::failure::Sentence;
+
+/// Why a text is no name of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", allowed.en)]
+pub struct NameError {
+    /// What is allowed, as the end of a sentence whose subject is the field ("must be ...").
+    pub allowed: Sentence,
+}
+
+impl NameError {
+    fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self {
+            allowed: Sentence::new(zh, en),
+        }
+    }
+}
+
+#[cfg(test)]
+mod attacks {
+    /// Texts that are no name of any kind.
+    pub(super) const ATTACKS: [&str; 18] = [
+        "curl; touch /pwned",
+        "--index-url=http://x",
+        "-o=Dpkg::Options::=x",
+        "git\ntouch /pwned",
+        "git\r\nRUN id",
+        "$(id)",
+        "`id`",
+        "a$(id)",
+        "a`id`b",
+        "../x",
+        "a/../../x",
+        "git\0",
+        "git\u{202e}tig",
+        "ｇｉｔ／ｘ",
+        "gi\u{200b}t",
+        "git && id",
+        "git|id",
+        "a'b\"c",
+    ];
+}

@@ -1,0 +1,167 @@
+//! conda: its installer, its mirror and its packages.
+
+use super::{
+    ContextSource, Dialect, Planner,
+    dockerfile::{Mount, Script},
+    quote,
+};
+use crate::{
+    failure::{Failure, ReasonCode},
+    image_spec::ImageSpec,
+    profile::ImageProfile,
+};
+
+/// Where the request's conda goes.
+const PREFIX: &str = "/usr/local/dros/conda";
+const STAGE: &str = "conda-build";
+
+/// The folder of conda's commands, when the request installs conda.
+pub(super) fn bin(spec: &ImageSpec) -> Option<String> {
+    spec.conda
+        .installer
+        .as_ref()
+        .map(|_| format!("{PREFIX}/bin"))
+}
+
+/// Refuses what cannot work on the base image.
+///
+/// # Errors
+/// `SpecInvalid` when packages are wanted and there is no conda, or the installer is for another
+/// architecture.
+pub(super) fn check(spec: &ImageSpec, profile: &ImageProfile) -> Result<(), Failure> {
+    match (&spec.conda.installer, &profile.conda) {
+        (Some(installer), _) => super::check::architecture(&installer.file_name, profile),
+        (None, None) if !spec.conda.packages.is_empty() => {
+            let packages = spec.conda.packages.join(", ");
+            Err(Failure::new(
+                ReasonCode::SpecInvalid,
+                format!("要求安装 conda 软件包（{packages}），但基础镜像 {} 没有 conda，请求也没有选择 conda 安装文件。", spec.base),
+                format!("conda packages are wanted ({packages}), but the base image {} has no conda and the request names no conda installer.", spec.base),
+            )
+            .hinting(
+                "请在请求中选择 Miniconda 或 Anaconda 安装文件，或换用带有 conda 的基础镜像。",
+                "Choose a Miniconda or Anaconda installer in the request, or a base image with conda.",
+            )
+            .blaming("conda_installer_config"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// For the classic builder, which has no mounts: runs the installer in a stage of its own, so
+/// that the installer itself is in no layer of the image.
+pub(super) fn stage(planner: &mut Planner<'_>) {
+    let Some(installer) = planner.spec.conda.installer.clone() else {
+        return;
+    };
+    planner.file(
+        "tools/conda/conda.sh",
+        0o755,
+        ContextSource::Tool(installer),
+    );
+    if planner.context.dialect == Dialect::Classic {
+        planner
+            .out
+            .comment("conda, installed in a stage of its own.");
+        planner
+            .out
+            .from(&planner.spec.base.to_string(), Some(STAGE));
+        if !planner.user_is_root() {
+            planner.out.user("root");
+        }
+        planner.out.copy("tools/conda/", "/mnt/");
+        planner.out.run(&[], &installation());
+    }
+}
+
+fn installation() -> Script {
+    let mut script = Script::default();
+    script
+        .line("mkdir -p /usr/local/dros")
+        .line(format!("sh /mnt/conda.sh -b -p {PREFIX}"))
+        .line(format!("{PREFIX}/bin/conda --version"));
+    script
+}
+
+/// Installs conda and makes login shells know it.
+pub(super) fn install(planner: &mut Planner<'_>) {
+    if planner.spec.conda.installer.is_none() {
+        return;
+    }
+    planner.out.comment("conda.");
+    let mut script = Script::default();
+    let mut mounts = vec![];
+    match planner.context.dialect {
+        Dialect::BuildKit => {
+            mounts = vec![Mount::Context {
+                source: "tools/conda",
+                target: "/mnt",
+            }];
+            script = installation();
+        }
+        Dialect::Classic => planner.out.copy_from(STAGE, PREFIX, PREFIX),
+    }
+    script.line("mkdir -p /etc/profile.d").line(format!(
+        "ln -sf {PREFIX}/etc/profile.d/conda.sh /etc/profile.d/conda.sh"
+    ));
+    planner.out.run(&mounts, &script);
+}
+
+/// The mirror for conda.
+pub(super) fn mirror(planner: &mut Planner<'_>) {
+    if let Some(file) = &planner.spec.conda.mirror {
+        let source = ContextSource::Mirror(file.clone());
+        planner.file("mirrors/condarc", 0o644, source);
+        planner.out.comment("The mirror for conda.");
+        planner.out.copy("mirrors/condarc", "/etc/conda/.condarc");
+    }
+}
+
+/// The conda packages of the request, in the environment `default`, so that `base` cannot break.
+pub(super) fn requested(planner: &mut Planner<'_>) {
+    let spec = planner.spec;
+    if spec.conda.packages.is_empty() {
+        return;
+    }
+    let (command, exists) = match (&spec.conda.installer, &planner.profile.conda) {
+        (None, Some(found)) => (
+            found.path.clone(),
+            found.environments.iter().any(|name| name == "default"),
+        ),
+        _ => (format!("{PREFIX}/bin/conda"), false),
+    };
+    let classic = planner.context.dialect == Dialect::Classic;
+    let cache = if classic {
+        "/tmp/fastbuild-conda"
+    } else {
+        "/var/cache/fastbuild-conda"
+    };
+    let verb = if exists { "install" } else { "create" };
+    let words: Vec<String> = spec
+        .conda
+        .packages
+        .iter()
+        .map(|word| quote::shell(word))
+        .collect();
+    let mut script = Script::default();
+    // The packages' folder is outside the image, on another filesystem: conda then copies.
+    script
+        .line(format!("export CONDA_PKGS_DIRS={cache}"))
+        .command(
+            &format!("{} {verb} -y -n default", quote::shell(&command)),
+            &words,
+        );
+    let mut mounts = vec![];
+    if classic {
+        script.line(format!("rm -rf {cache}"));
+    } else {
+        let id = "fastbuild-conda".to_owned();
+        mounts.push(Mount::Cache {
+            id,
+            target: "/var/cache",
+            locked: true,
+        });
+    }
+    planner.out.comment("conda packages.");
+    planner.out.run(&mounts, &script);
+}

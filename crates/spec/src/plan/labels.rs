@@ -1,0 +1,31 @@
+//! What the image says about itself.
+
+use super::Planner;
+
+/// The labels: annotations of the OCI image specification, and FastBuild's two own.
+pub(super) fn write(planner: &mut Planner<'_>) {
+    let spec = planner.spec;
+    let mut labels = vec![
+        (
+            "org.opencontainers.image.title",
+            spec.target.repository().to_owned(),
+        ),
+        (
+            "org.opencontainers.image.version",
+            spec.target.tag().to_owned(),
+        ),
+        ("org.opencontainers.image.base.name", spec.base.to_string()),
+    ];
+    if !spec.maintainer.is_empty() {
+        labels.push(("org.opencontainers.image.authors", spec.maintainer.clone()));
+    }
+    if !spec.description.is_empty() {
+        labels.push((
+            "org.opencontainers.image.description",
+            spec.description.clone(),
+        ));
+    }
+    labels.push(("constructor", "FastBuild".to_owned()));
+    labels.push(("task_id", planner.context.task_id.to_string()));
+    planner.out.labels(&labels);
+}

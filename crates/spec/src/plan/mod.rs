@@ -1,0 +1,257 @@
+//! From what an image should be, and what its base contains, to the Dockerfile that makes it.
+
+mod access;
+mod apt;
+mod check;
+mod conda;
+mod dockerfile;
+mod jupyter;
+mod labels;
+mod path;
+mod pip;
+mod python;
+mod quote;
+mod ssh;
+mod start;
+mod system;
+mod yum;
+
+pub use self::check::check;
+use self::{
+    dockerfile::{Dockerfile, Script},
+    path::SearchPath,
+    pip::PipEnvironment,
+    python::PythonTool,
+    system::Installer,
+};
+use crate::{
+    catalog::{Catalog, MirrorFile, ToolFile},
+    failure::{Failure, ReasonCode},
+    image_spec::ImageSpec,
+    profile::ImageProfile,
+};
+
+/// Which Dockerfile features the engine's built-in frontend understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// BuildKit without `# syntax=`: cache, bind and secret mounts.
+    BuildKit,
+    /// The classic builder: no mounts.
+    Classic,
+}
+
+/// What a plan depends on beside the request and the base image.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanContext {
+    /// What the engine understands.
+    pub dialect: Dialect,
+    /// The build's number, for its label and to keep the secrets' step out of the cache.
+    pub task_id: i64,
+}
+
+/// Everything an engine needs to make the image, secrets' values excepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildPlan {
+    /// The Dockerfile's text.
+    pub dockerfile: String,
+    /// The files of its context, by path.
+    pub files: Vec<ContextFile>,
+    /// The secrets it mounts; empty for the classic builder.
+    pub secrets: Vec<PlanSecret>,
+}
+
+/// One file of the build context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContextFile {
+    /// Path in the context, of our own making; never a caller's text.
+    pub path: String,
+    /// Unix permission bits.
+    pub mode: u32,
+    /// Where its bytes come from.
+    pub source: ContextSource,
+}
+
+/// Where a context file's bytes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextSource {
+    /// Text of ours.
+    Inline(String),
+    /// A mirror file of the catalog.
+    Mirror(MirrorFile),
+    /// A tool file of the catalog.
+    Tool(ToolFile),
+}
+
+/// A secret a plan mounts; its value is made at build time, already hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PlanSecret {
+    /// The root password as crypt(5) text (`$6$...`), without newline.
+    SshPasswordHash,
+    /// The JupyterLab password as Jupyter Server's hashed form (`argon2:$argon2id$...`),
+    /// without newline.
+    JupyterPasswordHash,
+}
+
+impl PlanSecret {
+    /// The id it is mounted under.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::SshPasswordHash => "ssh_password_hash",
+            Self::JupyterPasswordHash => "jupyter_password_hash",
+        }
+    }
+}
+
+/// Renders the plan for `spec` on a base image with `profile`.
+///
+/// What changes rarely and costs much comes first, the requested packages late, and what belongs
+/// to one build alone last, so that the engine finds as much as possible in its cache.
+///
+/// # Errors
+/// A [`Failure`] when the request does not fit the base image (`MirrorMismatch`, `SpecInvalid`,
+/// `BaseImageUnsupported`), the catalog lacks a file (`MirrorMismatch`, `ToolMissing`), or the
+/// engine cannot take the secrets (`EngineUnsupported`).
+pub fn plan(
+    spec: &ImageSpec,
+    profile: &ImageProfile,
+    catalog: &Catalog,
+    context: &PlanContext,
+) -> Result<BuildPlan, Failure> {
+    check(spec, Some(profile), catalog)?;
+    if context.dialect == Dialect::Classic && (spec.ssh || spec.jupyter_lab) {
+        return Err(Failure::new(
+            ReasonCode::EngineUnsupported,
+            "该 Docker 服务器没有 BuildKit，无法在不泄露的情况下写入 SSH 或 JupyterLab 的密码。",
+            "This Docker Engine has no BuildKit, so the password for SSH or JupyterLab cannot be set without leaving it in the image's history.",
+        ));
+    }
+    let python = PythonTool::of(spec)?;
+    let pip = PipEnvironment::choose(spec, profile, catalog, python.as_ref())?;
+    let before = python
+        .iter()
+        .map(PythonTool::bin)
+        .chain(pip.iter().filter_map(PipEnvironment::bin));
+    let path = SearchPath::new(profile, before, conda::bin(spec));
+    let installer = Installer::of(profile, spec.system.mirror.as_ref(), context.dialect);
+    let planner = Planner {
+        spec,
+        profile,
+        context,
+        installer,
+        python,
+        pip,
+        path,
+        out: Dockerfile::default(),
+        files: vec![],
+        secrets: vec![],
+    };
+    Ok(planner.render())
+}
+
+/// A plan in the making: what was decided, and what is written so far.
+struct Planner<'a> {
+    spec: &'a ImageSpec,
+    profile: &'a ImageProfile,
+    context: &'a PlanContext,
+    installer: Option<Installer>,
+    python: Option<PythonTool>,
+    pip: Option<PipEnvironment>,
+    path: SearchPath,
+    out: Dockerfile,
+    files: Vec<ContextFile>,
+    secrets: Vec<PlanSecret>,
+}
+
+impl Planner<'_> {
+    fn render(mut self) -> BuildPlan {
+        python::stage(&mut self);
+        conda::stage(&mut self);
+
+        self.out.comment("The image.");
+        self.out.from(&self.spec.base.to_string(), None);
+        if !self.user_is_root() {
+            self.out.user("root");
+        }
+        system::mirror(&mut self);
+        python::install(&mut self);
+        conda::install(&mut self);
+        if self.path.is_changed() {
+            self.out.env("PATH", &self.path.image());
+        }
+        self.support();
+        pip::mirror(&mut self);
+        pip::environment(&mut self);
+        pip::jupyter_lab(&mut self);
+        system::requested(&mut self);
+        pip::requested(&mut self);
+        conda::mirror(&mut self);
+        conda::requested(&mut self);
+        start::scripts(&mut self);
+        ssh::permission(&mut self);
+        access::profile_script(&mut self);
+        access::secrets(&mut self);
+        self.finish();
+        BuildPlan {
+            dockerfile: self.out.into_text(),
+            files: self.files,
+            secrets: self.secrets,
+        }
+    }
+
+    /// The system packages that pip and the services stand on, in one run.
+    fn support(&mut self) {
+        let mut packages = ssh::packages(self.spec, self.profile);
+        packages.extend(self.pip.iter().flat_map(|pip| pip.packages.clone()));
+        let runtime = self.python.as_ref().and_then(PythonTool::runtime_packages);
+        let mut script = Script::default();
+        let mut mounts = vec![];
+        if let Some(installer) = &self.installer
+            && (!packages.is_empty() || runtime.is_some())
+        {
+            mounts = installer.mounts();
+            script.append(installer.install(&packages, runtime.as_deref()));
+        }
+        if self.spec.ssh {
+            script.append(ssh::configuration());
+        }
+        if !script.is_empty() {
+            self.out
+                .comment("What Python and the services need of the system.");
+            self.out.run(&mounts, &script);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.out.comment("How the image runs.");
+        if self.spec.ssh {
+            self.out.expose(22);
+        }
+        if self.spec.jupyter_lab {
+            self.out.expose(8888);
+        }
+        start::entrypoint(self);
+        if !self.user_is_root() {
+            self.out.user(&self.profile.config.user);
+        }
+        labels::write(self);
+    }
+
+    /// Adds a file to the context; the path is the same for every request.
+    fn file(&mut self, path: &'static str, mode: u32, source: ContextSource) {
+        if self.files.iter().all(|file| file.path != path) {
+            self.files.push(ContextFile {
+                path: path.to_owned(),
+                mode,
+                source,
+            });
+        }
+    }
+
+    fn user_is_root(&self) -> bool {
+        ssh::is_root(&self.profile.config.user)
+    }
+
+    fn has_services(&self) -> bool {
+        self.spec.ssh || self.spec.jupyter_lab
+    }
+}

@@ -1,0 +1,346 @@
+//! pip: which Python it belongs to, how it comes into the image, and its packages.
+
+use super::{
+    ContextSource, Dialect, Planner,
+    dockerfile::{Mount, Script},
+    python::PythonTool,
+    quote,
+    system::{self, Manager},
+};
+use crate::{
+    catalog::{Catalog, ToolFile, ToolKind},
+    failure::{Failure, ReasonCode},
+    family::Family,
+    image_spec::{ImageSpec, SystemPackage},
+    profile::ImageProfile,
+};
+
+/// The environment made where the distribution's own Python refuses pip (PEP 668).
+const VENV: &str = "/usr/local/dros/venv";
+/// A folder every image has, under which the cache mount leaves nothing behind.
+const CACHE_MOUNT: &str = "/var/cache";
+const CACHE: &str = "/var/cache/fastbuild-pip";
+
+/// How `pip` comes to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obtain {
+    /// It is there, or comes with the Python.
+    Present,
+    /// The catalog's script installs it.
+    GetPip(ToolFile),
+    /// Python's own copy of it, for images without a package manager.
+    EnsurePip,
+}
+
+/// The one environment that pip, its packages and JupyterLab live in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PipEnvironment {
+    /// The command or path of the Python it is made from.
+    base_python: String,
+    /// Whether a virtual environment goes on top.
+    venv: bool,
+    obtain: Obtain,
+    /// System packages it needs first.
+    pub(super) packages: Vec<SystemPackage>,
+    /// Whether the Python belongs to FastBuild and not to the distribution.
+    own: bool,
+}
+
+impl PipEnvironment {
+    /// Chooses the environment; `None` when nothing needs pip.
+    ///
+    /// The request's own Python comes first, then the image's Python 3, then the
+    /// distribution's. A Python 2 of the image is used only when nothing but the catalog's
+    /// `get-pip.py` for Python 2 is there to serve the request.
+    ///
+    /// # Errors
+    /// `ToolMissing` for `get-pip.py`, `BaseImageUnsupported` when there is no way to a pip.
+    pub(super) fn choose(
+        spec: &ImageSpec,
+        profile: &ImageProfile,
+        catalog: &Catalog,
+        tool: Option<&PythonTool>,
+    ) -> Result<Option<Self>, Failure> {
+        if !spec.needs_pip() {
+            return Ok(None);
+        }
+        let get_pip = get_pip(spec, catalog, tool)?;
+        let obtain = |otherwise: Obtain| get_pip.clone().map_or(otherwise, Obtain::GetPip);
+        if let Some(tool) = tool {
+            return Ok(Some(Self {
+                base_python: format!("{}/python", tool.bin()),
+                venv: false,
+                obtain: obtain(Obtain::Present),
+                packages: vec![],
+                own: true,
+            }));
+        }
+        if let Some(file) = &get_pip
+            && file.kind == ToolKind::Pip2
+            && let Some(command) = python_command(profile, "Python 2")
+        {
+            return Ok(Some(Self {
+                base_python: command,
+                venv: false,
+                obtain: Obtain::GetPip(file.clone()),
+                packages: vec![],
+                own: false,
+            }));
+        }
+        let manager = Manager::of(profile);
+        let Some(command) = python_command(profile, "Python 3") else {
+            let venv = match manager {
+                Some(Manager::Apt) => fresh_python_refuses_pip(profile),
+                Some(Manager::Dnf | Manager::Yum) => false,
+                None => return Err(no_way_to("Python 3", spec)),
+            };
+            let mut names = vec!["python3"];
+            if get_pip.is_none() {
+                names.push(if venv { "python3-venv" } else { "python3-pip" });
+            }
+            return Ok(Some(Self {
+                base_python: "python3".to_owned(),
+                venv,
+                obtain: obtain(Obtain::Present),
+                packages: system::packages(names),
+                own: false,
+            }));
+        };
+        let present = if profile.externally_managed {
+            profile.has_venv
+        } else {
+            profile
+                .pips
+                .iter()
+                .any(|pip| pip.version.contains("(python 3"))
+        };
+        let mut packages = vec![];
+        let mut otherwise = Obtain::Present;
+        if !present && get_pip.is_none() {
+            match (manager, profile.externally_managed) {
+                (Some(Manager::Apt), true) => packages = system::packages(["python3-venv"]),
+                (Some(_), _) => packages = system::packages(["python3-pip"]),
+                (None, false) if profile.has_venv => otherwise = Obtain::EnsurePip,
+                (None, _) => return Err(no_way_to("pip", spec)),
+            }
+        }
+        Ok(Some(Self {
+            base_python: command,
+            venv: profile.externally_managed,
+            obtain: obtain(otherwise),
+            packages,
+            own: false,
+        }))
+    }
+
+    /// The folder that must be first on PATH for this environment to be found.
+    pub(super) fn bin(&self) -> Option<String> {
+        self.venv.then(|| format!("{VENV}/bin"))
+    }
+
+    /// The environment's Python, as a shell word.
+    fn python(&self) -> String {
+        match self.bin() {
+            Some(bin) => format!("{bin}/python"),
+            None => quote::shell(&self.base_python),
+        }
+    }
+}
+
+/// The image's command for a Python of that major version.
+fn python_command(profile: &ImageProfile, version: &str) -> Option<String> {
+    let mut found: Vec<&str> = profile
+        .pythons
+        .iter()
+        .filter(|python| python.version.starts_with(version))
+        .map(|python| python.command.as_str())
+        .collect();
+    // `python3` says what it is; `python` may come to mean another one.
+    found.sort_unstable_by_key(|command| std::cmp::Reverse(command.len()));
+    found.first().map(|command| (*command).to_owned())
+}
+
+/// Whether the distribution's python3, once installed, refuses pip: Debian 12, Ubuntu 23.04 and
+/// later. Where the version is not known an environment of its own works either way.
+fn fresh_python_refuses_pip(profile: &ImageProfile) -> bool {
+    !matches!(
+        (profile.family(), system::major_version(profile)),
+        (Family::Debian, Some(..12)) | (Family::Ubuntu, Some(..23))
+    )
+}
+
+fn no_way_to(what: &str, spec: &ImageSpec) -> Failure {
+    Failure::new(
+        ReasonCode::BaseImageUnsupported,
+        format!(
+            "基础镜像 {} 没有 {what}，也没有可用于安装它的 apt 或 yum。",
+            spec.base
+        ),
+        format!(
+            "The base image {} has no {what}, and neither apt nor yum to install it with.",
+            spec.base
+        ),
+    )
+}
+
+/// The catalog's `get-pip.py` for the Python that will be used, when the request asks for it.
+///
+/// # Errors
+/// `ToolMissing` when it is not there.
+pub(super) fn get_pip(
+    spec: &ImageSpec,
+    catalog: &Catalog,
+    tool: Option<&PythonTool>,
+) -> Result<Option<ToolFile>, Failure> {
+    if !spec.pip.get_pip {
+        return Ok(None);
+    }
+    let file = |kind| ToolFile {
+        kind,
+        file_name: "get-pip.py".to_owned(),
+    };
+    let wanted = match tool {
+        Some(tool) if tool.version.0 == 2 => file(ToolKind::Pip2),
+        _ => file(ToolKind::Pip3),
+    };
+    if tool.is_none() && !spec.jupyter_lab && !catalog.tools.contains(&wanted) {
+        let older = file(ToolKind::Pip2);
+        if catalog.tools.contains(&older) {
+            return Ok(Some(older));
+        }
+    }
+    super::check::tool(&wanted, catalog)?;
+    Ok(Some(wanted))
+}
+
+/// The mirror for pip.
+pub(super) fn mirror(planner: &mut Planner<'_>) {
+    if let Some(file) = &planner.spec.pip.mirror {
+        let source = ContextSource::Mirror(file.clone());
+        planner.file("mirrors/pip.conf", 0o644, source);
+        planner.out.comment("The mirror for pip.");
+        planner.out.copy("mirrors/pip.conf", "/etc/pip.conf");
+    }
+}
+
+/// Makes the environment and puts pip into it.
+pub(super) fn environment(planner: &mut Planner<'_>) {
+    let Some(pip) = planner.pip.clone() else {
+        return;
+    };
+    let mut script = Script::default();
+    let mut mounts = vec![];
+    if pip.venv {
+        let without = if matches!(pip.obtain, Obtain::GetPip(_)) {
+            " --without-pip"
+        } else {
+            ""
+        };
+        script.line(format!(
+            "{} -m venv --system-site-packages{without} {VENV}",
+            quote::shell(&pip.base_python)
+        ));
+    }
+    planner.out.comment("The Python environment for pip.");
+    match &pip.obtain {
+        Obtain::Present => {}
+        Obtain::EnsurePip => {
+            script.line(format!("{} -m ensurepip", pip.python()));
+        }
+        Obtain::GetPip(file) => {
+            planner.file(
+                "tools/pip/get-pip.py",
+                0o644,
+                ContextSource::Tool(file.clone()),
+            );
+            let classic = planner.context.dialect == Dialect::Classic;
+            let folder = if classic {
+                "/tmp/fastbuild-pip"
+            } else {
+                "/mnt"
+            };
+            if classic {
+                planner.out.copy("tools/pip/", "/tmp/fastbuild-pip/");
+            } else {
+                mounts = vec![Mount::Context {
+                    source: "tools/pip",
+                    target: "/mnt",
+                }];
+            }
+            script.line(format!(
+                "{} {folder}/get-pip.py --no-cache-dir --disable-pip-version-check",
+                pip.python()
+            ));
+            if classic {
+                script.line(format!("rm -rf {folder}"));
+            }
+        }
+    }
+    script.line(format!("{} -m pip --version", pip.python()));
+    planner.out.run(&mounts, &script);
+}
+
+/// JupyterLab itself. Its wheels need a pip that knows the platform tags of today, which the
+/// oldest distributions' does not.
+pub(super) fn jupyter_lab(planner: &mut Planner<'_>) {
+    if let (true, Some(pip)) = (planner.spec.jupyter_lab, planner.pip.clone()) {
+        planner.out.comment("JupyterLab.");
+        let mut script = Script::default();
+        let python = pip.python();
+        script
+            .append(settings(&pip))
+            .line(format!(
+                "{python} -c 'import pip, sys; sys.exit(int(pip.__version__.split(\".\")[0]) < 20)' ||"
+            ))
+            .line(install(planner.context.dialect, &pip, "--upgrade pip"))
+            .line(install(planner.context.dialect, &pip, "jupyterlab"));
+        planner.out.run(&mounts(planner.context.dialect), &script);
+    }
+}
+
+/// The pip packages of the request, in one run so that they fit together.
+pub(super) fn requested(planner: &mut Planner<'_>) {
+    let requirements = &planner.spec.pip.requirements;
+    if let Some(pip) = &planner.pip
+        && !requirements.is_empty()
+    {
+        planner.out.comment("pip packages.");
+        let mut script = settings(pip);
+        let words: Vec<String> = requirements.iter().map(|word| quote::shell(word)).collect();
+        script.command(install(planner.context.dialect, pip, "").trim_end(), &words);
+        planner.out.run(&mounts(planner.context.dialect), &script);
+    }
+}
+
+/// What is said by variables, because a pip too old for an option fails on the option but not on
+/// its variable.
+fn settings(pip: &PipEnvironment) -> Script {
+    let mut script = Script::default();
+    script.line("export PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off");
+    if pip.own {
+        script.line("export PIP_BREAK_SYSTEM_PACKAGES=1");
+    }
+    script
+}
+
+fn install(dialect: Dialect, pip: &PipEnvironment, what: &str) -> String {
+    let cache = match dialect {
+        Dialect::BuildKit => format!("--cache-dir={CACHE}"),
+        Dialect::Classic => "--no-cache-dir".to_owned(),
+    };
+    format!(
+        "{} -m pip install --no-input --disable-pip-version-check {cache} {what}",
+        pip.python()
+    )
+}
+
+fn mounts(dialect: Dialect) -> Vec<Mount> {
+    match dialect {
+        Dialect::BuildKit => vec![Mount::Cache {
+            id: "fastbuild-pip".to_owned(),
+            target: CACHE_MOUNT,
+            locked: false,
+        }],
+        Dialect::Classic => vec![],
+    }
+}

@@ -1,0 +1,87 @@
+//! What a site configures while the service runs: the host callers reach it under, the registry,
+//! the Docker Engine, and the headers of its callbacks. Plain data; secrets redact themselves.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// The address under which callers reach this service; part of every log link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSettings {
+    /// IP address or host name.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// A registry and the account FastBuild uses there.
+#[derive(Debug, Clone)]
+pub struct RegistrySettings {
+    /// Account name.
+    pub username: String,
+    /// Account password.
+    pub password: SecretString,
+    /// Address, `host` or `host:port`.
+    pub registry: String,
+    /// A second name of the same registry, where it has one.
+    pub registry_dns: Option<String>,
+}
+
+impl RegistrySettings {
+    /// Whether `registry` (as in an image reference) is this registry under either name.
+    pub fn is_ours(&self, registry: &str) -> bool {
+        self.registry == registry || self.registry_dns.as_deref() == Some(registry)
+    }
+}
+
+/// A Docker Engine reachable over TCP, with or without mutual TLS.
+#[derive(Debug, Clone)]
+pub struct DockerServerSettings {
+    /// IP address or host name.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The client side of mutual TLS; `None` is plain TCP.
+    pub tls: Option<TlsMaterial>,
+}
+
+/// The client side of mutual TLS, as PEM text (RFC 7468).
+#[derive(Debug, Clone)]
+pub struct TlsMaterial {
+    /// The CA that signed the engine's certificate.
+    pub ca_pem: String,
+    /// Our certificate.
+    pub cert_pem: String,
+    /// Our private key.
+    pub key_pem: SecretString,
+}
+
+/// Headers that go with every callback. Any value may be a credential: log no map of them.
+pub type CallbackHeaders = BTreeMap<String, String>;
+
+/// Everything in force right now; what is missing is `None`.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// The service's own address.
+    pub host: Option<HostSettings>,
+    /// The registry.
+    pub registry: Option<RegistrySettings>,
+    /// The engine.
+    pub docker_server: Option<DockerServerSettings>,
+    /// Callback headers.
+    pub callback_headers: CallbackHeaders,
+}
+
+impl std::fmt::Debug for Settings {
+    /// Leaves out the headers' values: an operator may have put a token there.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("host", &self.host)
+            .field("registry", &self.registry)
+            .field("docker_server", &self.docker_server)
+            .field("callback_headers", &self.callback_headers.keys())
+            .finish()
+    }
+}

@@ -1,0 +1,206 @@
+//! The states a build goes through, its steps, and the one table that says which state may
+//! follow which.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+
+/// The state of a build, spelt as the old protocol spells it (`PUSH_SUCCESS`).
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    EnumIter,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum BuildState {
+    /// Waiting for a worker.
+    Queued,
+    /// A worker has it.
+    Started,
+    /// The base image is on the engine.
+    PullSuccess,
+    /// The base image could not be brought to the engine.
+    PullFailed,
+    /// The base image's profile is known and fits the request.
+    CheckSuccess,
+    /// The base image could not be inspected, or does not fit the request.
+    CheckFailed,
+    /// The Dockerfile and its files are ready.
+    PrepareSuccess,
+    /// The Dockerfile could not be made from the request.
+    PrepareFailed,
+    /// The engine runs the Dockerfile.
+    Building,
+    /// The image exists on the engine.
+    BuildSuccess,
+    /// A step of the Dockerfile failed.
+    BuildFailed,
+    /// The image is within the size limit and is being pushed.
+    CheckImageSizeSuccess,
+    /// The image is larger than the limit and is not pushed.
+    CheckImageSizeFailed,
+    /// Done: the image is in the registry.
+    PushSuccess,
+    /// The image could not be pushed.
+    PushFailed,
+    /// Cancelled, or lost too often.
+    BuildAbort,
+}
+
+impl BuildState {
+    /// Whether nothing follows this state.
+    pub fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            Self::PullFailed
+                | Self::CheckFailed
+                | Self::PrepareFailed
+                | Self::BuildFailed
+                | Self::CheckImageSizeFailed
+                | Self::PushSuccess
+                | Self::PushFailed
+                | Self::BuildAbort
+        )
+    }
+
+    /// Whether `next` may follow this state. A build that lost its worker goes back to `QUEUED`
+    /// from any state in which a worker had it.
+    pub fn may_become(self, next: Self) -> bool {
+        use BuildState as S;
+        if self.is_terminal() {
+            return false;
+        }
+        if next == S::BuildAbort || (next == S::Queued && self != S::Queued) {
+            return true;
+        }
+        match self {
+            S::Queued => matches!(next, S::Started),
+            S::Started => matches!(next, S::PullSuccess | S::PullFailed),
+            S::PullSuccess => matches!(next, S::CheckSuccess | S::CheckFailed),
+            S::CheckSuccess => matches!(next, S::PrepareSuccess | S::PrepareFailed),
+            S::PrepareSuccess => matches!(next, S::Building),
+            S::Building => matches!(next, S::BuildSuccess | S::BuildFailed),
+            S::BuildSuccess => {
+                matches!(next, S::CheckImageSizeSuccess | S::CheckImageSizeFailed)
+            }
+            S::CheckImageSizeSuccess => matches!(next, S::PushSuccess | S::PushFailed),
+            _ => false,
+        }
+    }
+
+    /// The terminal state of a build whose `step` failed.
+    pub fn failed_at(step: Step) -> Self {
+        match step {
+            Step::Pull => Self::PullFailed,
+            Step::Check => Self::CheckFailed,
+            Step::Prepare => Self::PrepareFailed,
+            Step::Build => Self::BuildFailed,
+            Step::Push => Self::PushFailed,
+        }
+    }
+}
+
+/// The five steps of a build, in order; the old protocol's `action`.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    EnumIter,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Step {
+    /// Bring the base image to the engine.
+    Pull,
+    /// Find out what it contains and whether the request fits.
+    Check,
+    /// Render the Dockerfile and gather its files.
+    Prepare,
+    /// Run the Dockerfile on the engine.
+    Build,
+    /// Push the image to the registry.
+    Push,
+}
+
+/// How a step stands, spelt as the old protocol spells it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum StepStatus {
+    /// Under way.
+    Running,
+    /// Ended well.
+    Success,
+    /// Ended with a failure.
+    Fail,
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator as _;
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_protocol() {
+        let names: Vec<String> = BuildState::iter().map(|state| state.to_string()).collect();
+        assert_eq!(
+            names.join(" "),
+            "QUEUED STARTED PULL_SUCCESS PULL_FAILED CHECK_SUCCESS CHECK_FAILED PREPARE_SUCCESS \
+             PREPARE_FAILED BUILDING BUILD_SUCCESS BUILD_FAILED CHECK_IMAGE_SIZE_SUCCESS \
+             CHECK_IMAGE_SIZE_FAILED PUSH_SUCCESS PUSH_FAILED BUILD_ABORT"
+        );
+    }
+
+    #[test]
+    fn nothing_follows_a_terminal_state_and_something_follows_every_other() {
+        for from in BuildState::iter() {
+            let followers = BuildState::iter().filter(|to| from.may_become(*to)).count();
+            assert_eq!(followers == 0, from.is_terminal(), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_build_reaches_push_success_only_through_every_step() {
+        let path = [
+            BuildState::Queued,
+            BuildState::Started,
+            BuildState::PullSuccess,
+            BuildState::CheckSuccess,
+            BuildState::PrepareSuccess,
+            BuildState::Building,
+            BuildState::BuildSuccess,
+            BuildState::CheckImageSizeSuccess,
+            BuildState::PushSuccess,
+        ];
+        for pair in path.windows(2) {
+            assert!(pair[0].may_become(pair[1]), "{} -> {}", pair[0], pair[1]);
+        }
+        for (earlier, from) in path.iter().enumerate() {
+            for to in path.iter().skip(earlier + 2) {
+                assert!(!from.may_become(*to), "{from} must not skip to {to}");
+            }
+        }
+    }
+}

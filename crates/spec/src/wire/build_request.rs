@@ -1,0 +1,277 @@
+//! A build request, from either of its two wire shapes.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    fields::{Fields, Node},
+    installers,
+};
+use crate::{
+    failure::Sentence,
+    image_spec::{ImageSpec, ServicePasswords},
+    names::{parse_description, parse_line},
+    reference::ImageReference,
+    wire::{FieldError, WireKey},
+};
+
+const LONGEST_LINE: usize = 255;
+const LONGEST_DESCRIPTION: usize = 4096;
+const LONGEST_URL: usize = 2048;
+const SSH_SECRET: &str = "webSSHSecret";
+const JUPYTER_SECRET: &str = "jupyterLabSecret";
+
+/// A parsed build request.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// The caller's name for it; may be empty.
+    pub task_name: String,
+    /// Where to report the end, an `http` or `https` URL without user name and password.
+    pub callback_url: Option<String>,
+    /// What the image is for, as written; may be empty and may have several lines. The spec's
+    /// description is the same in one line.
+    pub image_description: String,
+    /// What the image should be.
+    pub spec: ImageSpec,
+    /// The passwords that go with it.
+    pub passwords: ServicePasswords,
+    /// The body with its defaults filled in, known fields alone, and `***` for every secret that
+    /// is not empty.
+    pub completed: Value,
+}
+
+/// Which of the two shapes a body has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// `task_data`, with the secrets beside it.
+    Platform,
+    /// `image_data`, with the secrets in it.
+    FrontEnd,
+}
+
+impl Shape {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Platform => "task_data",
+            Self::FrontEnd => "image_data",
+        }
+    }
+}
+
+/// Parses a build request of either shape: `task_data` with the secrets beside it, or
+/// `image_data` with the secrets in it; both with `dockerfile_json`.
+///
+/// What callers leave out is filled in; unknown fields are ignored. `key` reads the secrets.
+///
+/// # Errors
+/// Every field that does not parse, all at once.
+pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<FieldError>> {
+    let mut fields = Fields::default();
+    let root = fields.root(body);
+    if !root.is_given() {
+        return Err(fields.errors);
+    }
+    let shape = shape(&mut fields, &root);
+    let task = fields.object(&root, shape.key());
+    let dockerfile = fields.object(&root, "dockerfile_json");
+    let config = fields.object(&dockerfile, "image_installer_config");
+
+    let task_name = line(&mut fields, &task, "task_name");
+    let target = image(&mut fields, &task, "target_image_name");
+    if let Some(digest) = target.as_ref().and_then(ImageReference::digest) {
+        fields.refuse(
+            task.path("target_image_name"),
+            digest,
+            Sentence::new(
+                "目标镜像不能带摘要（@sha256:...），只能带标签",
+                "the target image must not carry a digest (@sha256:...), only a tag",
+            ),
+        );
+    }
+    let callback_url = callback_url(&mut fields, &task);
+    let written = fields.text(&task, "image_desc");
+    let image_description = fields
+        .parsed(
+            task.path("image_desc"),
+            &written,
+            parse_description(&written, LONGEST_DESCRIPTION),
+        )
+        .unwrap_or_default();
+    let base = image(&mut fields, &dockerfile, "base_image");
+    let maintainer = line(&mut fields, &dockerfile, "maintainer");
+
+    let (python, python_json) = installers::python(&mut fields, &config);
+    let (system, system_json) = installers::system(&mut fields, &config);
+    let (pip, pip_json) = installers::pip(&mut fields, &config);
+    let (conda, conda_json) = installers::conda(&mut fields, &config);
+
+    let (ssh, ssh_json) = secret(&mut fields, &root, &task, SSH_SECRET, key);
+    let (jupyter_lab, jupyter_json) = secret(&mut fields, &root, &task, JUPYTER_SECRET, key);
+
+    let (Some(base), Some(target), []) = (base, target, fields.errors.as_slice()) else {
+        return Err(fields.errors);
+    };
+
+    let mut completed_task = json!({
+        "task_name": raw(&task, "task_name"),
+        "target_image_name": raw(&task, "target_image_name"),
+        "callback_url": raw(&task, "callback_url"),
+    });
+    let mut completed = json!({});
+    if shape == Shape::FrontEnd || task.get("image_desc").is_some() {
+        completed_task["image_desc"] = raw(&task, "image_desc");
+    }
+    let secrets_in = match shape {
+        Shape::Platform => &mut completed,
+        Shape::FrontEnd => &mut completed_task,
+    };
+    secrets_in[SSH_SECRET] = ssh_json;
+    secrets_in[JUPYTER_SECRET] = jupyter_json;
+    completed[shape.key()] = completed_task;
+    completed["dockerfile_json"] = json!({
+        "base_image": raw(&dockerfile, "base_image"),
+        "maintainer": raw(&dockerfile, "maintainer"),
+        "image_installer_config": {
+            "python_env": python_json,
+            "package_manager_installer_config": system_json,
+            "pip_installer_config": pip_json,
+            "conda_installer_config": conda_json,
+            // The old service put the plain passwords here; what a caller writes here was never
+            // read and is not kept.
+            SSH_SECRET: "",
+            JUPYTER_SECRET: "",
+        },
+    });
+
+    Ok(BuildRequest {
+        task_name,
+        callback_url,
+        spec: ImageSpec {
+            base,
+            target,
+            maintainer,
+            description: image_description
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
+            python,
+            system,
+            pip,
+            conda,
+            ssh: ssh.is_some(),
+            jupyter_lab: jupyter_lab.is_some(),
+        },
+        image_description,
+        passwords: ServicePasswords { ssh, jupyter_lab },
+        completed,
+    })
+}
+
+fn shape(fields: &mut Fields, root: &Node<'_>) -> Shape {
+    let given = |shape: Shape| root.get(shape.key()).is_some();
+    match (given(Shape::Platform), given(Shape::FrontEnd)) {
+        (true, false) => Shape::Platform,
+        (false, true) => Shape::FrontEnd,
+        (platform, _) => {
+            let allowed = if platform {
+                Sentence::new(
+                    "不能与 image_data 同时出现",
+                    "must not stand beside image_data",
+                )
+            } else {
+                Sentence::new(
+                    "缺失：请求应含有 task_data 或 image_data",
+                    "is missing: a request has either task_data or image_data",
+                )
+            };
+            fields.refuse("task_data", "", allowed);
+            Shape::Platform
+        }
+    }
+}
+
+/// The front end's secrets are in its task part, the platform's beside it; each is read where it
+/// is, so that a caller who mixes the two is understood.
+fn secret(
+    fields: &mut Fields,
+    root: &Node<'_>,
+    task: &Node<'_>,
+    name: &str,
+    key: &WireKey,
+) -> (Option<secrecy::SecretString>, Value) {
+    let place = if task.get(name).is_some() { task } else { root };
+    fields.secret(place, name, key)
+}
+
+fn raw(node: &Node<'_>, key: &str) -> Value {
+    node.get(key).cloned().unwrap_or_else(|| Value::from(""))
+}
+
+fn line(fields: &mut Fields, node: &Node<'_>, key: &str) -> String {
+    let text = fields.text(node, key);
+    let parsed = parse_line(&text, LONGEST_LINE);
+    fields
+        .parsed(node.path(key), &text, parsed)
+        .unwrap_or_default()
+}
+
+fn image(fields: &mut Fields, node: &Node<'_>, key: &str) -> Option<ImageReference> {
+    if node.get(key).is_some_and(|value| !value.is_string()) {
+        fields.text(node, key);
+        return None;
+    }
+    let text = fields.text(node, key);
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        fields.refuse(
+            node.path(key),
+            &text,
+            Sentence::new(
+                "应为镜像名 [仓库地址[:端口]/]名称[:标签]，名称只用小写字母、数字及 . _ - /，例如 harbor.example:30003/base/ubuntu:18.04",
+                "must be an image name, [registry[:port]/]name[:tag] with lower case letters, \
+                 digits and . _ - / in the name, such as harbor.example:30003/base/ubuntu:18.04",
+            ),
+        );
+    }
+    parsed
+}
+
+fn callback_url(fields: &mut Fields, task: &Node<'_>) -> Option<String> {
+    let text = fields.text(task, "callback_url");
+    if text.is_empty() {
+        return None;
+    }
+    // The URL standard drops tabs and newlines silently; here they are mistakes.
+    let plain =
+        text.len() <= LONGEST_URL && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    let url = Url::parse(&text).ok().filter(|_| plain);
+    if url
+        .as_ref()
+        .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+    {
+        fields.errors.push(FieldError::without_value(
+            task.path("callback_url"),
+            Sentence::new(
+                "不能含有用户名或密码，因为回调地址会被保存和显示",
+                "must not hold a user name or password, because callback addresses are stored and shown",
+            ),
+        ));
+        return None;
+    }
+    let fits = url.is_some_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some_and(|host| !host.is_empty())
+    });
+    if fits {
+        return Some(text);
+    }
+    fields.refuse(
+        task.path("callback_url"),
+        &text,
+        Sentence::new(
+            "应为 http:// 或 https:// 开头的地址，或留空",
+            "must be an http:// or https:// address, or empty",
+        ),
+    );
+    None
+}

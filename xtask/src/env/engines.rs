@@ -1,0 +1,154 @@
+//! The two Docker Engines, each with data, sockets, configuration and bridge of its own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fastbuild_testkit::parts::{EnginePart, Parts};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::daemon::{children, end_process, processes_with_argument, start_time};
+use super::home::{Home, short_path};
+use super::network;
+use crate::run::{program, run, succeeds};
+
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// Starts the engine unless it answers.
+pub(super) fn ensure(home: &Home, parts: &Parts, engine: &EnginePart) -> Result<bool> {
+    if is_up(home, parts, engine) {
+        return Ok(false);
+    }
+    stop(home, parts, engine, Signal::SIGTERM)?;
+    network::ensure_bridge(engine)?;
+    let folder = home.path(&engine.name);
+    fs::create_dir_all(&folder)?;
+    let pid_file = folder.join("docker.pid");
+    // The engine refuses to start when the number in an old file was given to another process since.
+    if pid_file.exists() {
+        fs::remove_file(&pid_file)?;
+    }
+    let file = folder.join("daemon.json");
+    fs::write(
+        &file,
+        serde_json::to_string_pretty(&configuration(home, parts, engine))?,
+    )?;
+    let certificates = home.certificates();
+    home.daemon(&engine.name).start(
+        "dockerd",
+        START_LIMIT,
+        |command| {
+            // The registry's certificate is signed by our authority, which the machine does not know.
+            command
+                .arg("--config-file")
+                .arg(&file)
+                .env("SSL_CERT_FILE", certificates.trust_bundle());
+        },
+        || answers(parts, engine),
+    )?;
+    Ok(true)
+}
+
+fn configuration(home: &Home, parts: &Parts, engine: &EnginePart) -> Value {
+    let folder = home.path(&engine.name);
+    let mut configuration = json!({
+        "data-root": folder.join("data"),
+        "exec-root": exec_root(parts, engine),
+        "pidfile": folder.join("docker.pid"),
+        "hosts": [
+            format!("unix://{}", engine.socket.display()),
+            engine.docker_host,
+        ],
+        "bridge": engine.bridge,
+        "iptables": false,
+        "ip-masq": false,
+        "shutdown-timeout": 5,
+        "tls": engine.tls_dir.is_some(),
+    });
+    if engine.tls_dir.is_some() {
+        let certificates = home.certificates();
+        configuration["tlsverify"] = json!(true);
+        configuration["tlscacert"] = json!(certificates.ca());
+        configuration["tlscert"] = json!(certificates.file("server-cert.pem"));
+        configuration["tlskey"] = json!(certificates.file("server-key.pem"));
+    }
+    if old_identity() {
+        configuration["deprecated-key-path"] = json!(folder.join("key.json"));
+    }
+    configuration
+}
+
+/// Whether this machine's engine takes its identity from a key file, by default one for all engines of the machine;
+/// from version 24 on it lies with the engine's data.
+fn old_identity() -> bool {
+    run(&mut program("dockerd", &["--version"])).is_ok_and(|text| {
+        text.split_whitespace()
+            .find_map(|word| word.split_once('.')?.0.parse::<u32>().ok())
+            .is_some_and(|major| major < 24)
+    })
+}
+
+/// Where the engine keeps its sockets and those of its containerd.
+fn exec_root(parts: &Parts, engine: &EnginePart) -> PathBuf {
+    short_path(&parts.id).join(&engine.name).join("exec")
+}
+
+/// Whether the engine runs, answers, and its containers have their network.
+pub(super) fn is_up(home: &Home, parts: &Parts, engine: &EnginePart) -> bool {
+    home.daemon(&engine.name).pid().is_some()
+        && network::bridge_is_there(engine)
+        && answers(parts, engine)
+}
+
+fn answers(parts: &Parts, engine: &EnginePart) -> bool {
+    succeeds(parts.docker(engine).arg("version"))
+}
+
+/// Version of the engine, for the status table.
+pub(super) fn version(parts: &Parts, engine: &EnginePart) -> Result<String> {
+    let version = run(parts
+        .docker(engine)
+        .args(["version", "--format", "{{.Server.Version}}"]))?;
+    Ok(version.trim().to_owned())
+}
+
+/// Ends the engine, and what an engine that was killed left running and mounted; true when there was something.
+pub(super) fn stop(
+    home: &Home,
+    parts: &Parts,
+    engine: &EnginePart,
+    signal: Signal,
+) -> Result<bool> {
+    let stopped = home.daemon(&engine.name).stop(signal)?;
+    let root = exec_root(parts, engine);
+    let own = root.to_str().context("the folder's name is not UTF-8")?;
+    let left = processes_with_argument("containerd", own);
+    // A shim that is ended leaves its containers running, so these are ended first.
+    let containers = left.iter().flat_map(|pid| children(*pid));
+    let left: Vec<i32> = containers.chain(left.iter().copied()).collect();
+    for pid in &left {
+        if let Some(started) = start_time(*pid) {
+            end_process(*pid, Signal::SIGKILL, || start_time(*pid) != Some(started))?;
+        }
+    }
+    unmount_below(home, &format!("{}/", engine.name))?;
+    Ok(stopped || !left.is_empty())
+}
+
+/// Unmounts what is mounted below a folder of the home, the deepest first.
+pub(super) fn unmount_below(home: &Home, folder: &str) -> Result<()> {
+    let prefix = home.root().join(folder);
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut points: Vec<&str> = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .filter(|point| point.starts_with(&*prefix.to_string_lossy()))
+        .collect();
+    points.sort_unstable_by_key(|point| std::cmp::Reverse(point.len()));
+    for point in points {
+        run(&mut program("umount", &["--lazy", point]))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! The task runner: `cargo xtask COMMAND` starts the real parts that FastBuild is shown and tested against.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task runner talks to the person at the terminal"
+)]
+
+mod bench;
+mod callback_receiver;
+mod demo;
+mod env;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// FastBuild's task runner.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, about)]
+enum Task {
+    /// Starts, stops and shows the engines, the registry and the fixtures for demo and tests.
+    #[command(subcommand)]
+    Env(env::EnvTask),
+    /// Shows the main job from end to end on the real parts, each claim with its proof.
+    Demo,
+    /// Checks formatting and lints and runs every test against the real parts.
+    Test,
+    /// Measures speed against the plain engine and writes docs/performance.md.
+    Bench,
+    /// Receives callbacks and records them (started by `env up`).
+    CallbackReceiver(callback_receiver::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Env(task) => env::execute(&task),
+        Task::Demo => demo::execute(),
+        Task::Test => test::execute(),
+        Task::Bench => bench::execute(),
+        Task::CallbackReceiver(options) => callback_receiver::serve(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
