@@ -1,0 +1,133 @@
+//! How a worker takes a build and keeps it.
+
+use std::time::Duration;
+
+use fastbuild_spec::{
+    event::Event,
+    image_spec::{ImageSpec, ServicePasswords},
+    state::BuildState,
+};
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{LockBehavior, LockType},
+};
+
+use super::{Attempt, Build, TaskId, enqueue::open_passwords, fence, from_json};
+use crate::{
+    FencedError, Store, StoreError,
+    entity::{build, build_request, step},
+    time::{micros, micros_after},
+};
+
+/// A build a worker has taken, with all it needs to run it.
+#[derive(Debug, Clone)]
+pub struct ClaimedBuild {
+    /// Its row, already in state `STARTED`.
+    pub build: Build,
+    /// What the worker's writes speak for.
+    pub attempt: Attempt,
+    /// What to build.
+    pub spec: ImageSpec,
+    /// The passwords that go with it.
+    pub passwords: ServicePasswords,
+}
+
+/// What a worker learns when it renews its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Whether somebody asked to stop the build.
+    pub cancel_requested: bool,
+}
+
+impl Store {
+    /// Takes the oldest queued build for `worker`, until `lease_for` after `now`; `None` when
+    /// none is queued. Each build goes to exactly one of any number of callers. The step rows
+    /// of earlier attempts go; their events stay.
+    pub async fn claim(
+        &self,
+        worker: &str,
+        lease_for: Duration,
+        now: Timestamp,
+    ) -> Result<Option<ClaimedBuild>, StoreError> {
+        let tx = self.begin().await?;
+        let Some(row) = build::Entity::find()
+            .filter(build::Column::State.eq(BuildState::Queued.to_string()))
+            .order_by_asc(build::Column::TaskId)
+            // Where writers run side by side each must pass over rows another is taking.
+            // SQLite has one writer and knows no such clause; the builder leaves it out.
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .one(&tx)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let attempt = Attempt {
+            task_id: row.task_id,
+            number: row.attempt + 1,
+        };
+        step::Entity::delete_many()
+            .filter(step::Column::TaskId.eq(attempt.task_id))
+            .exec(&tx)
+            .await?;
+        let started = Event::State {
+            state: BuildState::Started,
+        };
+        fence::append(&tx, attempt.task_id, attempt.number, &[started], now).await?;
+        let mut row: build::ActiveModel = row.into();
+        row.state = Set(BuildState::Started.to_string());
+        row.attempt = Set(attempt.number);
+        row.worker = Set(Some(worker.to_owned()));
+        row.lease_until = Set(Some(micros_after(now, lease_for)));
+        row.started_at = Set(Some(micros(now)));
+        row.updated_at = Set(micros(now));
+        row.update(&tx).await?;
+        let row = super::read::found(&tx, attempt.task_id).await?;
+        let request = build_request::Entity::find_by_id(attempt.task_id)
+            .one(&tx)
+            .await?
+            .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
+        tx.commit().await?;
+        self.wake.events();
+        Ok(Some(ClaimedBuild {
+            build: row.try_into()?,
+            attempt,
+            spec: from_json("image spec", &request.spec)?,
+            passwords: open_passwords(&self.seal, attempt.task_id, request.passwords.as_deref())?,
+        }))
+    }
+
+    /// Keeps the build until `lease_for` after `now`, and tells whether to stop.
+    ///
+    /// # Errors
+    /// [`FencedError::Lost`] when the build is no longer the attempt's.
+    pub async fn heartbeat(
+        &self,
+        attempt: Attempt,
+        lease_for: Duration,
+        now: Timestamp,
+    ) -> Result<Heartbeat, FencedError> {
+        let tx = self.begin().await?;
+        let row = fence::held(&tx, attempt).await?;
+        let cancel_requested = row.cancel_requested;
+        let mut row: build::ActiveModel = row.into();
+        row.lease_until = Set(Some(micros_after(now, lease_for)));
+        row.update(&tx).await?;
+        tx.commit().await?;
+        Ok(Heartbeat { cancel_requested })
+    }
+
+    /// Whether somebody asked to stop the build. `false` for an unknown one.
+    pub async fn cancel_requested(&self, task_id: TaskId) -> Result<bool, StoreError> {
+        let asked: Option<bool> = build::Entity::find()
+            .select_only()
+            .column(build::Column::CancelRequested)
+            .filter(build::Column::TaskId.eq(task_id))
+            .into_tuple()
+            .one(self.reader())
+            .await?;
+        Ok(asked.unwrap_or_default())
+    }
+}

@@ -1,0 +1,293 @@
+//! A request becomes a row.
+
+use fastbuild_spec::{
+    event::Event,
+    image_spec::{ImageSpec, ServicePasswords},
+    state::BuildState,
+};
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _,
+    QueryFilter as _, SqlErr, sea_query::Expr, sea_query::ExprTrait as _,
+};
+
+use super::{Build, TaskId, fence::append, to_json};
+use crate::{
+    EnqueueError, ImageKind, Store, StoreError,
+    entity::{build, build_request, counter, image},
+    seal::Seal,
+    time::micros,
+};
+
+/// The counter task ids come from.
+const TASK_IDS: &str = "task_id";
+
+/// A request, checked and complete, on its way into the queue.
+#[derive(Debug, Clone)]
+pub struct NewBuild {
+    /// The name the caller gave it, perhaps empty.
+    pub task_name: String,
+    /// The request as JSON, completed with defaults, its secrets masked.
+    pub request: String,
+    /// What to build.
+    pub spec: ImageSpec,
+    /// The passwords that go with it; sealed in the database.
+    pub passwords: ServicePasswords,
+    /// Where to tell how it ended; empty for nowhere.
+    pub callback_url: String,
+}
+
+/// The form in which passwords are sealed.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Passwords<'a> {
+    ssh: Option<std::borrow::Cow<'a, str>>,
+    jupyter_lab: Option<std::borrow::Cow<'a, str>>,
+}
+
+fn purpose(task_id: TaskId) -> String {
+    format!("build_requests.passwords/{task_id}")
+}
+
+fn seal_passwords(
+    seal: &Seal,
+    task_id: TaskId,
+    passwords: &ServicePasswords,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    use secrecy::ExposeSecret as _;
+    if passwords.ssh.is_none() && passwords.jupyter_lab.is_none() {
+        return Ok(None);
+    }
+    let plain = Passwords {
+        ssh: passwords
+            .ssh
+            .as_ref()
+            .map(|secret| secret.expose_secret().into()),
+        jupyter_lab: passwords
+            .jupyter_lab
+            .as_ref()
+            .map(|secret| secret.expose_secret().into()),
+    };
+    let plain = secrecy::SecretSlice::from(
+        serde_json::to_vec(&plain).map_err(|_| StoreError::corrupt("passwords", "no text"))?,
+    );
+    seal.seal(&purpose(task_id), plain.expose_secret())
+        .map(Some)
+}
+
+/// The passwords of a build, opened.
+pub(super) fn open_passwords(
+    seal: &Seal,
+    task_id: TaskId,
+    sealed: Option<&[u8]>,
+) -> Result<ServicePasswords, StoreError> {
+    use secrecy::ExposeSecret as _;
+    let Some(sealed) = sealed else {
+        return Ok(ServicePasswords::default());
+    };
+    let plain = seal.open(&purpose(task_id), sealed)?;
+    let passwords: Passwords = serde_json::from_slice(plain.expose_secret())
+        // The parser's own text could quote a password.
+        .map_err(|_| StoreError::corrupt("passwords", "they are not in the stored form"))?;
+    Ok(ServicePasswords {
+        ssh: passwords.ssh.map(|text| text.into_owned().into()),
+        jupyter_lab: passwords.jupyter_lab.map(|text| text.into_owned().into()),
+    })
+}
+
+impl Store {
+    /// Queues a build: gives it a number (milliseconds since the epoch, or one more than the
+    /// last one given), a working folder, and its first event.
+    ///
+    /// `name_work_dir` renders a time as the folder's name, with microseconds; it is asked again
+    /// with a later time where the name is taken.
+    ///
+    /// # Errors
+    /// [`EnqueueError::TargetTaken`] when the target's name and tag are an image some build
+    /// made, or another build is making them.
+    pub async fn enqueue(
+        &self,
+        new: NewBuild,
+        name_work_dir: &(dyn Fn(Timestamp) -> String + Send + Sync),
+        now: Timestamp,
+    ) -> Result<Build, EnqueueError> {
+        let target = format!("{}:{}", new.spec.target.name(), new.spec.target.tag());
+        match self.try_enqueue(&new, &target, name_work_dir, now).await {
+            Ok(build) => {
+                self.wake.queue();
+                self.wake.events();
+                Ok(build)
+            }
+            // On a database with several writers the check can pass twice; the unique column
+            // cannot.
+            Err(EnqueueError::Store(StoreError::Database(error))) if is_target_taken(&error) => {
+                match under_way(self.reader(), &target).await? {
+                    Some(by) => Err(EnqueueError::TargetTaken {
+                        target,
+                        by,
+                        under_way: true,
+                    }),
+                    None => Err(StoreError::Database(error).into()),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn try_enqueue(
+        &self,
+        new: &NewBuild,
+        target: &str,
+        name_work_dir: &(dyn Fn(Timestamp) -> String + Send + Sync),
+        now: Timestamp,
+    ) -> Result<Build, EnqueueError> {
+        let spec = &new.spec;
+        let tx = self.begin().await?;
+        if let Some(by) = under_way(&tx, target).await? {
+            return Err(EnqueueError::TargetTaken {
+                target: target.to_owned(),
+                by,
+                under_way: true,
+            });
+        }
+        let task_id = next_task_id(&tx, now).await?;
+        let work_dir_name = free_work_dir(&tx, name_work_dir, now).await?;
+        build::Entity::insert(build::ActiveModel {
+            task_id: Set(task_id),
+            task_name: Set(new.task_name.clone()),
+            created_at: Set(micros(now)),
+            updated_at: Set(micros(now)),
+            state: Set(BuildState::Queued.to_string()),
+            base_image: Set(spec.base.to_string()),
+            target_image: Set(spec.target.to_string()),
+            target_name: Set(spec.target.name()),
+            target_tag: Set(spec.target.tag().to_owned()),
+            active_target: Set(Some(target.to_owned())),
+            description: Set(spec.description.clone()),
+            work_dir_name: Set(work_dir_name),
+            callback_url: Set(new.callback_url.clone()),
+            attempt: Set(0),
+            handed_back: Set(0),
+            cancel_requested: Set(false),
+            last_event: Set(0),
+            ..Default::default()
+        })
+        .exec_without_returning(&tx)
+        .await?;
+        // After the insert: a build of the same target that ended in between has left its image
+        // by the time the insert got past the unique column.
+        let made = image::Entity::find()
+            .filter(image::Column::Name.eq(spec.target.name()))
+            .filter(image::Column::Tag.eq(spec.target.tag()))
+            .filter(image::Column::Kind.eq(ImageKind::Customized.to_string()))
+            .one(&tx)
+            .await?;
+        if let Some(image) = made {
+            return Err(EnqueueError::TargetTaken {
+                target: target.to_owned(),
+                by: image.task_id,
+                under_way: false,
+            });
+        }
+        build_request::Entity::insert(build_request::ActiveModel {
+            task_id: Set(task_id),
+            request: Set(new.request.clone()),
+            spec: Set(to_json("image spec", spec)?),
+            passwords: Set(seal_passwords(&self.seal, task_id, &new.passwords)?),
+        })
+        .exec_without_returning(&tx)
+        .await?;
+        append(
+            &tx,
+            task_id,
+            0,
+            &[Event::State {
+                state: BuildState::Queued,
+            }],
+            now,
+        )
+        .await?;
+        let row = super::read::find(&tx, task_id)
+            .await?
+            .ok_or_else(|| StoreError::corrupt("build", "it is gone as soon as it was written"))?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(row.try_into()?)
+    }
+}
+
+/// Whether a unique column said that the target has a build under way.
+fn is_target_taken(error: &DbErr) -> bool {
+    matches!(
+        error.sql_err(),
+        Some(SqlErr::UniqueConstraintViolation(detail)) if detail.contains("active_target")
+    )
+}
+
+/// The build that is making the target right now.
+async fn under_way<C: sea_orm::ConnectionTrait>(
+    connection: &C,
+    target: &str,
+) -> Result<Option<TaskId>, DbErr> {
+    let row = build::Entity::find()
+        .filter(build::Column::ActiveTarget.eq(target))
+        .one(connection)
+        .await?;
+    Ok(row.map(|row| row.task_id))
+}
+
+/// The next number: now in milliseconds, or one more than the last one where the clock has not
+/// moved on or went back. The counter outlives the rows, so a deleted build's number is not
+/// given again.
+async fn next_task_id(tx: &DatabaseTransaction, now: Timestamp) -> Result<TaskId, DbErr> {
+    let floor = now.as_millisecond();
+    let next = Expr::col(counter::Column::Value).add(1);
+    let updated = counter::Entity::update_many()
+        .col_expr(
+            counter::Column::Value,
+            Expr::case(next.clone().gt(floor), next)
+                .finally(floor)
+                .into(),
+        )
+        .filter(counter::Column::Name.eq(TASK_IDS))
+        .exec(tx)
+        .await?;
+    if updated.rows_affected == 0 {
+        counter::Entity::insert(counter::ActiveModel {
+            name: Set(TASK_IDS.to_owned()),
+            value: Set(floor),
+        })
+        .exec_without_returning(tx)
+        .await?;
+        return Ok(floor);
+    }
+    let row = counter::Entity::find_by_id(TASK_IDS.to_owned())
+        .one(tx)
+        .await?;
+    row.map(|row| row.value)
+        .ok_or_else(|| DbErr::RecordNotFound("the counter of task ids".to_owned()))
+}
+
+/// A folder name no other build has.
+async fn free_work_dir(
+    tx: &DatabaseTransaction,
+    name_work_dir: &(dyn Fn(Timestamp) -> String + Send + Sync),
+    now: Timestamp,
+) -> Result<String, StoreError> {
+    // Each step is a microsecond; more builds than this in one microsecond are a fault.
+    for step in 0..10_000 {
+        let time = now
+            .checked_add(jiff::SignedDuration::from_micros(step))
+            .map_err(|error| StoreError::corrupt("time", error))?;
+        let name = name_work_dir(time);
+        let taken = build::Entity::find()
+            .filter(build::Column::WorkDirName.eq(&name))
+            .one(tx)
+            .await?;
+        if taken.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(StoreError::corrupt(
+        "working folder",
+        "every name for this moment is taken",
+    ))
+}

@@ -1,0 +1,348 @@
+//! How a build leaves its worker: it ends, goes back to the queue, or is taken away.
+
+use fastbuild_spec::{
+    event::Event,
+    failure::{Failure, ReasonCode},
+    image_spec::ImageSpec,
+    state::BuildState,
+};
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction,
+    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+
+use super::{
+    Attempt, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId, fence, from_json, parse_state, read,
+    stored_size, to_json,
+};
+use crate::{
+    FencedError, NewDelivery, Store, StoreError,
+    entity::{build, build_request},
+    images::put_customized,
+    steps::{close_running, forget},
+    time::micros,
+};
+
+/// Makes the callback of a build from its row in its end state; `None` where nobody is to be
+/// told. It runs inside a transaction: it must not wait and not ask the store.
+pub type DeliveryMaker<'a> = &'a (dyn Fn(&Build) -> Option<NewDelivery> + Send + Sync);
+
+/// How a build ended.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// A terminal state.
+    pub state: BuildState,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// The image it made, when it got so far. With `PUSH_SUCCESS` it becomes an image row.
+    pub image: Option<FinishedImage>,
+    /// The settings it ran with.
+    pub settings_revisions: SettingsRevisions,
+}
+
+/// An image a build made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedImage {
+    /// The engine's id of it, `sha256:...`.
+    pub id: String,
+    /// Bytes it takes on the engine.
+    pub size: u64,
+    /// The digest the registry knows it by, once it is pushed.
+    pub digest: Option<String>,
+}
+
+/// What became of builds whose worker was lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// These wait for another worker.
+    pub requeued: Vec<TaskId>,
+    /// These were given up, or had been asked to stop.
+    pub ended: Vec<Build>,
+}
+
+/// What a request to stop a build came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// There is no such build.
+    NotFound,
+    /// It was still waiting, and has ended.
+    Ended(Box<Build>),
+    /// It runs; its worker has been told.
+    Requested,
+    /// It had ended before, in this state.
+    AlreadyEnded(BuildState),
+}
+
+fn cancelled() -> Failure {
+    Failure::new(
+        ReasonCode::Cancelled,
+        "任务已被取消。",
+        "The build was cancelled.",
+    )
+}
+
+fn lost_too_often(attempts: i64) -> Failure {
+    Failure::new(
+        ReasonCode::EngineLost,
+        format!("任务执行了 {attempts} 次，每次都因服务或 Docker 服务器中断而没有完成。"),
+        format!(
+            "The build was begun {attempts} times, and each time the service or the Docker \
+             server went away before it ended."
+        ),
+    )
+}
+
+impl Store {
+    /// Ends a build: its state, its image row, the end of its running step and the delivery of
+    /// its callback, in one transaction.
+    ///
+    /// # Errors
+    /// [`FencedError::Lost`]; [`FencedError::NotAllowed`] when the state is not terminal or may
+    /// not follow the present one.
+    pub async fn finish(
+        &self,
+        attempt: Attempt,
+        end: End,
+        delivery: Option<NewDelivery>,
+        now: Timestamp,
+    ) -> Result<Build, FencedError> {
+        let tx = self.begin().await?;
+        let row = fence::held(&tx, attempt).await?;
+        let from = parse_state(&row.state)?;
+        if !end.state.is_terminal() || !from.may_become(end.state) {
+            return Err(FencedError::NotAllowed {
+                task_id: attempt.task_id,
+                from,
+                to: end.state,
+            });
+        }
+        let build = self.end(&tx, row, end, now).await?;
+        if let Some(delivery) = delivery {
+            self.insert_delivery(&tx, Some(build.task_id), &delivery, now)
+                .await?;
+        }
+        tx.commit().await?;
+        self.wake.events();
+        self.wake.deliveries();
+        Ok(build)
+    }
+
+    /// Puts a build back into the queue in an orderly shutdown. The attempt does not count
+    /// against [`MAX_ATTEMPTS`].
+    ///
+    /// # Errors
+    /// [`FencedError::Lost`].
+    pub async fn give_back(&self, attempt: Attempt, now: Timestamp) -> Result<(), FencedError> {
+        let tx = self.begin().await?;
+        let row = fence::held(&tx, attempt).await?;
+        let handed_back = row.handed_back + 1;
+        requeue(&tx, row, handed_back, now).await?;
+        tx.commit().await?;
+        self.wake.queue();
+        self.wake.events();
+        Ok(())
+    }
+
+    /// Puts a build whose engine was lost back into the queue for one more attempt; `false` when
+    /// it has had [`MAX_ATTEMPTS`], and nothing was written.
+    ///
+    /// # Errors
+    /// [`FencedError::Lost`].
+    pub async fn retry(&self, attempt: Attempt, now: Timestamp) -> Result<bool, FencedError> {
+        let tx = self.begin().await?;
+        let row = fence::held(&tx, attempt).await?;
+        let handed_back = row.handed_back;
+        if row.attempt - handed_back >= MAX_ATTEMPTS {
+            return Ok(false);
+        }
+        requeue(&tx, row, handed_back, now).await?;
+        tx.commit().await?;
+        self.wake.queue();
+        self.wake.events();
+        Ok(true)
+    }
+
+    /// Takes builds away from workers that are gone: those whose lease ran out before `now`, or
+    /// with `all` every running one (for the start of a process that is the only one). They go
+    /// back to the queue; the third lost attempt ends a build with `EngineLost`, and one that
+    /// was asked to stop ends as cancelled. One transaction; running it again changes nothing.
+    pub async fn requeue_orphans(
+        &self,
+        all: bool,
+        make_delivery: DeliveryMaker<'_>,
+        now: Timestamp,
+    ) -> Result<Reconciled, StoreError> {
+        let mut orphaned = Condition::all().add(build::Column::LeaseUntil.is_not_null());
+        if !all {
+            orphaned = orphaned.add(build::Column::LeaseUntil.lt(micros(now)));
+        }
+        let tx = self.begin().await?;
+        let rows = build::Entity::find()
+            .filter(orphaned)
+            .order_by_asc(build::Column::TaskId)
+            .lock_exclusive()
+            .all(&tx)
+            .await?;
+        let mut reconciled = Reconciled::default();
+        for row in rows {
+            let counted = row.attempt - row.handed_back;
+            let failure = if row.cancel_requested {
+                cancelled()
+            } else if counted >= MAX_ATTEMPTS {
+                lost_too_often(counted)
+            } else {
+                reconciled.requeued.push(row.task_id);
+                let handed_back = row.handed_back;
+                requeue(&tx, row, handed_back, now).await?;
+                continue;
+            };
+            reconciled
+                .ended
+                .push(self.abort(&tx, row, failure, make_delivery, now).await?);
+        }
+        tx.commit().await?;
+        if !reconciled.requeued.is_empty() {
+            self.wake.queue();
+            self.wake.events();
+        }
+        if !reconciled.ended.is_empty() {
+            self.wake.deliveries();
+            self.wake.events();
+        }
+        Ok(reconciled)
+    }
+
+    /// Asks to stop a build: a waiting one ends at once, with its callback; a running one is
+    /// marked, and its worker stops it.
+    pub async fn request_cancel(
+        &self,
+        task_id: TaskId,
+        make_delivery: DeliveryMaker<'_>,
+        now: Timestamp,
+    ) -> Result<CancelOutcome, StoreError> {
+        let tx = self.begin().await?;
+        let row = build::Entity::find()
+            .filter(build::Column::TaskId.eq(task_id))
+            .lock_exclusive()
+            .one(&tx)
+            .await?;
+        let Some(row) = row else {
+            return Ok(CancelOutcome::NotFound);
+        };
+        let state = parse_state(&row.state)?;
+        if state.is_terminal() {
+            return Ok(CancelOutcome::AlreadyEnded(state));
+        }
+        if row.lease_until.is_none() {
+            let build = self
+                .abort(&tx, row, cancelled(), make_delivery, now)
+                .await?;
+            tx.commit().await?;
+            self.wake.events();
+            self.wake.deliveries();
+            return Ok(CancelOutcome::Ended(Box::new(build)));
+        }
+        let mut row: build::ActiveModel = row.into();
+        row.cancel_requested = Set(true);
+        row.updated_at = Set(micros(now));
+        row.update(&tx).await?;
+        tx.commit().await?;
+        self.wake.cancels();
+        Ok(CancelOutcome::Requested)
+    }
+
+    /// Ends a build that no worker will end.
+    async fn abort(
+        &self,
+        tx: &DatabaseTransaction,
+        row: build::Model,
+        failure: Failure,
+        make_delivery: DeliveryMaker<'_>,
+        now: Timestamp,
+    ) -> Result<Build, StoreError> {
+        let revisions = row.settings_revisions.as_deref();
+        let end = End {
+            state: BuildState::BuildAbort,
+            failure: Some(failure),
+            image: None,
+            settings_revisions: revisions
+                .map(|text| from_json("settings revisions", text))
+                .transpose()?
+                .unwrap_or_default(),
+        };
+        let build = self.end(tx, row, end, now).await?;
+        if let Some(delivery) = make_delivery(&build) {
+            self.insert_delivery(tx, Some(build.task_id), &delivery, now)
+                .await?;
+        }
+        Ok(build)
+    }
+
+    /// Writes the end of a build; the caller adds the delivery and commits.
+    async fn end(
+        &self,
+        tx: &DatabaseTransaction,
+        row: build::Model,
+        end: End,
+        now: Timestamp,
+    ) -> Result<Build, StoreError> {
+        let task_id = row.task_id;
+        let succeeded = end.state == BuildState::PushSuccess;
+        let mut events = close_running(tx, task_id, succeeded, now).await?;
+        events.push(Event::State { state: end.state });
+        fence::append(tx, task_id, row.attempt, &events, now).await?;
+        if let (true, Some(image)) = (succeeded, &end.image) {
+            let request = build_request::Entity::find_by_id(task_id)
+                .one(tx)
+                .await?
+                .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
+            let spec: ImageSpec = from_json("image spec", &request.spec)?;
+            put_customized(tx, task_id, &spec, image, now).await?;
+        }
+        let mut row: build::ActiveModel = row.into();
+        row.state = Set(end.state.to_string());
+        row.active_target = Set(None);
+        row.lease_until = Set(None);
+        row.failure = Set(end
+            .failure
+            .as_ref()
+            .map(|failure| to_json("failure", failure))
+            .transpose()?);
+        row.finished_at = Set(Some(micros(now)));
+        row.updated_at = Set(micros(now));
+        row.settings_revisions = Set(Some(to_json(
+            "settings revisions",
+            &end.settings_revisions,
+        )?));
+        if let Some(image) = end.image {
+            row.image_id = Set(Some(image.id));
+            row.image_size = Set(Some(stored_size(image.size)));
+            row.digest = Set(image.digest);
+        }
+        row.update(tx).await?;
+        read::found(tx, task_id).await?.try_into()
+    }
+}
+
+/// Puts a row back into the queue, without a lease and without its half-done steps.
+async fn requeue(
+    tx: &DatabaseTransaction,
+    row: build::Model,
+    handed_back: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    forget(tx, row.task_id).await?;
+    let event = Event::State {
+        state: BuildState::Queued,
+    };
+    fence::append(tx, row.task_id, row.attempt, &[event], now).await?;
+    let mut row: build::ActiveModel = row.into();
+    row.state = Set(BuildState::Queued.to_string());
+    row.handed_back = Set(handed_back);
+    row.lease_until = Set(None);
+    row.started_at = Set(None);
+    row.updated_at = Set(micros(now));
+    row.update(tx).await?;
+    Ok(())
+}

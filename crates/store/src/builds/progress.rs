@@ -1,0 +1,101 @@
+//! What a worker writes while it runs a build: states, events, the Dockerfile.
+
+use fastbuild_spec::{event::Event, state::BuildState};
+use jiff::Timestamp;
+use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
+
+use super::{Attempt, TaskId, fence, parse_state};
+use crate::{
+    FencedError, Store, StoreError,
+    entity::{build, dockerfile},
+    time::micros,
+};
+
+impl Store {
+    /// Moves the build to a state that does not end it, and appends the event that says so.
+    ///
+    /// # Errors
+    /// [`FencedError::Lost`]; [`FencedError::NotAllowed`] when the transition table says no, or
+    /// when `next` is terminal ([`Store::finish`]) or `QUEUED` ([`Store::give_back`]).
+    pub async fn transition(
+        &self,
+        attempt: Attempt,
+        next: BuildState,
+        now: Timestamp,
+    ) -> Result<(), FencedError> {
+        let tx = self.begin().await?;
+        let row = fence::held(&tx, attempt).await?;
+        let from = parse_state(&row.state)?;
+        if next.is_terminal() || next == BuildState::Queued || !from.may_become(next) {
+            return Err(FencedError::NotAllowed {
+                task_id: attempt.task_id,
+                from,
+                to: next,
+            });
+        }
+        let event = Event::State { state: next };
+        fence::append(&tx, attempt.task_id, attempt.number, &[event], now).await?;
+        let mut row: build::ActiveModel = row.into();
+        row.state = Set(next.to_string());
+        row.updated_at = Set(micros(now));
+        row.update(&tx).await?;
+        tx.commit().await?;
+        self.wake.events();
+        Ok(())
+    }
+
+    /// Appends events to the build's one numbered sequence. All of them or none.
+    ///
+    /// State and step events are written by the verbs that change states and steps; this one is
+    /// for what happens in between (log lines, stages, transfers, warnings).
+    ///
+    /// # Errors
+    /// [`FencedError::Lost`].
+    pub async fn append_events(
+        &self,
+        attempt: Attempt,
+        events: Vec<Event>,
+        now: Timestamp,
+    ) -> Result<(), FencedError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let tx = self.begin().await?;
+        fence::held(&tx, attempt).await?;
+        fence::append(&tx, attempt.task_id, attempt.number, &events, now).await?;
+        tx.commit().await?;
+        self.wake.events();
+        Ok(())
+    }
+
+    /// Stores the Dockerfile the build runs, in place of an earlier attempt's.
+    ///
+    /// # Errors
+    /// [`FencedError::Lost`].
+    pub async fn set_dockerfile(&self, attempt: Attempt, text: &str) -> Result<(), FencedError> {
+        let tx = self.begin().await?;
+        fence::held(&tx, attempt).await?;
+        dockerfile::Entity::insert(dockerfile::ActiveModel {
+            task_id: Set(attempt.task_id),
+            attempt: Set(attempt.number),
+            text: Set(text.to_owned()),
+        })
+        .on_conflict(
+            OnConflict::column(dockerfile::Column::TaskId)
+                .update_columns([dockerfile::Column::Attempt, dockerfile::Column::Text])
+                .to_owned(),
+        )
+        .exec_without_returning(&tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The Dockerfile of the build's newest attempt that got so far.
+    pub async fn dockerfile(&self, task_id: TaskId) -> Result<Option<String>, StoreError> {
+        let row = dockerfile::Entity::find_by_id(task_id)
+            .one(self.reader())
+            .await?;
+        Ok(row.map(|row| row.text))
+    }
+}

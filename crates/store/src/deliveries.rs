@@ -1,0 +1,386 @@
+//! Callbacks on their way: written with the end of a build, tried on a schedule, every try a
+//! row.
+
+use fastbuild_spec::settings::CallbackHeaders;
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseTransaction,
+    EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use strum::{Display, EnumString};
+
+use crate::{
+    Page, SecretHeaders, Store, StoreError, TaskId,
+    builds::{from_json, to_json},
+    entity::{delivery, delivery_try},
+    time::{maybe_timestamp, micros, timestamp},
+};
+
+/// Bytes kept of what a receiver answered.
+const KEPT_ANSWER: usize = 4096;
+
+/// A callback to deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Where to.
+    pub url: String,
+    /// The headers of the request; sealed in the database.
+    pub headers: SecretHeaders,
+    /// The body, as it goes over the wire (JSON).
+    pub body: String,
+}
+
+/// How a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// It will be tried, perhaps again.
+    Pending,
+    /// The receiver took it.
+    Delivered,
+    /// It was tried as often as the schedule says.
+    GaveUp,
+}
+
+/// A delivery as its worker needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingDelivery {
+    /// The row's number.
+    pub id: i64,
+    /// The build it tells of; `None` for a test.
+    pub task_id: Option<TaskId>,
+    /// Where to.
+    pub url: String,
+    /// The headers, in the clear through [`SecretHeaders::expose`].
+    pub headers: SecretHeaders,
+    /// The body.
+    pub body: String,
+    /// How often it was tried already.
+    pub tries: u32,
+    /// When it was written.
+    pub create_time: Timestamp,
+}
+
+/// A delivery as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The row's number.
+    pub primary_id: i64,
+    /// The build it tells of; `None` for a test.
+    pub task_id: Option<TaskId>,
+    /// Where to.
+    pub url: String,
+    /// The headers, with `***` for the values of those that look like credentials.
+    pub headers: CallbackHeaders,
+    /// The body.
+    pub body: String,
+    /// How it stands.
+    pub status: DeliveryStatus,
+    /// What came of the newest try: the answer's first 4 KB, or why there was none.
+    pub result: Option<String>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it is tried next.
+    pub next_time: Option<Timestamp>,
+    /// When it was written.
+    pub create_time: Timestamp,
+    /// When its row last changed.
+    pub update_time: Timestamp,
+}
+
+/// One try, as it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Try {
+    /// When the request was begun.
+    pub started: Timestamp,
+    /// When the answer, or the lack of one, was known.
+    pub ended: Timestamp,
+    /// The headers that were sent; stored masked.
+    pub request_headers: SecretHeaders,
+    /// The answer's HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// The answer's body; its first 4 KB are kept.
+    pub body: String,
+    /// Why there was no answer.
+    pub error: Option<String>,
+}
+
+/// What follows from a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TryOutcome {
+    /// Nothing more to do.
+    Delivered,
+    /// Try again.
+    Retry {
+        /// When.
+        at: Timestamp,
+    },
+    /// It was the last try.
+    GaveUp,
+}
+
+/// One try, as it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryTry {
+    /// The delivery.
+    pub delivery_id: i64,
+    /// Which try, from 1.
+    pub number: u32,
+    /// When the request was begun.
+    pub started: Timestamp,
+    /// When the answer, or the lack of one, was known.
+    pub ended: Timestamp,
+    /// The headers that were sent, masked.
+    pub request_headers: CallbackHeaders,
+    /// The answer's HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// The first 4 KB of the answer's body.
+    pub body: String,
+    /// Why there was no answer.
+    pub error: Option<String>,
+}
+
+/// Where the headers of a delivery belong: with this receiver.
+fn purpose(url: &str) -> String {
+    format!("deliveries.headers/{url}")
+}
+
+fn count(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or_default()
+}
+
+/// The part of an answer that is kept.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(KEPT_ANSWER))
+        .unwrap_or_default()
+}
+
+impl Store {
+    /// Writes a delivery that is due at once.
+    pub(crate) async fn insert_delivery(
+        &self,
+        tx: &DatabaseTransaction,
+        task_id: Option<TaskId>,
+        new: &NewDelivery,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let row = delivery::ActiveModel {
+            task_id: Set(task_id),
+            url: Set(new.url.clone()),
+            headers: Set(new.headers.seal(&self.seal, &purpose(&new.url))?),
+            body: Set(new.body.clone()),
+            status: Set(DeliveryStatus::Pending.to_string()),
+            tries: Set(0),
+            next_at: Set(Some(micros(now))),
+            created_at: Set(micros(now)),
+            updated_at: Set(micros(now)),
+            ..Default::default()
+        };
+        Ok(delivery::Entity::insert(row).exec(tx).await?.last_insert_id)
+    }
+
+    fn outgoing(&self, row: delivery::Model) -> Result<OutgoingDelivery, StoreError> {
+        Ok(OutgoingDelivery {
+            headers: SecretHeaders::open(&self.seal, &purpose(&row.url), &row.headers)?,
+            create_time: timestamp(row.created_at)?,
+            tries: count(row.tries),
+            id: row.id,
+            task_id: row.task_id,
+            url: row.url,
+            body: row.body,
+        })
+    }
+
+    /// At most `limit` deliveries whose time has come, the longest waiting first.
+    pub async fn due_deliveries(
+        &self,
+        limit: u64,
+        now: Timestamp,
+    ) -> Result<Vec<OutgoingDelivery>, StoreError> {
+        delivery::Entity::find()
+            .filter(delivery::Column::NextAt.lte(micros(now)))
+            .order_by_asc(delivery::Column::NextAt)
+            .order_by_asc(delivery::Column::Id)
+            .limit(limit)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(|row| self.outgoing(row))
+            .collect()
+    }
+
+    /// When the next delivery is due; `None` when none is waiting.
+    pub async fn next_delivery_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = delivery::Entity::find()
+            .filter(delivery::Column::NextAt.is_not_null())
+            .order_by_asc(delivery::Column::NextAt)
+            .one(self.reader())
+            .await?;
+        maybe_timestamp(row.and_then(|row| row.next_at))
+    }
+
+    /// Records a try and what follows from it. Says whether the delivery was there and still
+    /// pending; if not, nothing is written.
+    pub async fn record_try(
+        &self,
+        delivery_id: i64,
+        tried: &Try,
+        outcome: TryOutcome,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let tx = self.begin().await?;
+        let row = delivery::Entity::find_by_id(delivery_id)
+            .filter(delivery::Column::Status.eq(DeliveryStatus::Pending.to_string()))
+            .lock_exclusive()
+            .one(&tx)
+            .await?;
+        let Some(row) = row else {
+            return Ok(false);
+        };
+        settle(&tx, row, tried, outcome, now).await?;
+        tx.commit().await?;
+        self.wake.deliveries();
+        Ok(true)
+    }
+
+    /// Records a delivery that was made once, outside the schedule, with its only try. Returns
+    /// the row's number.
+    pub async fn record_single_delivery(
+        &self,
+        task_id: Option<TaskId>,
+        new: &NewDelivery,
+        tried: &Try,
+        delivered: bool,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let outcome = if delivered {
+            TryOutcome::Delivered
+        } else {
+            TryOutcome::GaveUp
+        };
+        let tx = self.begin().await?;
+        let id = self.insert_delivery(&tx, task_id, new, now).await?;
+        let row = delivery::Entity::find_by_id(id)
+            .one(&tx)
+            .await?
+            .ok_or_else(|| {
+                StoreError::corrupt("delivery", "it is gone as soon as it was written")
+            })?;
+        settle(&tx, row, tried, outcome, now).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// A page of deliveries, newest first, and how many there are on all pages.
+    pub async fn deliveries(&self, page: Page) -> Result<(Vec<Delivery>, u64), StoreError> {
+        let query = delivery::Entity::find();
+        let total = query.clone().count(self.reader()).await?;
+        let (offset, limit) = page.bounds();
+        let deliveries = query
+            .order_by_desc(delivery::Column::Id)
+            .offset(limit.map(|_| offset))
+            .limit(limit)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(|row| self.shown(row))
+            .collect::<Result<_, _>>()?;
+        Ok((deliveries, total))
+    }
+
+    fn shown(&self, row: delivery::Model) -> Result<Delivery, StoreError> {
+        let headers = SecretHeaders::open(&self.seal, &purpose(&row.url), &row.headers)?;
+        Ok(Delivery {
+            headers: headers.masked(),
+            status: row
+                .status
+                .parse()
+                .map_err(|_| StoreError::corrupt("delivery status", &row.status))?,
+            tries: count(row.tries),
+            next_time: maybe_timestamp(row.next_at)?,
+            create_time: timestamp(row.created_at)?,
+            update_time: timestamp(row.updated_at)?,
+            primary_id: row.id,
+            task_id: row.task_id,
+            url: row.url,
+            body: row.body,
+            result: row.result,
+        })
+    }
+
+    /// The newest delivery, to make it once more.
+    pub async fn last_delivery(&self) -> Result<Option<OutgoingDelivery>, StoreError> {
+        delivery::Entity::find()
+            .order_by_desc(delivery::Column::Id)
+            .one(self.reader())
+            .await?
+            .map(|row| self.outgoing(row))
+            .transpose()
+    }
+
+    /// Every try of a delivery, in order.
+    pub async fn delivery_tries(&self, delivery_id: i64) -> Result<Vec<DeliveryTry>, StoreError> {
+        delivery_try::Entity::find()
+            .filter(delivery_try::Column::DeliveryId.eq(delivery_id))
+            .order_by_asc(delivery_try::Column::Number)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(|row| {
+                Ok(DeliveryTry {
+                    delivery_id: row.delivery_id,
+                    number: count(row.number),
+                    started: timestamp(row.started_at)?,
+                    ended: timestamp(row.ended_at)?,
+                    request_headers: from_json("request headers", &row.request_headers)?,
+                    status: row.status.and_then(|status| u16::try_from(status).ok()),
+                    body: row.body,
+                    error: row.error,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Writes a try and moves its delivery on.
+async fn settle(
+    tx: &DatabaseTransaction,
+    row: delivery::Model,
+    tried: &Try,
+    outcome: TryOutcome,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let number = row.tries + 1;
+    delivery_try::Entity::insert(delivery_try::ActiveModel {
+        delivery_id: Set(row.id),
+        number: Set(number),
+        started_at: Set(micros(tried.started)),
+        ended_at: Set(micros(tried.ended)),
+        request_headers: Set(to_json("request headers", &tried.request_headers.masked())?),
+        status: Set(tried.status.map(i32::from)),
+        body: Set(cut(&tried.body).to_owned()),
+        error: Set(tried.error.clone()),
+        ..Default::default()
+    })
+    .exec_without_returning(tx)
+    .await?;
+    let (status, next_at) = match outcome {
+        TryOutcome::Delivered => (DeliveryStatus::Delivered, None),
+        TryOutcome::Retry { at } => (DeliveryStatus::Pending, Some(micros(at))),
+        TryOutcome::GaveUp => (DeliveryStatus::GaveUp, None),
+    };
+    let mut row: delivery::ActiveModel = row.into();
+    row.tries = Set(number);
+    row.status = Set(status.to_string());
+    row.next_at = Set(next_at);
+    row.result = Set(Some(
+        tried
+            .error
+            .as_deref()
+            .unwrap_or(cut(&tried.body))
+            .to_owned(),
+    ));
+    row.updated_at = Set(micros(now));
+    row.update(tx).await?;
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! A callback on its way, or where it ended. `next_at` is empty once nothing more is tried.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "deliveries")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub task_id: Option<i64>,
+    pub url: String,
+    pub headers: Vec<u8>,
+    pub body: String,
+    pub status: String,
+    pub tries: i64,
+    pub next_at: Option<i64>,
+    pub result: Option<String>,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,21 @@
+//! The tables as sea-orm sees them. Private to this crate: outside, rows are plain structs.
+//!
+//! Times are microseconds since the Unix epoch, JSON is text, sealed columns are bytes as
+//! [`crate::Seal`] writes them.
+#![expect(unreachable_pub, reason = "the entity derive writes `pub` items")]
+
+pub mod build;
+pub mod build_request;
+pub mod counter;
+pub mod delivery;
+pub mod delivery_try;
+pub mod dockerfile;
+pub mod event;
+pub mod image;
+pub mod profile;
+pub mod seal_check;
+pub mod setting_docker_server;
+pub mod setting_headers;
+pub mod setting_host;
+pub mod setting_registry;
+pub mod step;

@@ -1,0 +1,50 @@
+//! What is remembered: settings revisions, builds and their events, deliveries, profiles and
+//! images. Every verb is one transaction.
+//!
+//! The build table is the queue. A worker takes a build with [`Store::claim`] and gets an
+//! [`Attempt`]; every later write says which attempt it speaks for, and a write of an attempt
+//! that lost its build is refused with [`FencedError::Lost`]. A build's end state, its image
+//! row and its callback delivery are written in one transaction ([`Store::finish`]).
+//!
+//! Secrets are sealed ([`Seal`]) before they reach the database. Time is an argument.
+//!
+//! The database is SQLite. Queries go through sea-orm's builder, so that another database
+//! differs in how a transaction that claims begins, and in little else.
+
+mod builds;
+mod database;
+mod deliveries;
+mod entity;
+mod error;
+mod events;
+mod headers;
+mod images;
+mod migration;
+mod profiles;
+mod seal;
+mod settings;
+mod steps;
+mod time;
+mod wake;
+
+pub use builds::{
+    Attempt, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId,
+    claim::{ClaimedBuild, Heartbeat},
+    enqueue::NewBuild,
+    finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, Reconciled},
+    read::{BuildFilter, DeleteOutcome, Page},
+};
+pub use database::Store;
+pub use deliveries::{
+    Delivery, DeliveryStatus, DeliveryTry, NewDelivery, OutgoingDelivery, Try, TryOutcome,
+};
+pub use error::{EnqueueError, FencedError, StoreError};
+pub use events::{LogChunk, StoredEvent};
+pub use headers::{SecretHeaders, mask_headers};
+pub use images::{Image, ImageFilter, ImageKind, NewBaseImage};
+pub use profiles::StoredProfile;
+pub use seal::Seal;
+pub use settings::{
+    DockerServerRevision, HeadersRevision, HostRevision, NewSettings, RegistryRevision,
+};
+pub use steps::StepRow;

@@ -1,0 +1,121 @@
+//! What probes found, remembered by image id.
+
+use fastbuild_spec::profile::ImageProfile;
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    sea_query::OnConflict,
+};
+
+use crate::{
+    Store, StoreError,
+    builds::{from_json, to_json},
+    entity::profile,
+    time::{micros, timestamp},
+};
+
+/// A profile with the name its image was asked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredProfile {
+    /// The row's number.
+    pub primary_id: i64,
+    /// The image's name, with its tag, as it was asked for.
+    pub image_name: String,
+    /// What the image contains.
+    pub profile: ImageProfile,
+    /// When it was first found.
+    pub create_time: Timestamp,
+    /// When it was last found.
+    pub update_time: Timestamp,
+}
+
+impl TryFrom<profile::Model> for StoredProfile {
+    type Error = StoreError;
+
+    fn try_from(row: profile::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            primary_id: row.id,
+            image_name: row.image_name,
+            profile: from_json("profile", &row.profile)?,
+            create_time: timestamp(row.created_at)?,
+            update_time: timestamp(row.updated_at)?,
+        })
+    }
+}
+
+impl Store {
+    /// Remembers what an image contains, under the name it was asked for by.
+    pub async fn put_profile(
+        &self,
+        profile: &ImageProfile,
+        image_name: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let tx = self.begin().await?;
+        profile::Entity::insert(profile::ActiveModel {
+            image_id: Set(profile.image_id.clone()),
+            image_name: Set(image_name.to_owned()),
+            profile: Set(to_json("profile", profile)?),
+            created_at: Set(micros(now)),
+            updated_at: Set(micros(now)),
+            ..Default::default()
+        })
+        .on_conflict(
+            OnConflict::columns([profile::Column::ImageId, profile::Column::ImageName])
+                .update_columns([profile::Column::Profile, profile::Column::UpdatedAt])
+                .to_owned(),
+        )
+        .exec_without_returning(&tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The newest profile of an image, by the engine's id of it (`sha256:...`).
+    pub async fn profile(&self, image_id: &str) -> Result<Option<StoredProfile>, StoreError> {
+        self.newest_profile(profile::Column::ImageId.eq(image_id))
+            .await
+    }
+
+    /// The newest profile found under an image's name.
+    pub async fn profile_by_name(
+        &self,
+        image_name: &str,
+    ) -> Result<Option<StoredProfile>, StoreError> {
+        self.newest_profile(profile::Column::ImageName.eq(image_name))
+            .await
+    }
+
+    async fn newest_profile(
+        &self,
+        condition: sea_orm::sea_query::SimpleExpr,
+    ) -> Result<Option<StoredProfile>, StoreError> {
+        profile::Entity::find()
+            .filter(condition)
+            .order_by_desc(profile::Column::UpdatedAt)
+            .order_by_desc(profile::Column::Id)
+            .one(self.reader())
+            .await?
+            .map(StoredProfile::try_from)
+            .transpose()
+    }
+
+    /// All profiles, newest first.
+    pub async fn profiles(&self) -> Result<Vec<StoredProfile>, StoreError> {
+        profile::Entity::find()
+            .order_by_desc(profile::Column::Id)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(StoredProfile::try_from)
+            .collect()
+    }
+
+    /// Forgets all profiles; returns how many there were.
+    pub async fn delete_profiles(&self) -> Result<u64, StoreError> {
+        let tx = self.begin().await?;
+        let deleted = profile::Entity::delete_many().exec(&tx).await?;
+        tx.commit().await?;
+        Ok(deleted.rows_affected)
+    }
+}

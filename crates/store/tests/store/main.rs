@@ -1,0 +1,14 @@
+//! Stories about what is remembered, each on a database file of its own.
+
+mod deliveries;
+mod files;
+mod life;
+mod lost;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
+mod parts;
+mod queue;
+mod secrets;
+mod settings;

@@ -1,0 +1,178 @@
+//! What the stories share: a site with a database file, times, and builds to ask for.
+
+use std::{path::PathBuf, time::Duration};
+
+use fastbuild_spec::{
+    event::{Event, Progress},
+    image_spec::{CondaSpec, ImageSpec, PipSpec, ServicePasswords, SystemSpec},
+    settings::CallbackHeaders,
+    state::{BuildState, Step},
+};
+use fastbuild_store::{
+    Attempt, Build, ClaimedBuild, End, FinishedImage, NewBuild, NewDelivery, Seal,
+    SettingsRevisions, Store,
+};
+use jiff::{Timestamp, ToSpan as _};
+use sea_orm::{ConnectionTrait as _, Database};
+use tempfile::TempDir;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const KEY: [u8; 32] = [7; 32];
+
+/// A folder with a database file, which goes when the site is dropped.
+pub(crate) struct Site {
+    pub(crate) folder: TempDir,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("fastbuild.db")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite://{}", self.file().display())
+    }
+
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(&self.url(), Seal::from_key(&KEY).unwrap())
+            .await
+            .unwrap()
+    }
+
+    /// Runs a statement beside the store, to make a database misbehave.
+    pub(crate) async fn sql(&self, statement: &str) {
+        let connection = Database::connect(self.url()).await.unwrap();
+        connection.execute_unprepared(statement).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+/// A moment, so many seconds after the stories begin.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    "2026-11-23T09:07:44.828675Z"
+        .parse::<Timestamp>()
+        .unwrap()
+        .checked_add(seconds.seconds())
+        .unwrap()
+}
+
+pub(crate) fn work_dir(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d-%H-%M-%S-%6f").to_string()
+}
+
+pub(crate) fn spec(target: &str) -> ImageSpec {
+    ImageSpec {
+        base: "registry.site:5000/base/debian:12".parse().unwrap(),
+        target: target.parse().unwrap(),
+        maintainer: "admin".to_owned(),
+        description: "for the tests".to_owned(),
+        python: None,
+        system: SystemSpec::default(),
+        pip: PipSpec::default(),
+        conda: CondaSpec::default(),
+        ssh: true,
+        jupyter_lab: false,
+    }
+}
+
+pub(crate) fn request(target: &str) -> NewBuild {
+    NewBuild {
+        task_name: "a task".to_owned(),
+        request: r#"{"task_data":{}}"#.to_owned(),
+        spec: spec(target),
+        passwords: ServicePasswords {
+            ssh: Some("Alkaid123456-ssh".into()),
+            jupyter_lab: None,
+        },
+        callback_url: "http://platform.site/callback".to_owned(),
+    }
+}
+
+/// The name of the nth target.
+pub(crate) fn target(number: usize) -> String {
+    format!("registry.site:5000/made/image-{number}:v1")
+}
+
+pub(crate) async fn enqueue(store: &Store, number: usize, seconds: i64) -> Build {
+    store
+        .enqueue(request(&target(number)), &work_dir, at(seconds))
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn claim(store: &Store, seconds: i64) -> ClaimedBuild {
+    store
+        .claim("worker-1", LEASE, at(seconds))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+pub(crate) fn headers() -> CallbackHeaders {
+    [
+        ("X-BizType", "DROS"),
+        ("Authorization", "Bearer callback-token-1"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// The callback of a build in its end state.
+pub(crate) fn callback(build: &Build) -> Option<NewDelivery> {
+    (!build.callback_url.is_empty()).then(|| NewDelivery {
+        url: build.callback_url.clone(),
+        headers: headers().into(),
+        body: format!(
+            r#"{{"taskId":{},"state":"{}"}}"#,
+            build.task_id, build.state
+        ),
+    })
+}
+
+pub(crate) fn log(step: Step, text: &str) -> Event {
+    Event::Progress {
+        step,
+        progress: Progress::Log {
+            text: text.to_owned(),
+        },
+    }
+}
+
+/// Takes a claimed build through every state up to the push.
+pub(crate) async fn run_up_to_the_push(store: &Store, attempt: Attempt, seconds: i64) {
+    for state in [
+        BuildState::PullSuccess,
+        BuildState::CheckSuccess,
+        BuildState::PrepareSuccess,
+        BuildState::Building,
+        BuildState::BuildSuccess,
+        BuildState::CheckImageSizeSuccess,
+    ] {
+        store.transition(attempt, state, at(seconds)).await.unwrap();
+    }
+}
+
+pub(crate) fn success() -> End {
+    End {
+        state: BuildState::PushSuccess,
+        failure: None,
+        image: Some(FinishedImage {
+            id: "sha256:feed".to_owned(),
+            size: 1_430_000_000,
+            digest: Some("sha256:beef".to_owned()),
+        }),
+        settings_revisions: SettingsRevisions {
+            host: Some(1),
+            registry: Some(2),
+            docker_server: Some(3),
+            headers: Some(4),
+        },
+    }
+}
