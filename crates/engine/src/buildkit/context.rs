@@ -1,0 +1,261 @@
+//! The build context as BuildKit's file synchronisation sees it: a sorted walk of entries.
+//!
+//! The engine keeps what it received under a key and asks next time only for files whose size, mode
+//! or modification time differ. Files on disk have a time of their own; a file in memory gets one made
+//! from its content, so that equal content is never sent twice and different content never taken for equal.
+
+use std::{collections::BTreeMap, path::Path, time::UNIX_EPOCH};
+
+use bollard_buildkit_proto::fsutil::types::Stat;
+use sha2::{Digest as _, Sha256};
+
+use crate::build::{BuildFile, FileSource};
+
+/// Go's `fs.ModeDir`.
+const DIRECTORY: u32 = 1 << 31;
+/// 2000-01-01, the earliest time a file in memory gets, in seconds.
+const EARLIEST: i64 = 946_684_800;
+
+/// One entry of the walk.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) stat: Stat,
+    /// `None` for a directory.
+    pub(super) source: Option<FileSource>,
+}
+
+/// A context, or the directory of a Dockerfile.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    entries: Vec<Entry>,
+}
+
+impl Tree {
+    /// Looks at the files and puts them in order.
+    ///
+    /// # Errors
+    /// A sentence when a path leaves the context or a file on disk cannot be looked at.
+    pub(super) async fn of(files: &[BuildFile]) -> Result<Self, String> {
+        // Keyed by the parts of the path: the walk compares part by part, so `a/b` precedes `a-b`.
+        let mut entries: BTreeMap<Vec<&str>, Entry> = BTreeMap::new();
+        for file in files {
+            let parts: Vec<_> = file.path.split('/').collect();
+            if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
+                return Err(format!(
+                    "the context path {:?} is not a plain relative path",
+                    file.path
+                ));
+            }
+            for length in 1..parts.len() {
+                entries
+                    .entry(parts[..length].to_vec())
+                    .or_insert_with(|| directory(&parts[..length].join("/")));
+            }
+            entries.insert(parts, entry(file).await?);
+        }
+        Ok(Self {
+            entries: entries.into_values().collect(),
+        })
+    }
+
+    /// The entries a build asks for: those named, what lies in them and what they lie in; everything
+    /// when nothing is named or a name is a pattern.
+    pub(super) fn following(&self, paths: &[String]) -> Vec<Entry> {
+        let paths: Vec<_> = paths.iter().map(|path| path.trim_matches('/')).collect();
+        let everything = paths.is_empty()
+            || paths
+                .iter()
+                .any(|path| matches!(*path, "" | ".") || path.contains(['*', '?', '[', '\\']));
+        self.entries
+            .iter()
+            .filter(|entry| {
+                let own = entry.stat.path.as_str();
+                everything
+                    || paths
+                        .iter()
+                        .any(|path| own == *path || inside(own, path) || inside(path, own))
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// A key that contexts with the same files on disk share: builds with the same large files then
+    /// find them on the engine, whatever small files come with them.
+    pub(super) fn key(files: &[BuildFile]) -> String {
+        let mut hash = Sha256::new();
+        let mut paths: Vec<_> = files
+            .iter()
+            .filter(|file| matches!(file.source, FileSource::Disk(_)))
+            .map(|file| file.path.as_str())
+            .collect();
+        paths.sort_unstable();
+        for path in paths {
+            hash.update(path.as_bytes());
+            hash.update([0]);
+        }
+        let digest = hash.finalize();
+        let start = digest[..8]
+            .iter()
+            .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        format!("fastbuild-{start:016x}")
+    }
+}
+
+fn inside(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory)
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn directory(path: &str) -> Entry {
+    let stat = Stat {
+        path: path.to_owned(),
+        mode: DIRECTORY | 0o755,
+        mod_time: EARLIEST * 1_000_000_000,
+        ..Stat::default()
+    };
+    Entry { stat, source: None }
+}
+
+async fn entry(file: &BuildFile) -> Result<Entry, String> {
+    let (size, mod_time) = match &file.source {
+        FileSource::Memory(bytes) => (bytes.len() as u64, content_time(bytes)),
+        FileSource::Disk(path) => disk(path).await?,
+    };
+    let stat = Stat {
+        path: file.path.clone(),
+        mode: file.mode & 0o777,
+        size: i64::try_from(size).unwrap_or(i64::MAX),
+        mod_time,
+        ..Stat::default()
+    };
+    Ok(Entry {
+        stat,
+        source: Some(file.source.clone()),
+    })
+}
+
+async fn disk(path: &Path) -> Result<(u64, i64), String> {
+    let unusable = |why: String| format!("the file {} cannot be read: {why}", path.display());
+    let metadata = tokio::fs::metadata(path)
+        .await
+        .map_err(|error| unusable(error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(unusable("it is no regular file".into()));
+    }
+    let modified = metadata
+        .modified()
+        .map_err(|error| unusable(error.to_string()))?;
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok((
+        metadata.len(),
+        i64::try_from(since.as_nanos()).unwrap_or_default(),
+    ))
+}
+
+/// A modification time, in nanoseconds since 1970, made from content: between 2000 and 2017, so that no
+/// tool in an image finds a file from the future.
+fn content_time(bytes: &[u8]) -> i64 {
+    let digest = Sha256::digest(bytes);
+    let number = |range: std::ops::Range<usize>| {
+        digest[range]
+            .iter()
+            .fold(0_i64, |sum, byte| (sum << 8) | i64::from(*byte))
+    };
+    (EARLIEST + (number(0..4) & 0x1fff_ffff)) * 1_000_000_000 + number(4..8) % 1_000_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(path: &str, content: &str) -> BuildFile {
+        BuildFile {
+            path: path.into(),
+            mode: 0o644,
+            source: FileSource::Memory(content.to_owned().into()),
+        }
+    }
+
+    fn paths(entries: &[Entry]) -> Vec<&str> {
+        entries
+            .iter()
+            .map(|entry| entry.stat.path.as_str())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn the_walk_goes_part_by_part_and_names_directories_first() {
+        let tree = Tree::of(&[
+            memory("a-b", ""),
+            memory("a/c/d", "x"),
+            memory("a/b", ""),
+            memory("Z", ""),
+        ])
+        .await
+        .unwrap();
+        assert_eq!(
+            paths(&tree.following(&[])),
+            ["Z", "a", "a/b", "a/c", "a/c/d", "a-b"]
+        );
+    }
+
+    #[tokio::test]
+    async fn only_what_is_asked_for_is_walked() {
+        let files = [
+            memory("a/b", ""),
+            memory("a/c", ""),
+            memory("ab", ""),
+            memory("d/e/f", ""),
+        ];
+        let tree = Tree::of(&files).await.unwrap();
+        let ask = |wanted: &[&str]| {
+            let wanted: Vec<_> = wanted.iter().map(|path| (*path).to_owned()).collect();
+            paths(&tree.following(&wanted)).join(" ")
+        };
+        assert_eq!(ask(&["a/b"]), "a a/b");
+        assert_eq!(ask(&["/a"]), "a a/b a/c");
+        assert_eq!(ask(&["d/e", "ab"]), "ab d d/e d/e/f");
+        assert_eq!(ask(&["a/*"]), "a a/b a/c ab d d/e d/e/f");
+        assert_eq!(ask(&[".dockerignore"]), "");
+    }
+
+    #[tokio::test]
+    async fn a_path_out_of_the_context_is_refused() {
+        for path in ["../x", "/etc/passwd", "a//b", "a/./b", ""] {
+            assert!(Tree::of(&[memory(path, "")]).await.is_err(), "{path}");
+        }
+        let missing = BuildFile {
+            source: FileSource::Disk("/nowhere/at/all".into()),
+            ..memory("x", "")
+        };
+        assert!(
+            Tree::of(&[missing])
+                .await
+                .unwrap_err()
+                .contains("/nowhere/at/all")
+        );
+    }
+
+    #[test]
+    fn content_makes_the_time_of_a_file_in_memory() {
+        assert_eq!(content_time(b"one"), content_time(b"one"));
+        assert_ne!(content_time(b"one"), content_time(b"two"));
+        for content in [b"one".as_slice(), b"two", b""] {
+            let years = content_time(content) / 1_000_000_000 / 31_556_952;
+            assert!((30..48).contains(&years), "{years}");
+        }
+    }
+
+    #[test]
+    fn contexts_with_the_same_large_files_share_a_key() {
+        let disk = |path: &str| BuildFile {
+            source: FileSource::Disk("/x".into()),
+            ..memory(path, "")
+        };
+        assert_eq!(
+            Tree::key(&[disk("a"), memory("m", "1")]),
+            Tree::key(&[memory("n", "2"), disk("a")])
+        );
+        assert_ne!(Tree::key(&[disk("a")]), Tree::key(&[disk("b")]));
+    }
+}

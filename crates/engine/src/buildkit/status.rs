@@ -1,0 +1,357 @@
+//! What BuildKit says while it builds, as progress: stages of the Dockerfile, log lines, layers.
+//!
+//! BuildKit speaks of vertices. Those of the Dockerfile and the export are stages for a reader;
+//! its own (`[internal] ...`, `[auth] ...`) appear in the log alone. Every log line starts with its vertex' number,
+//! `#5 `, since vertices run at the same time.
+
+use std::collections::{HashMap, VecDeque};
+
+use bollard_buildkit_proto::{
+    google::protobuf::Timestamp,
+    moby::buildkit::v1::{self, StatusResponse},
+};
+use fastbuild_spec::event::{Progress, StageStatus};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{ProgressSender, classify::FailedStep};
+
+/// Lines kept of a vertex, for the error of a failing one.
+const TAIL: usize = 30;
+/// A line without an end is cut here.
+const LONGEST_LINE: usize = 16 * 1024;
+/// A shorter secret would mask ordinary words.
+const SHORTEST_SECRET: usize = 6;
+
+/// Follows one build.
+pub(super) struct Tracker {
+    progress: ProgressSender,
+    secrets: Vec<SecretString>,
+    vertices: HashMap<String, Vertex>,
+    stages: u32,
+    /// The first vertex that failed by itself.
+    failed: Option<String>,
+}
+
+struct Vertex {
+    number: usize,
+    stage: Option<u32>,
+    name: String,
+    status: Option<StageStatus>,
+    /// Output that has not come to the end of its line, by stream.
+    open: HashMap<i64, Vec<u8>>,
+    tail: VecDeque<String>,
+    /// What was said of the parts of its work (`exporting layers`), to say each once.
+    said: Vec<String>,
+}
+
+impl Tracker {
+    pub(super) fn new(progress: ProgressSender, secrets: Vec<(String, SecretString)>) -> Self {
+        let secrets = secrets.into_iter().map(|(_, value)| value);
+        let secrets = secrets
+            .filter(|value| value.expose_secret().len() >= SHORTEST_SECRET)
+            .collect();
+        Self {
+            progress,
+            secrets,
+            vertices: HashMap::new(),
+            stages: 0,
+            failed: None,
+        }
+    }
+
+    pub(super) fn update(&mut self, update: StatusResponse) {
+        // First all names, so that the total is known before the first stage starts, and in the
+        // Dockerfile's order: BuildKit gives the vertices of one message in no order.
+        let mut names: Vec<_> = update.vertexes.iter().collect();
+        names.sort_by_key(|vertex| place(&vertex.name));
+        for vertex in names {
+            self.know(vertex);
+        }
+        // Output before endings: the last lines of a vertex come with the news of its end.
+        for vertex in &update.vertexes {
+            if vertex.completed.is_none() {
+                self.move_on(vertex);
+            }
+        }
+        for log in update.logs {
+            self.output(&log.vertex, log.stream, &log.msg);
+        }
+        for status in &update.statuses {
+            self.part(status);
+        }
+        for warning in &update.warnings {
+            let text = String::from_utf8_lossy(&warning.short).into_owned();
+            self.say(&warning.vertex, &format!("WARNING: {text}"));
+        }
+        for vertex in &update.vertexes {
+            if vertex.completed.is_some() {
+                self.move_on(vertex);
+            }
+        }
+    }
+
+    /// Ends the log; the step that failed, if one did.
+    pub(super) fn finish(mut self) -> Option<FailedStep> {
+        let digests: Vec<_> = self.vertices.keys().cloned().collect();
+        for digest in digests {
+            self.close_lines(&digest);
+        }
+        let vertex = self.vertices.remove(self.failed.as_ref()?)?;
+        Some(FailedStep {
+            stage: vertex.name,
+            lines: vertex.tail.into(),
+        })
+    }
+
+    fn know(&mut self, vertex: &v1::Vertex) {
+        if self.vertices.contains_key(&vertex.digest) {
+            return;
+        }
+        let internal = ["[internal]", "[auth]", "[context"]
+            .iter()
+            .any(|start| vertex.name.starts_with(start));
+        let stage = (!internal).then(|| {
+            self.stages += 1;
+            self.stages
+        });
+        let known = Vertex {
+            number: self.vertices.len() + 1,
+            stage,
+            name: vertex.name.clone(),
+            status: None,
+            open: HashMap::new(),
+            tail: VecDeque::new(),
+            said: Vec::new(),
+        };
+        self.vertices.insert(vertex.digest.clone(), known);
+    }
+
+    fn move_on(&mut self, news: &v1::Vertex) {
+        let Some(known) = self.vertices.get(&news.digest) else {
+            return;
+        };
+        let before = known.status;
+        // A vertex may start again after it ended: looking for a cached result and running count apart.
+        let status = if !news.error.is_empty() {
+            StageStatus::Failed
+        } else if news.completed.is_some() {
+            if news.cached {
+                StageStatus::Cached
+            } else {
+                StageStatus::Done
+            }
+        } else if news.started.is_some() {
+            StageStatus::Started
+        } else {
+            return;
+        };
+        if before == Some(status) || before == Some(StageStatus::Failed) {
+            return;
+        }
+        let duration_ms = match (&news.started, &news.completed) {
+            (Some(from), Some(to)) => Some(milliseconds(from, to)),
+            _ => None,
+        };
+        if before.is_none() {
+            let name = known.name.clone();
+            self.say(&news.digest, &name);
+        }
+        self.close_lines(&news.digest);
+        match status {
+            StageStatus::Started => {}
+            StageStatus::Cached => self.say(&news.digest, "CACHED"),
+            StageStatus::Done => self.say(&news.digest, &format!("DONE {}", seconds(duration_ms))),
+            // The others are stopped when one fails; theirs is not the reason.
+            StageStatus::Failed if news.error.contains("context canceled") => {
+                self.say(&news.digest, "CANCELED");
+            }
+            StageStatus::Failed => {
+                self.say(&news.digest, &format!("ERROR {}", news.error));
+                self.failed.get_or_insert_with(|| news.digest.clone());
+            }
+        }
+        let total = self.stages;
+        if let Some(known) = self.vertices.get_mut(&news.digest) {
+            known.status = Some(status);
+            if let Some(number) = known.stage {
+                let name = known.name.clone();
+                self.progress.send(Progress::Stage {
+                    number,
+                    total,
+                    name,
+                    status,
+                    duration_ms,
+                });
+            }
+        }
+    }
+
+    fn output(&mut self, digest: &str, stream: i64, bytes: &[u8]) {
+        let Some(vertex) = self.vertices.get_mut(digest) else {
+            return;
+        };
+        let mut open = vertex.open.remove(&stream).unwrap_or_default();
+        let mut lines = Vec::new();
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            open.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || open.len() > LONGEST_LINE {
+                lines.push(clean(&open));
+                open.clear();
+            } else if let Some((_, before)) = open.split_last()
+                && let Some(back) = before.iter().rposition(|byte| *byte == b'\r')
+            {
+                // A progress bar paints over itself: only what stands now is of interest.
+                open.drain(..=back);
+            }
+        }
+        vertex.open.insert(stream, open);
+        for line in lines {
+            self.keep(digest, line);
+        }
+    }
+
+    fn close_lines(&mut self, digest: &str) {
+        let Some(vertex) = self.vertices.get_mut(digest) else {
+            return;
+        };
+        let mut open: Vec<_> = std::mem::take(&mut vertex.open)
+            .into_iter()
+            .filter(|(_, line)| !line.is_empty())
+            .collect();
+        open.sort_unstable();
+        for (_, line) in open {
+            self.keep(digest, clean(&line));
+        }
+    }
+
+    /// A line of a process: to the log, and kept in case the vertex fails.
+    fn keep(&mut self, digest: &str, line: String) {
+        let line = self.mask(line);
+        if let Some(vertex) = self.vertices.get_mut(digest) {
+            if vertex.tail.len() == TAIL {
+                vertex.tail.pop_front();
+            }
+            vertex.tail.push_back(line.clone());
+            self.progress.line(&format!("#{} {line}", vertex.number));
+        }
+    }
+
+    /// A line about a vertex.
+    fn say(&self, digest: &str, text: &str) {
+        if let Some(vertex) = self.vertices.get(digest) {
+            for line in self.mask(text.to_owned()).lines() {
+                self.progress.line(&format!("#{} {line}", vertex.number));
+            }
+        }
+    }
+
+    /// Part of a vertex' work: a layer that travels, or a named task.
+    fn part(&mut self, status: &v1::VertexStatus) {
+        let (layer, verb) = match status.id.split_once(' ') {
+            Some((verb, digest)) => (digest, verb),
+            None => (status.id.as_str(), status.name.as_str()),
+        };
+        if let Some(hex) = layer.strip_prefix("sha256:")
+            && matches!(
+                verb,
+                "downloading" | "extracting" | "pushing" | "done" | "layer" | "exporting"
+            )
+        {
+            let number = |bytes: i64| u64::try_from(bytes).ok();
+            self.progress.send(Progress::Transfer {
+                layer: hex.chars().take(12).collect(),
+                status: verb.to_owned(),
+                current: number(status.current).unwrap_or_default(),
+                total: number(status.total).filter(|total| *total > 0),
+            });
+            return;
+        }
+        if status.completed.is_none() {
+            return;
+        }
+        let Some(vertex) = self.vertices.get_mut(&status.vertex) else {
+            return;
+        };
+        if vertex.said.contains(&status.id) {
+            return;
+        }
+        vertex.said.push(status.id.clone());
+        let bytes = u64::try_from(status.current).unwrap_or_default();
+        let size = if bytes > 0 {
+            format!(" {}", readable(bytes))
+        } else {
+            String::new()
+        };
+        self.say(&status.vertex, &format!("{}{size} done", status.id));
+    }
+
+    /// Takes secrets out of a line: a script that shows its commands would show them.
+    fn mask(&self, mut line: String) -> String {
+        for secret in &self.secrets {
+            if line.contains(secret.expose_secret()) {
+                line = line.replace(secret.expose_secret(), "***");
+            }
+        }
+        line
+    }
+}
+
+/// Where a vertex stands among those that became known with it: our own first, then `[stage 2/5] RUN ...` by
+/// its number, then the rest.
+fn place(name: &str) -> u32 {
+    let Some((bracket, _)) = name.strip_prefix('[').and_then(|name| name.split_once(']')) else {
+        return u32::MAX;
+    };
+    let number = bracket
+        .split_once('/')
+        .and_then(|(before, _)| before.rsplit(' ').next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// A line as a reader wants it: what a terminal would show last, without colours and controls.
+fn clean(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end_matches(['\n', '\r']);
+    let shown = text
+        .rsplit('\r')
+        .find(|segment| !segment.trim().is_empty())
+        .unwrap_or_default();
+    let mut out = String::with_capacity(shown.len());
+    let mut characters = shown.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\u{1b}' {
+            if characters.next_if_eq(&'[').is_some() {
+                // A control sequence ends with a character from @ to ~ (ECMA-48).
+                while characters
+                    .next()
+                    .is_some_and(|next| !('@'..='~').contains(&next))
+                {}
+            }
+        } else if character == '\t' || !character.is_control() {
+            out.push(character);
+        }
+    }
+    out
+}
+
+fn milliseconds(from: &Timestamp, to: &Timestamp) -> u64 {
+    let nanos =
+        |time: &Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    u64::try_from((nanos(to) - nanos(from)) / 1_000_000).unwrap_or_default()
+}
+
+fn seconds(duration_ms: Option<u64>) -> String {
+    let tenths = duration_ms.unwrap_or_default() / 100;
+    format!("{}.{}s", tenths / 10, tenths % 10)
+}
+
+fn readable(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes}B"),
+        1_000..1_000_000 => format!("{}.{}kB", bytes / 1_000, bytes % 1_000 / 100),
+        _ => format!("{}.{}MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+#[cfg(test)]
+mod tests;

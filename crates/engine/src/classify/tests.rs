@@ -1,0 +1,261 @@
+use fastbuild_spec::failure::ReasonCode;
+
+use super::*;
+
+const SUBJECT: Subject<'_> = Subject {
+    address: "10.0.0.5:2376",
+    image: "harbor.example/base/debian:12",
+    registry: "harbor.example",
+};
+
+fn step(stage: &str, lines: &[&str]) -> FailedStep {
+    FailedStep {
+        stage: stage.into(),
+        lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+    }
+}
+
+#[test]
+fn refusals_of_pulls_are_told_apart() {
+    for (code, messages) in [
+        (
+            ReasonCode::BaseImageNotFound,
+            &[
+                "manifest for harbor.example/base/debian:12 not found: manifest unknown: manifest unknown",
+                "manifest unknown: The named manifest is not known to the registry.",
+                "name unknown: repository name not known to registry",
+                "Error response from daemon: repository harbor.example/base/debian not found: does not exist or no pull access",
+                "not found: artifact base/debian:12 not found",
+            ][..],
+        ),
+        (
+            ReasonCode::BaseImagePullDenied,
+            &[
+                "pull access denied for debian, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+                "unauthorized: unauthorized to access repository: base/debian, action: pull: unauthorized to access repository: base/debian, action: pull",
+                "unauthorized: authentication required",
+                "Head \"https://harbor.example/v2/base/debian/manifests/12\": no basic auth credentials",
+                "error parsing HTTP 403 response body: denied: project base is blocked",
+                "error parsing HTTP 400 response body: invalid character 'C' looking for beginning of value: \"Client sent an HTTP request to an HTTPS server.\\n\"",
+            ],
+        ),
+        (
+            ReasonCode::RegistryUnavailable,
+            &[
+                "Get \"http://harbor.example/v2/\": dial tcp 10.0.0.9:80: connect: connection refused",
+                "Get \"https://harbor.example/v2/\": x509: certificate signed by unknown authority",
+                "Get \"https://harbor.example/v2/\": http: server gave HTTP response to HTTPS client",
+                "Get \"https://harbor.example/v2/\": dial tcp: lookup harbor.example on 10.0.0.1:53: no such host",
+                "Get \"https://harbor.example/v2/\": net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
+                "received unexpected HTTP status: 503 Service Unavailable",
+                "error parsing HTTP 502 response body: <html>: 502 Bad Gateway",
+            ],
+        ),
+        (
+            ReasonCode::NoSpaceLeft,
+            &[
+                "failed to register layer: Error processing tar file(exit status 1): write /usr/lib/x: no space left on device",
+            ],
+        ),
+        (ReasonCode::Internal, &["something nobody has seen before"]),
+    ] {
+        for message in messages {
+            assert_eq!(pull_error(SUBJECT, message).code(), code, "{message}");
+        }
+    }
+}
+
+#[test]
+fn refusals_of_pushes_are_told_apart() {
+    for (code, message) in [
+        (
+            ReasonCode::PushDenied,
+            "denied: requested access to the resource is denied",
+        ),
+        (
+            ReasonCode::PushDenied,
+            "unauthorized: project team not found: project team not found",
+        ),
+        (ReasonCode::PushDenied, "no basic auth credentials"),
+        (
+            ReasonCode::PushDenied,
+            "denied: adding 10.0 MiB of storage resource, which when updated to current usage of 1 GiB will exceed the configured upper limit",
+        ),
+        (
+            ReasonCode::RegistryUnavailable,
+            "received unexpected HTTP status: 500 Internal Server Error",
+        ),
+        (
+            ReasonCode::RegistryUnavailable,
+            "Get \"https://harbor.example/v2/\": dial tcp 10.0.0.9:443: i/o timeout",
+        ),
+        (
+            ReasonCode::Internal,
+            "tag does not exist: harbor.example/base/debian:12",
+        ),
+        (
+            ReasonCode::Internal,
+            "An image does not exist locally with the tag: harbor.example/base/debian",
+        ),
+    ] {
+        assert_eq!(push_error(SUBJECT, message).code(), code, "{message}");
+    }
+}
+
+#[test]
+fn logins_are_told_apart() {
+    for (code, message) in [
+        (
+            ReasonCode::RegistryLoginFailed,
+            "login attempt to http://127.0.0.1:5000/v2/ failed with status: 400 Bad Request",
+        ),
+        (
+            ReasonCode::RegistryLoginFailed,
+            "login attempt to http://harbor.example/v2/ failed with status: 401 Unauthorized",
+        ),
+        (
+            ReasonCode::RegistryLoginFailed,
+            "Get \"https://harbor.example/v2/\": unauthorized: authentication required",
+        ),
+        (
+            ReasonCode::RegistryLoginFailed,
+            "unauthorized: incorrect username or password",
+        ),
+        (
+            ReasonCode::RegistryUnavailable,
+            "Get \"http://harbor.example/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
+        ),
+        (
+            ReasonCode::RegistryUnavailable,
+            "Get \"https://harbor.example/v2/\": x509: certificate signed by unknown authority",
+        ),
+        (
+            ReasonCode::RegistryUnavailable,
+            "login attempt to https://harbor.example/v2/ failed with status: 404 Not Found",
+        ),
+        (
+            ReasonCode::EngineTlsFailed,
+            "Client sent an HTTP request to an HTTPS server.",
+        ),
+    ] {
+        assert_eq!(
+            login_error("e", "harbor.example", "robot", message).code(),
+            code,
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn failed_builds_are_told_apart() {
+    let run = || Some(step("[2/3] RUN make", &["cc1: error"]));
+    for (code, step, message) in [
+        (
+            ReasonCode::StepFailed,
+            run(),
+            "executor failed running [/bin/sh -c make]: exit code: 2",
+        ),
+        (
+            ReasonCode::StepFailed,
+            run(),
+            "process \"/bin/sh -c make\" did not complete successfully: exit code: 2",
+        ),
+        (
+            ReasonCode::StepFailed,
+            run(),
+            "The command '/bin/sh -c make' returned a non-zero code: 2",
+        ),
+        (
+            ReasonCode::StepFailed,
+            run(),
+            "failed to compute cache key: \"/x\" not found: not found",
+        ),
+        (
+            ReasonCode::OutOfMemory,
+            run(),
+            "process \"/bin/sh -c make\" did not complete successfully: exit code: 137",
+        ),
+        (
+            ReasonCode::NoSpaceLeft,
+            run(),
+            "failed to copy files: copy file range failed: no space left on device",
+        ),
+        (
+            ReasonCode::NoSpaceLeft,
+            Some(step(
+                "[2/3] RUN make",
+                &["cc1: fatal error: x.o: No space left on device"],
+            )),
+            "executor failed running [/bin/sh -c make]: exit code: 1",
+        ),
+        (
+            ReasonCode::BaseImageNotFound,
+            None,
+            "failed to solve: harbor.example/base/debian:12: not found",
+        ),
+        (
+            ReasonCode::BaseImagePullDenied,
+            None,
+            "pulling from host harbor.example failed with status code [manifests 12]: 401 Unauthorized",
+        ),
+        (
+            ReasonCode::EngineUnsupported,
+            None,
+            "dockerfile parse error line 3: Unknown flag: link",
+        ),
+        (
+            ReasonCode::EngineUnsupported,
+            Some(step("[2/3] RUN", &[])),
+            "the --mount option requires BuildKit. Refer to the documentation",
+        ),
+        (ReasonCode::Internal, None, "secret nope: not found"),
+    ] {
+        assert_eq!(
+            build_error(SUBJECT, step, message).code(),
+            code,
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn the_last_exit_code_counts() {
+    assert_eq!(
+        exit_code(
+            "process \"sh -c 'echo exit code: 7'\" did not complete successfully: exit code: 42"
+        ),
+        Some(42)
+    );
+    assert_eq!(exit_code("returned a non-zero code: 3"), Some(3));
+    assert_eq!(exit_code("exit code: many"), None);
+    assert_eq!(exit_code(""), None);
+}
+
+#[test]
+fn probes_are_told_apart() {
+    for (wanted, message) in [
+        (
+            "has no POSIX shell",
+            "failed to create shim: OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"sh\": executable file not found in $PATH: unknown",
+        ),
+        (
+            "another processor architecture",
+            "standard_init_linux.go:228: exec user process caused: exec format error",
+        ),
+        (
+            "cannot be executed",
+            "OCI runtime create failed: runc create failed: exec: \"sh\": permission denied",
+        ),
+    ] {
+        let error = probe_error("e", "i", message);
+        assert_eq!(error.code(), ReasonCode::BaseImageUnsupported);
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+    assert_eq!(probe_error("e", "i", "what").code(), ReasonCode::Internal);
+}
+
+#[test]
+fn long_messages_become_the_inside_of_a_sentence() {
+    assert_eq!(tidy(" a\n  b.\n"), "a b");
+    assert_eq!(tidy(&"é".repeat(700)).chars().count(), 603);
+}

@@ -1,0 +1,136 @@
+//! Whether an engine answers, and what it is.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{Engine, EngineError, NoAnswer, classify};
+
+/// What an engine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The id it gives itself; engines that share one machine's `/etc/docker` may share it.
+    pub id: String,
+    /// Its version, such as `20.10.24+dfsg1`.
+    pub version: String,
+    /// The newest API version it speaks, such as `1.41`.
+    pub api_version: String,
+    /// `linux` or `windows`.
+    pub os: String,
+    /// Its processor architecture in Go's words: `amd64`, `arm64`.
+    pub arch: String,
+    /// Whether it builds with BuildKit.
+    pub buildkit: bool,
+    /// Whether it keeps images in containerd's image store.
+    pub containerd_store: bool,
+    /// Processors it sees.
+    pub cpus: u32,
+    /// Bytes of memory it sees.
+    pub memory: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Release {
+    version: String,
+    api_version: String,
+    os: String,
+    arch: String,
+}
+
+/// `GET /info`, the parts of interest.
+#[derive(Deserialize)]
+struct Info {
+    #[serde(rename = "ID", default)]
+    id: String,
+    #[serde(rename = "DriverStatus", default)]
+    driver_status: Option<Vec<Vec<String>>>,
+    #[serde(rename = "NCPU", default)]
+    cpus: u32,
+    #[serde(rename = "MemTotal", default)]
+    memory: u64,
+}
+
+impl Engine {
+    /// Asks the engine who it is; proves that the connection and its certificates work.
+    ///
+    /// # Errors
+    /// `Unreachable` when no engine answers, `Tls` when the certificates do not go together.
+    pub async fn ping(&self) -> Result<EngineInfo, EngineError> {
+        let ping = self.get("/_ping").await?;
+        if ping.status() != StatusCode::OK || !ping.headers().contains_key("api-version") {
+            return Err(self.no_engine(&format!(
+                "its answer to /_ping has the status {}",
+                ping.status()
+            )));
+        }
+        let (version, info) = tokio::try_join!(self.get("/version"), self.get("/info"))?;
+        let release: Release = self.read(&version)?;
+        let info: Info = self.read(&info)?;
+        Ok(EngineInfo {
+            id: info.id,
+            buildkit: has_buildkit(ping.headers(), &release.api_version),
+            version: release.version,
+            api_version: release.api_version,
+            os: release.os,
+            arch: release.arch,
+            containerd_store: info
+                .driver_status
+                .unwrap_or_default()
+                .iter()
+                .any(|pair| matches!(pair.as_slice(), [name, value] if name == "driver-type" && value.starts_with("io.containerd.snapshotter"))),
+            cpus: info.cpus,
+            memory: info.memory,
+        })
+    }
+
+    fn no_engine(&self, detail: &str) -> EngineError {
+        EngineError::Unreachable {
+            address: self.address().to_owned(),
+            reason: NoAnswer::NotAnEngine(detail.to_owned()),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, response: &Response<Bytes>) -> Result<T, EngineError> {
+        if !response.status().is_success() {
+            let text = String::from_utf8_lossy(response.body());
+            return Err(classify::answer_error(
+                self.address().to_owned(),
+                response.status().as_u16(),
+                &text,
+            ));
+        }
+        serde_json::from_slice(response.body()).map_err(|error| self.no_engine(&error.to_string()))
+    }
+}
+
+/// Whether an engine has BuildKit. Since API 1.39 engines have it; on Linux the `Builder-Version` header of
+/// `/_ping` names the builder its own command line would use, which an operator may have set to the
+/// classic one (`1`) without taking BuildKit away. Windows engines have none.
+fn has_buildkit(headers: &HeaderMap, api_version: &str) -> bool {
+    let windows = headers.get("ostype").is_some_and(|os| os == "windows");
+    let newest = api_version
+        .split_once('.')
+        .and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)));
+    !windows && newest.is_some_and(|newest| newest >= (1, 39))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn buildkit_is_there_since_api_1_39_and_never_on_windows() {
+        let mut headers = HeaderMap::new();
+        headers.insert("builder-version", HeaderValue::from_static("1"));
+        headers.insert("ostype", HeaderValue::from_static("linux"));
+        assert!(has_buildkit(&headers, "1.41"));
+        assert!(has_buildkit(&headers, "1.39"));
+        assert!(!has_buildkit(&headers, "1.38"));
+        assert!(!has_buildkit(&headers, "?"));
+        headers.insert("ostype", HeaderValue::from_static("windows"));
+        assert!(!has_buildkit(&headers, "1.47"));
+    }
+}

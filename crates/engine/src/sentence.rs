@@ -1,0 +1,254 @@
+//! How an [`EngineError`] reads to people, and its reason code.
+
+use fastbuild_spec::failure::{Failure, ReasonCode};
+
+use crate::error::{EngineError, NoAnswer, TlsProblem};
+
+impl EngineError {
+    /// The reason code this error means.
+    pub fn code(&self) -> ReasonCode {
+        match self {
+            Self::Unreachable { .. } => ReasonCode::EngineUnreachable,
+            Self::Tls { .. } => ReasonCode::EngineTlsFailed,
+            Self::Unsupported { .. } => ReasonCode::EngineUnsupported,
+            Self::RegistryLogin { .. } => ReasonCode::RegistryLoginFailed,
+            Self::RegistryUnavailable { .. } => ReasonCode::RegistryUnavailable,
+            Self::ImageNotFound { .. } => ReasonCode::BaseImageNotFound,
+            Self::PullDenied { .. } => ReasonCode::BaseImagePullDenied,
+            Self::ImageUnsupported { .. } => ReasonCode::BaseImageUnsupported,
+            Self::PushDenied { .. } => ReasonCode::PushDenied,
+            Self::StepFailed { .. } => ReasonCode::StepFailed,
+            Self::NoSpaceLeft { .. } => ReasonCode::NoSpaceLeft,
+            Self::OutOfMemory { .. } => ReasonCode::OutOfMemory,
+            Self::TimedOut { .. } => ReasonCode::TimedOut,
+            Self::Lost { .. } => ReasonCode::EngineLost,
+            Self::Internal { .. } => ReasonCode::Internal,
+        }
+    }
+
+    /// This error as people read it: what happened, to what, why, and what to do.
+    pub fn failure(&self) -> Failure {
+        let failure = |zh: String, en: String| Failure::new(self.code(), zh, en);
+        match self {
+            Self::Unreachable { address, reason } => {
+                let (zh, en) = reason.because();
+                failure(
+                    format!("无法连接 Docker 服务器 {address}：{zh}。"),
+                    format!("The Docker Engine at {address} cannot be reached: {en}."),
+                )
+                .blaming(address)
+            }
+            Self::Tls { address, problem } => {
+                let (zh, en) = problem.because();
+                let failure = failure(
+                    format!("与 Docker 服务器 {address} 的 TLS 连接失败：{zh}。"),
+                    format!("The TLS connection to the Docker Engine at {address} failed: {en}."),
+                )
+                .blaming(address);
+                match problem.hint() {
+                    Some((zh, en)) => failure.hinting(zh, en),
+                    None => failure,
+                }
+            }
+            Self::Unsupported { address, detail } => failure(
+                format!("Docker 服务器 {address} 不支持该操作：{detail}。"),
+                format!("The Docker Engine at {address} does not support this: {detail}."),
+            )
+            .blaming(address),
+            Self::RegistryLogin { registry, username, detail } => failure(
+                format!("镜像仓库 {registry} 拒绝了账号 {username} 的登录：{detail}。"),
+                format!("The registry {registry} refused the login of {username}: {detail}."),
+            )
+            .blaming(registry),
+            Self::RegistryUnavailable { registry, detail } => {
+                let failure = failure(
+                    format!("Docker 服务器无法使用镜像仓库 {registry}：{detail}。"),
+                    format!("The Docker Engine cannot use the registry {registry}: {detail}."),
+                )
+                .blaming(registry);
+                if detail.contains("x509") || detail.contains("HTTP response to HTTPS client") {
+                    failure.hinting(
+                        format!("请管理员在 Docker 服务器的 /etc/docker/certs.d/{registry}/ca.crt 中安装该仓库的 CA，或将其配置为 insecure-registries。"),
+                        format!("Ask the operator to install the registry's CA on the Docker server as /etc/docker/certs.d/{registry}/ca.crt, or to list it under insecure-registries."),
+                    )
+                } else {
+                    failure
+                }
+            }
+            Self::ImageNotFound { image, detail } => failure(
+                format!("镜像 {image} 不存在：{detail}。"),
+                format!("The image {image} does not exist: {detail}."),
+            )
+            .blaming(image),
+            Self::PullDenied { image, detail } => failure(
+                format!("无权拉取镜像 {image}（或该镜像不存在）：{detail}。"),
+                format!("The image {image} may not be pulled, or does not exist: {detail}."),
+            )
+            .blaming(image),
+            Self::ImageUnsupported { image, detail } => failure(
+                format!("无法检查镜像 {image}：{detail}。"),
+                format!("The image {image} cannot be inspected: {detail}."),
+            )
+            .blaming(image),
+            Self::PushDenied { image, detail } => failure(
+                format!("无权推送镜像 {image}：{detail}。"),
+                format!("The image {image} may not be pushed: {detail}."),
+            )
+            .blaming(image),
+            Self::StepFailed { stage, exit_code, lines, detail } => {
+                let mut failure = match exit_code {
+                    Some(code) => failure(
+                        format!("构建步骤 {stage} 失败，退出码 {code}。"),
+                        format!("The build step {stage} failed with exit code {code}."),
+                    ),
+                    None => failure(
+                        format!("构建步骤 {stage} 失败：{detail}。"),
+                        format!("The build step {stage} failed: {detail}."),
+                    ),
+                }
+                .blaming(stage);
+                failure.last_lines.clone_from(lines);
+                failure
+            }
+            Self::NoSpaceLeft { address, detail } => failure(
+                format!("Docker 服务器 {address} 的磁盘空间已满：{detail}。"),
+                format!("The disk of the Docker Engine at {address} is full: {detail}."),
+            )
+            .blaming(address),
+            Self::OutOfMemory { address, stage, lines } => {
+                let mut failure = failure(
+                    format!("Docker 服务器 {address} 内存不足，构建步骤 {stage} 的进程被终止（退出码 137）。"),
+                    format!("The Docker Engine at {address} ran out of memory: a process of the build step {stage} was killed (exit code 137)."),
+                )
+                .blaming(stage);
+                failure.last_lines.clone_from(lines);
+                failure
+            }
+            Self::TimedOut { address, what, limit } => {
+                let seconds = limit.as_secs_f32();
+                failure(
+                    format!("Docker 服务器 {address} 上的操作 {what} 未在 {seconds} 秒内结束。"),
+                    format!("{what} on the Docker Engine at {address} did not end within {seconds} seconds."),
+                )
+                .blaming(what)
+            }
+            Self::Lost { address, detail } => failure(
+                format!("与 Docker 服务器 {address} 的连接中断：{detail}。"),
+                format!("The connection to the Docker Engine at {address} broke: {detail}."),
+            )
+            .blaming(address),
+            Self::Internal { address, detail } => failure(
+                format!("Docker 服务器 {address} 返回了无法处理的结果：{detail}。"),
+                format!("The Docker Engine at {address} gave an answer that FastBuild does not understand: {detail}."),
+            )
+            .blaming(address),
+        }
+    }
+}
+
+impl NoAnswer {
+    /// The reason in Chinese and English, as the end of a sentence.
+    fn because(&self) -> (String, String) {
+        match self {
+            Self::Refused => (
+                "连接被拒绝，该端口没有服务监听".into(),
+                "the connection was refused, nothing listens on that port".into(),
+            ),
+            Self::UnknownHost => (
+                "主机名无法解析".into(),
+                "the host name cannot be resolved".into(),
+            ),
+            Self::Timeout(limit) => {
+                let seconds = limit.as_secs_f32();
+                (
+                    format!("{seconds} 秒内没有应答"),
+                    format!("no answer within {seconds} seconds"),
+                )
+            }
+            Self::NotAnEngine(detail) => (
+                format!("应答的不是 Docker Engine（{detail}）"),
+                format!("what answers there is no Docker Engine ({detail})"),
+            ),
+            Self::Network(detail) => (format!("网络错误（{detail}）"), detail.clone()),
+        }
+    }
+}
+
+impl TlsProblem {
+    /// The reason in Chinese and English, as the end of a sentence.
+    fn because(&self) -> (String, String) {
+        match self {
+            Self::Unreadable { file, detail } => (
+                format!("{} 无法使用（{detail}）", file_zh(file)),
+                format!("{} cannot be used ({detail})", file_en(file)),
+            ),
+            Self::KeyMismatch => (
+                "客户端私钥与客户端证书不匹配".into(),
+                "the client key does not belong to the client certificate".into(),
+            ),
+            Self::UnknownIssuer => (
+                "服务器证书不是由上传的 CA 签发的".into(),
+                "the engine's certificate is not signed by the uploaded CA".into(),
+            ),
+            Self::ServerCertificateExpired => (
+                "服务器证书已过期或尚未生效".into(),
+                "the engine's certificate has expired or is not valid yet".into(),
+            ),
+            Self::WrongHost(host) => (
+                format!("服务器证书不适用于 {host}"),
+                format!("the engine's certificate is not made out for {host}"),
+            ),
+            Self::ClientCertificateRefused(detail) => (
+                format!(
+                    "服务器拒绝了客户端证书（{detail}），它可能已过期或不是由服务器信任的 CA 签发"
+                ),
+                format!(
+                    "the engine refused the client certificate ({detail}); it may have expired or be signed by a CA the engine does not trust"
+                ),
+            ),
+            Self::PortIsPlain => (
+                "该端口不使用 TLS".into(),
+                "that port does not speak TLS".into(),
+            ),
+            Self::PortWantsTls => (
+                "该端口要求 TLS，而未配置证书".into(),
+                "that port wants TLS, and no certificates are configured".into(),
+            ),
+            Self::Other(detail) => (detail.clone(), detail.clone()),
+        }
+    }
+
+    /// A more exact hint than the code's own, where there is one.
+    fn hint(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::PortIsPlain => Some((
+                "请改用 Docker 服务器的 TLS 端口，或在不上传证书的情况下重新调用 config-fastbuild。",
+                "Use the Docker server's TLS port, or call config-fastbuild again without certificates.",
+            )),
+            Self::PortWantsTls => Some((
+                "请上传包含 CA、证书和私钥的 tar 包并重新调用 config-fastbuild，或改用非 TLS 端口。",
+                "Call config-fastbuild again with the tar of CA, certificate and key, or use the plain port.",
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn file_zh(file: &str) -> &'static str {
+    match file {
+        "ca" => "CA 证书",
+        "cert" => "客户端证书",
+        _ => "客户端私钥",
+    }
+}
+
+fn file_en(file: &str) -> &'static str {
+    match file {
+        "ca" => "the CA certificate",
+        "cert" => "the client certificate",
+        _ => "the client key",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The classic builder.
+
+use std::time::Duration;
+
+use fastbuild_engine::{BuildRequest, BuilderKind, EngineError, ProgressSender};
+use fastbuild_spec::{event::StageStatus, failure::ReasonCode};
+
+use crate::common::{
+    channel, drain, image, log_of, memory, parts, plain_engine, registry, request, runs, stages,
+    unique, until,
+};
+
+fn classic(instructions: &str) -> BuildRequest {
+    let parts = parts();
+    let base = image(&parts.image(&parts.images.debian));
+    BuildRequest {
+        builder: BuilderKind::Classic,
+        ..request(&parts, &base, instructions)
+    }
+}
+
+#[tokio::test]
+async fn a_plain_dockerfile_with_files_builds() {
+    let parts = parts();
+    let engine = plain_engine(&parts);
+    let base = image(&parts.image_dns(&parts.images.private_debian));
+    let nonce = unique("classic");
+    let mut wanted =
+        classic("COPY from/memory from/disk /made/\nRUN cat /made/memory && wc -c /made/disk");
+    wanted.dockerfile = wanted
+        .dockerfile
+        .replace(&parts.image(&parts.images.debian), &base.to_string());
+    wanted.base = base;
+    let disk = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(disk.path(), vec![b'x'; 3_000_000]).unwrap();
+    wanted.files = vec![
+        memory("from/memory", &format!("{nonce}\n")),
+        memory("from/disk", ""),
+    ];
+    wanted.files[1].source = fastbuild_engine::FileSource::Disk(disk.path().to_owned());
+    let tag = wanted.tag.clone();
+
+    let (sender, receiver) = channel();
+    let built = engine.build(wanted, &sender).await.unwrap();
+    let all = drain(sender, receiver).await;
+    let log = log_of(&all);
+    assert!(
+        log.contains(&format!("#3 {nonce}\n")) && log.contains("#3 3000000 /made/disk\n"),
+        "{log}"
+    );
+    let done = stages(&all, StageStatus::Done);
+    assert!(
+        done.contains(&"[3/5] RUN cat /made/memory && wc -c /made/disk"),
+        "{done:?}"
+    );
+    let found = engine.find_image(&tag).await.unwrap().unwrap();
+    assert_eq!((found.id, found.size), (built.image_id, built.size));
+    assert!(
+        found
+            .labels
+            .contains(&"org.fastbuild.owner=fastbuild".to_owned()),
+        "{:?}",
+        found.labels
+    );
+    engine.remove_image(&tag.to_string()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failing_step_is_named_with_its_last_lines() {
+    let engine = plain_engine(&parts());
+    let error = engine
+        .build(
+            classic("RUN true\nRUN echo before; echo the end >&2; exit 3"),
+            &ProgressSender::discarding(),
+        )
+        .await
+        .unwrap_err();
+    let EngineError::StepFailed {
+        stage,
+        exit_code,
+        lines,
+        ..
+    } = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(*exit_code, Some(3));
+    assert!(
+        stage.starts_with("[3/") && stage.contains("RUN echo before"),
+        "{stage}"
+    );
+    assert!(
+        lines.iter().any(|line| line.contains("the end")),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn secrets_and_missing_bases_are_refused() {
+    let parts = parts();
+    let engine = plain_engine(&parts);
+    let silent = ProgressSender::discarding();
+    let mut with_secret = classic("RUN true");
+    with_secret.secrets = vec![("password".into(), "$6$hash".to_owned().into())];
+    let error = engine.build(with_secret, &silent).await.unwrap_err();
+    assert_eq!(
+        error.failure().code,
+        ReasonCode::EngineUnsupported,
+        "{error}"
+    );
+
+    let missing = image(&parts.image(&format!("{}:1", unique("nothing/here"))));
+    let mut lost = request(&parts, &missing, "RUN true");
+    lost.builder = BuilderKind::Classic;
+    let error = engine.build(lost.clone(), &silent).await.unwrap_err();
+    assert_eq!(
+        error.failure().code,
+        ReasonCode::BaseImageNotFound,
+        "{error}"
+    );
+    lost.registry = Some(fastbuild_spec::settings::RegistrySettings {
+        password: "wrong".to_owned().into(),
+        ..registry(&parts)
+    });
+    let error = engine.build(lost, &silent).await.unwrap_err();
+    assert_eq!(
+        error.failure().code,
+        ReasonCode::RegistryLoginFailed,
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn dropping_the_build_stops_it() {
+    let engine = plain_engine(&parts());
+    let silent = ProgressSender::discarding();
+    let marker = unique("classic-cancel");
+    tokio::select! {
+        ended = engine.build(classic(&format!("RUN sleep 3600; : {marker}")), &silent) => panic!("{ended:?}"),
+        _ = until(Duration::from_mins(1), "the step runs", async || runs(&format!(": {marker}"))) => {}
+    }
+    until(Duration::from_secs(2), "the step is stopped", async || {
+        !runs(&format!(": {marker}"))
+    })
+    .await;
+}

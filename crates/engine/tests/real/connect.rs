@@ -1,0 +1,335 @@
+//! Reaching an engine, and every way in which that fails.
+
+use std::time::Duration;
+
+use fastbuild_engine::{Endpoint, Engine, EngineError, EngineLimits, NoAnswer, TlsProblem};
+use fastbuild_spec::{failure::ReasonCode, settings::TlsMaterial};
+use secrecy::ExposeSecret as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::common::{channel, engine, material, parts, plain, tls};
+
+async fn tls_problem(endpoint: &Endpoint) -> TlsProblem {
+    let error = engine(endpoint).ping().await.unwrap_err();
+    assert_eq!(error.failure().code, ReasonCode::EngineTlsFailed, "{error}");
+    match error {
+        EngineError::Tls { problem, .. } => problem,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn an_engine_says_what_it_is_over_tcp_tls_and_its_socket() {
+    let parts = parts();
+    let over_tcp = engine(&plain(&parts)).ping().await.unwrap();
+    assert!(over_tcp.buildkit, "{over_tcp:?}");
+    assert_eq!(over_tcp.os, "linux");
+    let output = parts
+        .docker(&parts.engine_plain)
+        .args(["info", "--format", "{{json .DriverStatus}}"])
+        .output();
+    let driver = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(
+        over_tcp.containerd_store,
+        driver.contains("io.containerd.snapshotter"),
+        "{driver}"
+    );
+    assert!(over_tcp.cpus > 0 && over_tcp.memory > 0, "{over_tcp:?}");
+    assert!(over_tcp.api_version.starts_with("1."), "{over_tcp:?}");
+
+    let over_socket = engine(&Endpoint::Unix(parts.engine_plain.socket.clone()))
+        .ping()
+        .await
+        .unwrap();
+    assert_eq!(over_socket, over_tcp);
+
+    let over_tls = engine(&tls(&parts, &parts.certificates.client_tar))
+        .ping()
+        .await
+        .unwrap();
+    assert_eq!(over_tls.version, over_tcp.version);
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_refused_by_us() {
+    let parts = parts();
+    assert_eq!(
+        tls_problem(&tls(&parts, &parts.certificates.wrong_ca_tar)).await,
+        TlsProblem::UnknownIssuer
+    );
+}
+
+#[tokio::test]
+async fn an_expired_client_certificate_is_refused_by_the_engine_every_time() {
+    let parts = parts();
+    let expired = tls(&parts, &parts.certificates.expired_client_tar);
+    // The refusal races with our request: it must come out the same each time.
+    for _ in 0..20 {
+        let problem = tls_problem(&expired).await;
+        assert!(
+            matches!(problem, TlsProblem::ClientCertificateRefused(_)),
+            "{problem:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_plain_port_and_a_tls_port_are_told_apart() {
+    let parts = parts();
+    let (plain_engine, tls_engine) = (&parts.engine_plain, &parts.engine_tls);
+    let material = material(&parts.certificates.client_tar);
+    let to_plain = Endpoint::Tls {
+        host: plain_engine.host.clone(),
+        port: plain_engine.port,
+        material,
+    };
+    assert_eq!(tls_problem(&to_plain).await, TlsProblem::PortIsPlain);
+
+    let to_tls = Endpoint::Tcp {
+        host: tls_engine.host.clone(),
+        port: tls_engine.port,
+    };
+    assert_eq!(tls_problem(&to_tls).await, TlsProblem::PortWantsTls);
+    let image = parts.image("base/debian:12").parse().unwrap();
+    let error = engine(&to_tls).find_image(&image).await.unwrap_err();
+    assert_eq!(error.failure().code, ReasonCode::EngineTlsFailed, "{error}");
+}
+
+#[tokio::test]
+async fn pem_files_are_checked_without_any_connection() {
+    let parts = parts();
+    let good = material(&parts.certificates.client_tar);
+    let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let try_material = |material: TlsMaterial| {
+        let endpoint = Endpoint::Tls {
+            host: "192.0.2.1".into(),
+            port: 2376,
+            material,
+        };
+        match Engine::new(&endpoint, EngineLimits::default()) {
+            Err(EngineError::Tls { problem, address }) => (address, problem),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (address, problem) = try_material(TlsMaterial {
+        key_pem: other_key.into(),
+        ..good.clone()
+    });
+    assert_eq!(
+        (address.as_str(), problem),
+        ("192.0.2.1:2376", TlsProblem::KeyMismatch)
+    );
+    for (material, wanted) in [
+        (
+            TlsMaterial {
+                ca_pem: "no PEM".into(),
+                ..good.clone()
+            },
+            "ca",
+        ),
+        (
+            TlsMaterial {
+                cert_pem: String::new(),
+                ..good.clone()
+            },
+            "cert",
+        ),
+        (
+            TlsMaterial {
+                key_pem: "no PEM".to_owned().into(),
+                ..good.clone()
+            },
+            "key",
+        ),
+    ] {
+        let (_, problem) = try_material(material);
+        assert!(
+            matches!(&problem, TlsProblem::Unreadable { file, .. } if *file == wanted),
+            "{problem:?}"
+        );
+    }
+    let endpoint = Endpoint::Tls {
+        host: "192.0.2.1".into(),
+        port: 2376,
+        material: good.clone(),
+    };
+    let shown = format!(
+        "{:?}{endpoint:?}",
+        Engine::new(&endpoint, EngineLimits::default()).unwrap()
+    );
+    assert!(!shown.contains(good.key_pem.expose_secret().lines().nth(1).unwrap()));
+}
+
+#[tokio::test]
+async fn a_closed_port_and_an_unknown_name_are_named() {
+    let closed = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let refused = engine(&Endpoint::Tcp {
+        host: "127.0.0.1".into(),
+        port: closed,
+    })
+    .ping()
+    .await
+    .unwrap_err();
+    let wanted = EngineError::Unreachable {
+        address: format!("127.0.0.1:{closed}"),
+        reason: NoAnswer::Refused,
+    };
+    assert_eq!(refused, wanted);
+    let failure = refused.failure();
+    assert_eq!(failure.code, ReasonCode::EngineUnreachable);
+    assert_eq!(
+        failure.message.en,
+        format!(
+            "The Docker Engine at 127.0.0.1:{closed} cannot be reached: the connection was refused, nothing listens on that port."
+        )
+    );
+
+    let unknown = engine(&Endpoint::Tcp {
+        host: "no-such-host.invalid".into(),
+        port: 2375,
+    })
+    .ping()
+    .await
+    .unwrap_err();
+    assert!(
+        matches!(
+            unknown,
+            EngineError::Unreachable {
+                reason: NoAnswer::UnknownHost,
+                ..
+            }
+        ),
+        "{unknown}"
+    );
+}
+
+#[tokio::test]
+async fn silence_and_other_services_are_no_engine() {
+    let parts = parts();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = Endpoint::Tcp {
+        host: "127.0.0.1".into(),
+        port: listener.local_addr().unwrap().port(),
+    };
+    let limits = EngineLimits {
+        request: Duration::from_millis(300),
+        ..EngineLimits::default()
+    };
+    let error = Engine::new(&silent, limits)
+        .unwrap()
+        .ping()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EngineError::Unreachable {
+                reason: NoAnswer::Timeout(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
+
+    let callback = Endpoint::Tcp {
+        host: "127.0.0.1".into(),
+        port: parts.callback.port,
+    };
+    let error = engine(&callback).ping().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EngineError::Unreachable {
+                reason: NoAnswer::NotAnEngine(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_before_the_answer_is_lost() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut some = [0; 64];
+            let read = stream.read(&mut some).await;
+            let written = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nO")
+                .await;
+            assert!(read.is_ok() && written.is_ok());
+        }
+    });
+    let error = engine(&Endpoint::Tcp {
+        host: "127.0.0.1".into(),
+        port,
+    })
+    .ping()
+    .await
+    .unwrap_err();
+    assert_eq!(error.failure().code, ReasonCode::EngineLost, "{error}");
+}
+
+/// An engine that begins to answer pulls and pushes and never ends; it reports each connection that its
+/// client gave up.
+async fn endless_engine() -> (Engine, tokio::sync::mpsc::UnboundedReceiver<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (given_up, reports) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let given_up = given_up.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await?);
+                }
+                if head.starts_with(b"GET ") {
+                    let version =
+                        b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{\"ApiVersion\":\"1.41\"}";
+                    return stream.write_all(version).await;
+                }
+                let begun =
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"status\":\"Preparing\"}\n";
+                stream.write_all(begun).await?;
+                // Nothing more is sent by the client but the end.
+                while stream.read_u8().await.is_ok() {}
+                given_up.send(()).map_err(std::io::Error::other)
+            });
+        }
+    });
+    let endpoint = Endpoint::Tcp {
+        host: "127.0.0.1".into(),
+        port,
+    };
+    (engine(&endpoint), reports)
+}
+
+#[tokio::test]
+async fn dropping_a_pull_or_a_push_closes_its_connection() {
+    let (engine, mut reports) = endless_engine().await;
+    let image = "r.example/a/b:1".parse().unwrap();
+    for pushing in [false, true] {
+        let (sender, mut receiver) = channel();
+        let work = async {
+            if pushing {
+                engine.push(&image, None, &sender).await.map(drop)
+            } else {
+                engine.pull(&image, None, &sender).await.map(drop)
+            }
+        };
+        tokio::select! {
+            ended = work => panic!("{ended:?}"),
+            progress = receiver.recv() => assert!(progress.is_some()),
+        }
+        assert_eq!(
+            tokio::time::timeout(Duration::from_secs(2), reports.recv()).await,
+            Ok(Some(()))
+        );
+    }
+}

@@ -1,0 +1,248 @@
+//! Logging in, pulling, pushing, removing.
+
+use fastbuild_engine::{EngineError, ProgressSender};
+use fastbuild_spec::{event::Progress, failure::ReasonCode, settings::RegistrySettings};
+use secrecy::ExposeSecret as _;
+
+use crate::common::{
+    account, channel, drain, image, log_of, parts, plain_engine, registry, request, tls_engine,
+    unique,
+};
+
+fn wrong_password(settings: &RegistrySettings) -> RegistrySettings {
+    // Characters whose plain base64 has `+` and `/`: engines read only the URL-safe alphabet.
+    RegistrySettings {
+        password: "~~~???>>>ÿÿÿ".to_owned().into(),
+        ..settings.clone()
+    }
+}
+
+#[tokio::test]
+async fn an_engine_logs_in_with_and_without_tls() {
+    let parts = parts();
+    for engine in [plain_engine(&parts), tls_engine(&parts)] {
+        for login in [&parts.registry.user, &parts.registry.second_user] {
+            engine.login(&account(&parts, login)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_a_registry_that_is_down_are_told_apart() {
+    let parts = parts();
+    let engine = plain_engine(&parts);
+    let wrong = engine
+        .login(&wrong_password(&registry(&parts)))
+        .await
+        .unwrap_err();
+    let failure = wrong.failure();
+    assert_eq!(failure.code, ReasonCode::RegistryLoginFailed, "{wrong}");
+    assert!(
+        failure.message.en.contains(&parts.registry.registry)
+            && failure.message.en.contains("fastbuild")
+    );
+    assert!(!format!("{failure:?}{wrong:?}").contains("~~~"));
+
+    let down = RegistrySettings {
+        registry: "127.0.0.1:1".into(),
+        registry_dns: None,
+        ..registry(&parts)
+    };
+    let down = engine.login(&down).await.unwrap_err();
+    assert_eq!(
+        down.failure().code,
+        ReasonCode::RegistryUnavailable,
+        "{down}"
+    );
+}
+
+#[tokio::test]
+async fn an_image_is_pulled_under_both_names_of_its_registry() {
+    let parts = parts();
+    let engine = tls_engine(&parts);
+    for name in [
+        parts.image(&parts.images.app),
+        parts.image_dns(&parts.images.app),
+    ] {
+        let (sender, receiver) = channel();
+        let reference = image(&name);
+        let pulled = engine
+            .pull(&reference, Some(&registry(&parts)), &sender)
+            .await
+            .unwrap();
+        assert!(
+            pulled.id.starts_with("sha256:") && pulled.size > 1_000_000,
+            "{pulled:?}"
+        );
+        assert_eq!(
+            (pulled.architecture.as_str(), pulled.os.as_str()),
+            ("amd64", "linux")
+        );
+        assert!(
+            !pulled.config.user.is_empty()
+                && !pulled.config.entrypoint.is_empty()
+                && !pulled.config.command.is_empty()
+        );
+        assert!(!pulled.repo_digests.is_empty(), "{pulled:?}");
+        assert_eq!(
+            engine.find_image(&reference).await.unwrap(),
+            Some(pulled.clone())
+        );
+        let all = drain(sender, receiver).await;
+        assert!(log_of(&all).contains("Digest: sha256:"), "{all:?}");
+
+        // The digest names the same image.
+        let (_, digest) = pulled.repo_digests[0].rsplit_once('@').unwrap();
+        let by_digest = image(&format!("{}@{digest}", reference.name()));
+        assert_eq!(
+            engine
+                .pull(
+                    &by_digest,
+                    Some(&registry(&parts)),
+                    &ProgressSender::discarding()
+                )
+                .await
+                .unwrap()
+                .id,
+            pulled.id
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pull_that_fails_says_why() {
+    let parts = parts();
+    let engine = plain_engine(&parts);
+    let (silent, ours) = (ProgressSender::discarding(), registry(&parts));
+    let pull = async |name: &str, credentials: Option<&RegistrySettings>| {
+        let error = engine
+            .pull(&image(name), credentials, &silent)
+            .await
+            .unwrap_err();
+        let failure = error.failure();
+        assert!(failure.message.zh.ends_with('。'), "{failure:?}");
+        failure.code
+    };
+    let missing = parts.image(&format!("{}:1", unique("nothing/here")));
+    assert_eq!(
+        pull(&missing, Some(&ours)).await,
+        ReasonCode::BaseImageNotFound
+    );
+    let missing_tag = parts.image(&format!("base/debian:{}", unique("no")));
+    assert_eq!(
+        pull(&missing_tag, Some(&ours)).await,
+        ReasonCode::BaseImageNotFound
+    );
+    let missing_digest = parts.image(&format!("base/debian@sha256:{}", "ab".repeat(32)));
+    assert_eq!(
+        pull(&missing_digest, Some(&ours)).await,
+        ReasonCode::BaseImageNotFound
+    );
+    assert_eq!(pull(&missing, None).await, ReasonCode::BaseImagePullDenied);
+    assert_eq!(
+        pull(&missing, Some(&wrong_password(&ours))).await,
+        ReasonCode::RegistryLoginFailed
+    );
+    assert_eq!(
+        pull("127.0.0.1:1/a/b:1", Some(&ours)).await,
+        ReasonCode::RegistryUnavailable
+    );
+    assert_eq!(engine.find_image(&image(&missing)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_push_says_the_digest_that_the_registry_has() {
+    let parts = parts();
+    let engine = plain_engine(&parts);
+    let base = image(&parts.image(&parts.images.debian));
+    let request = request(
+        &parts,
+        &base,
+        &format!("RUN echo {} > /made", unique("push")),
+    );
+    let tag = request.tag.clone();
+    engine
+        .build(request, &ProgressSender::discarding())
+        .await
+        .unwrap();
+
+    let (sender, receiver) = channel();
+    let pushed = engine
+        .push(&tag, Some(&registry(&parts)), &sender)
+        .await
+        .unwrap();
+    let all = drain(sender, receiver).await;
+    assert!(
+        all.iter().any(
+            |progress| matches!(progress, Progress::Transfer { status, .. } if status == "Pushed")
+        ),
+        "{all:?}"
+    );
+
+    let ca =
+        reqwest::Certificate::from_pem(&std::fs::read(&parts.certificates.ca).unwrap()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([ca])
+        .no_proxy()
+        .build()
+        .unwrap();
+    let manifest = client
+        .head(format!("https://{}/v2/{}/manifests/{}", parts.registry.registry, tag.repository(), tag.tag()))
+        .basic_auth(&parts.registry.user.username, Some(&parts.registry.user.password))
+        .header("accept", "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        manifest.headers()["docker-content-digest"],
+        pushed.digest.as_str()
+    );
+
+    assert!(engine.remove_image(&tag.to_string()).await.unwrap());
+    assert!(!engine.remove_image(&tag.to_string()).await.unwrap());
+    assert_eq!(engine.find_image(&tag).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_push_that_fails_says_why() {
+    let parts = parts();
+    let engine = plain_engine(&parts);
+    let silent = ProgressSender::discarding();
+    let base = image(&parts.image(&parts.images.debian));
+    let ours = registry(&parts);
+
+    let made = request(&parts, &base, "RUN true");
+    let tag = made.tag.clone();
+    engine.build(made, &silent).await.unwrap();
+    let denied = engine.push(&tag, None, &silent).await.unwrap_err();
+    assert_eq!(denied.failure().code, ReasonCode::PushDenied, "{denied}");
+    let wrong = engine
+        .push(&tag, Some(&wrong_password(&ours)), &silent)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        wrong.failure().code,
+        ReasonCode::RegistryLoginFailed,
+        "{wrong}"
+    );
+    assert!(!wrong.to_string().contains(ours.password.expose_secret()));
+    engine.remove_image(&tag.to_string()).await.unwrap();
+
+    let nowhere = image(&format!("127.0.0.1:1/{}:1", unique("tests/nowhere")));
+    let mut made = request(&parts, &base, "RUN true");
+    made.tag = nowhere.clone();
+    engine.build(made, &silent).await.unwrap();
+    let down = engine
+        .push(&nowhere, Some(&ours), &silent)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        down.failure().code,
+        ReasonCode::RegistryUnavailable,
+        "{down}"
+    );
+    engine.remove_image(&nowhere.to_string()).await.unwrap();
+
+    let missing = engine.push(&tag, Some(&ours), &silent).await.unwrap_err();
+    assert!(matches!(missing, EngineError::Internal { .. }), "{missing}");
+}

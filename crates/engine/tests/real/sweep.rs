@@ -1,0 +1,82 @@
+//! Removing what was left over.
+
+use fastbuild_engine::ProgressSender;
+
+use crate::common::{image, parts, request, tls_engine, unique};
+
+fn docker(arguments: &[&str]) -> String {
+    let parts = parts();
+    let output = parts
+        .docker(&parts.engine_tls)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn leftovers_go_and_what_is_wanted_or_not_ours_stays() {
+    let parts = parts();
+    let engine = tls_engine(&parts);
+    let debian = parts.image(&parts.images.debian);
+    engine
+        .pull(
+            &image(&debian),
+            Some(&crate::common::registry(&parts)),
+            &ProgressSender::discarding(),
+        )
+        .await
+        .unwrap();
+    let (left, wanted, foreign) = (unique("left"), unique("wanted"), unique("foreign"));
+    let make = |label: &str, more: &[&str]| {
+        let build = format!("org.fastbuild.build={label}");
+        let ours = [
+            "create",
+            "--label",
+            "org.fastbuild.owner=fastbuild",
+            "--label",
+            &build,
+        ];
+        docker(&[&ours, more, &[&debian, "sleep", "1"]].concat())
+    };
+    let probe = ["--label", "org.fastbuild.container=probe"];
+    let left_id = make(&left, &probe);
+    let wanted_id = make(&wanted, &probe);
+    // What somebody starts from an image of ours has the image's labels.
+    let foreign_id = make(&foreign, &[]);
+
+    // Building under the same name again takes the first image's name away.
+    let first = request(&parts, &image(&debian), "RUN echo first > /made");
+    let mut second = request(&parts, &image(&debian), "RUN echo second > /made");
+    second.tag = first.tag.clone();
+    let (tag, first_label) = (first.tag.to_string(), first.build_id.clone());
+    let nameless = engine
+        .build(first, &ProgressSender::discarding())
+        .await
+        .unwrap()
+        .image_id;
+    let named = engine
+        .build(second, &ProgressSender::discarding())
+        .await
+        .unwrap()
+        .image_id;
+    assert_ne!(nameless, named);
+
+    // Other tests leave things of theirs alone: only these three labels are up for removal.
+    let swept = engine
+        .sweep(|build| build != left && build != foreign && build != first_label)
+        .await
+        .unwrap();
+    assert_eq!(swept.containers, [left_id]);
+    assert_eq!(swept.images, [nameless]);
+    for id in [&wanted_id, &foreign_id] {
+        docker(&["inspect", id]);
+    }
+    docker(&["rm", &wanted_id, &foreign_id]);
+    assert!(engine.remove_image(&tag).await.unwrap());
+}
