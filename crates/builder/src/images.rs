@@ -1,0 +1,190 @@
+//! The verbs that need an engine right now: pull an image, and find out what it contains.
+
+use fastbuild_engine::{Engine, ImageFound, ProgressSender};
+use fastbuild_spec::{
+    event::Progress,
+    failure::{Failure, ReasonCode, Sentence},
+    probe,
+    profile::ImageProfile,
+    reference::ImageReference,
+    wire::{self, FieldError},
+};
+
+use crate::service::{Builder, Site, stored};
+
+/// An image that is on the engine now.
+#[derive(Debug)]
+pub struct PulledImage {
+    /// Its name, with a tag.
+    pub image: ImageReference,
+    /// The engine's id of it, `sha256:...`.
+    pub image_id: String,
+    /// Whether the engine had this very image before.
+    pub was_present: bool,
+}
+
+/// An image and what it contains.
+#[derive(Debug)]
+pub struct CheckedImage {
+    /// Its name, with a tag.
+    pub image: ImageReference,
+    /// What it contains.
+    pub profile: ImageProfile,
+    /// Whether the profile was known before.
+    pub was_known: bool,
+}
+
+impl Builder {
+    /// Brings an image to the engine.
+    ///
+    /// # Errors
+    /// `SpecInvalid` for a name that is none, `NotConfigured`, or what the engine or the registry
+    /// answered.
+    pub async fn pull_image(&self, name: &str) -> Result<PulledImage, Failure> {
+        let image = parse_image("image_name", name)?;
+        let site = self.site().await?;
+        let lock = self.image_lock(&image.to_string());
+        let _one_at_a_time = lock.lock().await;
+        let before = find(&site.engine, &image).await?;
+        let found = self
+            .bring(&site, &image, &ProgressSender::discarding())
+            .await?;
+        Ok(PulledImage {
+            was_present: before.is_some_and(|before| before.id == found.id),
+            image_id: found.id,
+            image,
+        })
+    }
+
+    /// Brings an image to the engine and finds out what it contains; a known image is not
+    /// probed again.
+    ///
+    /// # Errors
+    /// As [`Builder::pull_image`], and `BaseImageUnsupported` for an image that cannot be probed.
+    pub async fn check_image(&self, name: &str) -> Result<CheckedImage, Failure> {
+        let image = parse_image("image_name", name)?;
+        let site = self.site().await?;
+        let lock = self.image_lock(&image.to_string());
+        let _one_at_a_time = lock.lock().await;
+        let found = self
+            .bring(&site, &image, &ProgressSender::discarding())
+            .await?;
+        let (profile, was_known) = self.profile_of(&site.engine, &image, &found).await?;
+        Ok(CheckedImage {
+            image,
+            profile,
+            was_known,
+        })
+    }
+
+    /// Makes sure the engine has the image. An image of our registry is asked for there each
+    /// time, so that a tag that moved is followed; any other is taken as the engine has it, since
+    /// its registry may be out of reach.
+    pub(crate) async fn bring(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+        progress: &ProgressSender,
+    ) -> Result<ImageFound, Failure> {
+        let ours = image
+            .registry()
+            .is_some_and(|registry| site.registry.is_ours(registry));
+        let present = find(&site.engine, image).await?;
+        if let Some(found) = &present
+            && !ours
+        {
+            log(
+                progress,
+                &format!("{image} is on the engine already ({})\n", found.id),
+            );
+            return Ok(found.clone());
+        }
+        let credentials = ours.then_some(&site.registry);
+        match site.engine.pull(image, credentials, progress).await {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                let failure = error.failure();
+                // An image loaded by hand, or a registry that is down for a moment, need not
+                // stop a build whose base is at hand. A refused login does: the account may
+                // have lost its right to the image.
+                match (present, failure.code) {
+                    (
+                        Some(found),
+                        ReasonCode::BaseImageNotFound | ReasonCode::RegistryUnavailable,
+                    ) => {
+                        log(
+                            progress,
+                            &format!(
+                                "{} Using the copy on the engine ({}).\n",
+                                failure.message.en, found.id
+                            ),
+                        );
+                        Ok(found)
+                    }
+                    _ => Err(failure),
+                }
+            }
+        }
+    }
+
+    /// What an image on the engine contains, and whether that was known before.
+    pub(crate) async fn profile_of(
+        &self,
+        engine: &Engine,
+        image: &ImageReference,
+        found: &ImageFound,
+    ) -> Result<(ImageProfile, bool), Failure> {
+        let known = self
+            .store()
+            .profile(&found.id)
+            .await
+            .map_err(|error| stored(&error))?;
+        let was_known = known.is_some();
+        let profile = if let Some(known) = known {
+            known.profile
+        } else {
+            let output = engine
+                .run_probe(&found.id, probe::SCRIPT, &self.label("probe"))
+                .await
+                .map_err(|error| error.failure())?;
+            probe::parse(
+                &output,
+                &found.id,
+                found.size,
+                &found.architecture,
+                found.config.clone(),
+            )
+            .map_err(|error| error.failure(&image.to_string()))?
+        };
+        self.store()
+            .put_profile(&profile, &image.to_string(), self.clock().now())
+            .await
+            .map_err(|error| stored(&error))?;
+        Ok((profile, was_known))
+    }
+}
+
+/// Parses an image name that came as a request's parameter.
+pub(crate) fn parse_image(path: &str, name: &str) -> Result<ImageReference, Failure> {
+    name.trim().parse().map_err(|_error| {
+        let allowed = Sentence::new(
+            "应为镜像名，例如 registry.example:5000/base/ubuntu:20.04",
+            "must be an image name such as registry.example:5000/base/ubuntu:20.04",
+        );
+        wire::failure(&[FieldError::new(path, name, allowed)])
+    })
+}
+
+/// Says something in the step's log.
+pub(crate) fn log(progress: &ProgressSender, text: &str) {
+    progress.send(Progress::Log {
+        text: text.to_owned(),
+    });
+}
+
+async fn find(engine: &Engine, image: &ImageReference) -> Result<Option<ImageFound>, Failure> {
+    engine
+        .find_image(image)
+        .await
+        .map_err(|error| error.failure())
+}

@@ -1,0 +1,58 @@
+//! What a builder is told at its start; the binary makes it from the configuration.
+
+use std::{path::PathBuf, time::Duration};
+
+use fastbuild_spec::wire::WireKey;
+
+/// What a builder is told at its start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where mirrors, tools and the builds' files lie.
+    pub folders: Folders,
+    /// Bounds on what a build may take.
+    pub limits: Limits,
+    /// How callbacks are delivered.
+    pub callbacks: CallbackOptions,
+    /// The key of the wire secrets.
+    pub wire_key: WireKey,
+    /// This process's name in the build rows; unique among processes on one database.
+    pub worker: String,
+}
+
+/// Where mirrors, tools and the builds' files lie.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// Mirror files: `<kind>/<group>/<file>`.
+    pub source_dir: PathBuf,
+    /// Installer files: `python/`, `pip/pip2/`, `pip/pip3/`, `conda/`.
+    pub tools_dir: PathBuf,
+    /// One folder per build.
+    pub task_dir: PathBuf,
+}
+
+/// Bounds on what a build may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Builds that run on one engine at a time.
+    pub builds_per_engine: usize,
+    /// From claim to end.
+    pub build_time: Duration,
+    /// Without a line, a step or a moved byte from the engine.
+    pub silence: Duration,
+    /// How long a submission waits for the base image's profile when only that can tell
+    /// whether a mirror file fits.
+    pub preflight: Duration,
+    /// How long a build that lost its engine waits for it to answer again.
+    pub engine_return: Duration,
+    /// Size of an image in bytes beyond which it is not pushed.
+    pub image_bytes: u64,
+}
+
+/// How callbacks are delivered.
+#[derive(Debug, Clone)]
+pub struct CallbackOptions {
+    /// How long one try may take.
+    pub timeout: Duration,
+    /// The wait before each further try; its length bounds the tries.
+    pub retry_after: Vec<Duration>,
+}

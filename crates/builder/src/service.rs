@@ -1,0 +1,240 @@
+//! The builder as the server sees it: one value, cheap to clone, with a verb for everything a
+//! caller can ask for.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use fastbuild_engine::{Endpoint, Engine, EngineLimits};
+use fastbuild_spec::{
+    catalog::Catalog,
+    failure::{Failure, ReasonCode},
+    settings::{DockerServerSettings, RegistrySettings, Settings},
+};
+use fastbuild_store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{catalog, clock::SharedClock, options::Options};
+
+/// How a request becomes a pushed image. Cheap to clone; all clones are one builder.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    options: Options,
+    clock: SharedClock,
+    callbacks: reqwest::Client,
+    running: Mutex<HashMap<i64, CancellationToken>>,
+    /// Rings when the site was configured anew.
+    site_changed: tokio::sync::Notify,
+    /// This installation's name on an engine, so that several can share one.
+    installation: String,
+    /// One lock per base image, so that two requests for an image pull and probe it once.
+    images: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Builder {
+    /// A builder on a store. Nothing runs until [`Builder::run`].
+    ///
+    /// # Errors
+    /// [`ReasonCode::Internal`] when no HTTP client can be made on this machine.
+    pub fn new(store: Store, options: Options, clock: SharedClock) -> Result<Self, Failure> {
+        let callbacks = reqwest::Client::builder()
+            .timeout(options.callbacks.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| internal(&error))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                installation: store.installation().to_owned(),
+                store,
+                options,
+                clock,
+                callbacks,
+                running: Mutex::default(),
+                site_changed: tokio::sync::Notify::new(),
+                images: Mutex::default(),
+            }),
+        })
+    }
+
+    /// What is remembered; readers use it directly.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// What the builder was told at its start.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// The clock it runs by.
+    pub fn clock(&self) -> &SharedClock {
+        &self.inner.clock
+    }
+
+    /// The mirrors and tools on disk right now.
+    ///
+    /// # Errors
+    /// [`ReasonCode::Internal`] when a folder cannot be read; the sentence names it.
+    pub async fn catalog(&self) -> Result<Catalog, Failure> {
+        catalog::read(&self.inner.options.folders).await
+    }
+
+    pub(crate) fn callback_client(&self) -> &reqwest::Client {
+        &self.inner.callbacks
+    }
+
+    /// The settings in force and the engine they name, or a refusal that lists what is missing.
+    pub(crate) async fn site(&self) -> Result<Site, Failure> {
+        let settings = self
+            .inner
+            .store
+            .settings()
+            .await
+            .map_err(|error| stored(&error))?;
+        let missing = missing(&settings);
+        match (settings.registry, settings.docker_server) {
+            (Some(registry), Some(server)) if missing.is_empty() => Ok(Site {
+                engine: engine(&server)?,
+                registry,
+            }),
+            _ => Err(not_configured(&missing)),
+        }
+    }
+
+    /// Which settings a build cannot do without are still missing, in the protocol's words.
+    ///
+    /// # Errors
+    /// [`ReasonCode::Internal`] when the database does not answer.
+    pub async fn missing_settings(&self) -> Result<Vec<&'static str>, Failure> {
+        let settings = self
+            .inner
+            .store
+            .settings()
+            .await
+            .map_err(|error| stored(&error))?;
+        Ok(missing(&settings))
+    }
+
+    /// Marks a build as running here, so that it can be cancelled.
+    pub(crate) fn register(&self, task_id: i64, token: CancellationToken) -> Registration {
+        self.running().insert(task_id, token);
+        Registration {
+            builder: self.clone(),
+            task_id,
+        }
+    }
+
+    pub(crate) fn running(&self) -> std::sync::MutexGuard<'_, HashMap<i64, CancellationToken>> {
+        self.inner
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The label of something made on an engine for a build, or for a probe of ours.
+    pub(crate) fn label(&self, purpose: &str) -> String {
+        format!(
+            "{}/{}/{purpose}",
+            self.inner.installation,
+            self.options().worker
+        )
+    }
+
+    /// Whether something with this label must stay on the engine: it is another installation's,
+    /// or this very process made it and cleans up after itself.
+    pub(crate) fn is_in_use(&self, label: &str) -> bool {
+        let mut parts = label.splitn(3, '/');
+        parts.next() != Some(&self.inner.installation)
+            || parts.next() == Some(&self.options().worker)
+    }
+
+    /// Tells the sweeper that there may be another engine now.
+    pub(crate) fn nudge(&self) {
+        self.inner.site_changed.notify_one();
+    }
+
+    pub(crate) async fn site_changed(&self) {
+        self.inner.site_changed.notified().await;
+    }
+
+    /// The lock under which an image is pulled and probed.
+    pub(crate) fn image_lock(&self, image: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self
+            .inner
+            .images
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(image.to_owned()).or_default())
+    }
+}
+
+/// The engine and the registry in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) engine: Engine,
+    pub(crate) registry: RegistrySettings,
+}
+
+/// A build's entry among the running ones; gone when dropped.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    builder: Builder,
+    task_id: i64,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.builder.running().remove(&self.task_id);
+    }
+}
+
+/// A client for an engine; connects only when used.
+pub(crate) fn engine(server: &DockerServerSettings) -> Result<Engine, Failure> {
+    Engine::new(&Endpoint::from(server), EngineLimits::default()).map_err(|error| error.failure())
+}
+
+/// A fault of the store: its own text is for the log, people get the failure.
+pub(crate) fn stored(error: &StoreError) -> Failure {
+    tracing::error!(%error, "the store failed");
+    error.failure()
+}
+
+/// A fault of ours, with the detail for whoever reads the log of failures.
+pub(crate) fn internal(error: &dyn std::fmt::Display) -> Failure {
+    tracing::error!(%error, "internal fault");
+    Failure::new(
+        ReasonCode::Internal,
+        "FastBuild 内部发生错误。",
+        "FastBuild met an internal fault.",
+    )
+}
+
+fn missing(settings: &Settings) -> Vec<&'static str> {
+    [
+        ("host", settings.host.is_none()),
+        ("Harbor", settings.registry.is_none()),
+        ("Docker server", settings.docker_server.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(name, absent)| absent.then_some(name))
+    .collect()
+}
+
+fn not_configured(missing: &[&str]) -> Failure {
+    Failure::new(
+        ReasonCode::NotConfigured,
+        format!("服务尚未配置完成，缺少：{}。", missing.join("、")),
+        format!(
+            "The service is not configured yet; missing: {}.",
+            missing.join(", ")
+        ),
+    )
+}

@@ -1,0 +1,110 @@
+//! Taking a build request: parse it, refuse what can be refused now, store the rest as a queued
+//! build.
+
+use fastbuild_spec::{
+    catalog::Catalog, failure::Failure, image_spec::ImageSpec, plan, profile::ImageProfile, wire,
+};
+use fastbuild_store::{Build, EnqueueError, NewBuild};
+use serde_json::Value;
+
+use crate::{
+    clock::work_dir_name,
+    service::{Builder, internal, stored},
+};
+
+/// A build that was taken.
+#[derive(Debug)]
+pub struct Submitted {
+    /// Its row.
+    pub build: Build,
+    /// The request with its defaults filled in and its secrets masked.
+    pub request: Value,
+    /// What the base image contains, where that is known already.
+    pub profile: Option<ImageProfile>,
+}
+
+impl Builder {
+    /// Takes a build request in either wire shape.
+    ///
+    /// # Errors
+    /// Everything that can be refused before queueing: `NotConfigured`, `SpecInvalid` with every
+    /// bad field, `MirrorMismatch`, `ToolMissing`, `TargetTaken`.
+    pub async fn submit(&self, body: &Value) -> Result<Submitted, Failure> {
+        self.site().await?;
+        let request = wire::parse_build_request(body, &self.options().wire_key)
+            .map_err(|errors| wire::failure(&errors))?;
+        let catalog = self.catalog().await?;
+        plan::check(&request.spec, None, &catalog)?;
+        let profile = self.fitting_profile(&request.spec, &catalog).await?;
+
+        let text =
+            serde_json::to_string_pretty(&request.completed).map_err(|error| internal(&error))?;
+        let build = self
+            .store()
+            .enqueue(
+                NewBuild {
+                    task_name: request.task_name,
+                    request: text.clone(),
+                    spec: request.spec,
+                    passwords: request.passwords,
+                    callback_url: request.callback_url.unwrap_or_default(),
+                },
+                &work_dir_name,
+                self.clock().now(),
+            )
+            .await
+            .map_err(|error| match error {
+                EnqueueError::Store(error) => stored(&error),
+                taken @ EnqueueError::TargetTaken { .. } => taken.failure(),
+            })?;
+        tracing::info!(build = build.task_id, target = %build.target_image, "build queued");
+        let folder = self.options().folders.task_dir.join(&build.work_dir_name);
+        // The folder is a convenience for operators; the build's row holds the same.
+        if let Err(error) = write_request(&folder, &text).await {
+            tracing::warn!(build = build.task_id, folder = %folder.display(), %error, "the build's folder cannot be written");
+        }
+        Ok(Submitted {
+            build,
+            request: request.completed,
+            profile,
+        })
+    }
+
+    /// The base image's profile, and a refusal when the request does not fit it. A request whose
+    /// fit only the image itself can tell (it names a mirror of the system's packages) waits a
+    /// bounded time for the image to be pulled and probed; what cannot be told by then shows in
+    /// the build's check step.
+    async fn fitting_profile(
+        &self,
+        spec: &ImageSpec,
+        catalog: &Catalog,
+    ) -> Result<Option<ImageProfile>, Failure> {
+        let base = spec.base.to_string();
+        let mut profile = self
+            .store()
+            .profile_by_name(&base)
+            .await
+            .map_err(|error| stored(&error))?
+            .map(|known| known.profile);
+        if profile.is_none() && spec.system.mirror.is_some() {
+            let check = self.check_image(&base);
+            profile = match tokio::time::timeout(self.options().limits.preflight, check).await {
+                Ok(Ok(checked)) => Some(checked.profile),
+                Ok(Err(failure)) => {
+                    tracing::info!(%base, %failure, "the base image could not be checked before queueing");
+                    None
+                }
+                Err(_elapsed) => None,
+            };
+        }
+        if let Some(profile) = &profile {
+            plan::check(spec, Some(profile), catalog)?;
+        }
+        Ok(profile)
+    }
+}
+
+async fn write_request(folder: &std::path::Path, text: &str) -> std::io::Result<()> {
+    tokio::fs::create_dir_all(folder).await?;
+    tokio::fs::write(folder.join("request.json"), text).await
+}
