@@ -1,0 +1,243 @@
+//! Configuring the site while the service runs. Rows are only ever added, the newest is in
+//! force; passwords and keys go in and never come out.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use fastbuild_store::Page;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    api::site_form::{
+        DockerServerFields, HarborFields, HostFields, SiteFields, docker_server_form, host_form,
+        registry_form, site_form,
+    },
+    controllers::Controller,
+    envelope::{Envelope, Failures, Reply, Said},
+    error::Error,
+    extract::{Form, Json},
+    state::AppState,
+    view::{CallbackRow, DockerServerRow, HarborRow, HostRow, TriedCallback},
+};
+
+inventory::submit! {
+    Controller {
+        name: "config",
+        purpose: "Configuring the service's address, the registry, the Docker server and callbacks.",
+        routes,
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(config_fastbuild))
+        .routes(routes!(update_host))
+        .routes(routes!(update_harbor))
+        .routes(routes!(update_docker_server))
+        .routes(routes!(update_headers))
+        .routes(routes!(query_host))
+        .routes(routes!(query_host_all))
+        .routes(routes!(query_harbor))
+        .routes(routes!(query_harbor_all))
+        .routes(routes!(query_docker_server))
+        .routes(routes!(query_docker_server_all))
+        .routes(routes!(query_callback))
+        .routes(routes!(query_callback_all))
+        .routes(routes!(test_callback))
+}
+
+/// Configures everything a build needs in one call. Before anything is stored the Docker server
+/// must answer, and must be able to log in to the registry; else nothing is stored.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/config/config-fastbuild",
+    tag = "config",
+    request_body(content = SiteFields, content_type = "multipart/form-data"),
+    responses((status = 200, body = Envelope<String>), Failures)
+)]
+async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
+    let site = form.read(site_form)?;
+    state.builder.configure(site).await?;
+    Ok(Said::new(
+        "FastBuild 配置成功，可以开始构建镜像。",
+        "FastBuild is configured and ready to build images.",
+    ))
+}
+
+/// Changes the address under which callers reach this service, which stands in every log link.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/config/update-host",
+    tag = "config",
+    request_body(content = HostFields, content_type = "multipart/form-data"),
+    responses((status = 200, body = Envelope<String>), Failures)
+)]
+async fn update_host(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
+    let host = form.read(host_form)?;
+    state.builder.update_host(&host).await?;
+    Ok(Said::new("服务地址更新成功。", "The service's address has been updated."))
+}
+
+/// Changes the registry. A configured Docker server must be able to log in to it first.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/config/update-harbor",
+    tag = "config",
+    request_body(content = HarborFields, content_type = "multipart/form-data"),
+    responses((status = 200, body = Envelope<String>), Failures)
+)]
+async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
+    let registry = form.read(registry_form)?;
+    state.builder.update_registry(&registry).await?;
+    Ok(Said::new("Harbor 仓库配置更新成功。", "The registry has been updated."))
+}
+
+/// Changes the Docker server. It must answer, and be able to log in to a configured registry.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/config/update-docker-server",
+    tag = "config",
+    request_body(content = DockerServerFields, content_type = "multipart/form-data"),
+    responses((status = 200, body = Envelope<String>), Failures)
+)]
+async fn update_docker_server(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
+    let server = form.read(docker_server_form)?;
+    state.builder.update_docker_server(&server).await?;
+    Ok(Said::new("Docker 服务器配置更新成功。", "The Docker server has been updated."))
+}
+
+/// Changes the headers that go with every callback, all of them.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/config/update-headers",
+    tag = "config",
+    request_body(
+        content = BTreeMap<String, String>,
+        content_type = "application/json",
+        example = json!({"X-BizType": "DROS", "X-Login-UserId": "1", "Content-Type": "application/json"})
+    ),
+    responses((status = 200, body = Envelope<String>), Failures)
+)]
+async fn update_headers(
+    State(state): State<AppState>,
+    Json(headers): Json<BTreeMap<String, String>>,
+) -> Result<Said, Error> {
+    state.builder.update_headers(headers).await?;
+    Ok(Said::new("回调请求头更新成功。", "The callback headers have been updated."))
+}
+
+/// The service's address in force; null before there is one.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-host",
+    tag = "config",
+    responses((status = 200, body = Envelope<Option<HostRow>>), Failures)
+)]
+async fn query_host(State(state): State<AppState>) -> Result<Reply<Option<HostRow>>, Error> {
+    let rows = state.store().host_history().await?;
+    Ok(Reply::success(rows.into_iter().next().map(HostRow::from)))
+}
+
+/// Every address the service ever had, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-host-all",
+    tag = "config",
+    responses((status = 200, body = Envelope<Vec<HostRow>>), Failures)
+)]
+async fn query_host_all(State(state): State<AppState>) -> Result<Reply<Vec<HostRow>>, Error> {
+    let rows = state.store().host_history().await?;
+    Ok(Reply::success(rows.into_iter().map(HostRow::from).collect()))
+}
+
+/// The registry in force, without its password; null before there is one.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-harbor",
+    tag = "config",
+    responses((status = 200, body = Envelope<Option<HarborRow>>), Failures)
+)]
+async fn query_harbor(State(state): State<AppState>) -> Result<Reply<Option<HarborRow>>, Error> {
+    let rows = state.store().registry_history().await?;
+    Ok(Reply::success(rows.into_iter().next().map(HarborRow::from)))
+}
+
+/// Every registry that was ever configured, newest first, without passwords.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-harbor-all",
+    tag = "config",
+    responses((status = 200, body = Envelope<Vec<HarborRow>>), Failures)
+)]
+async fn query_harbor_all(State(state): State<AppState>) -> Result<Reply<Vec<HarborRow>>, Error> {
+    let rows = state.store().registry_history().await?;
+    Ok(Reply::success(rows.into_iter().map(HarborRow::from).collect()))
+}
+
+/// The Docker server in force, without its certificates and key; null before there is one.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-docker-server",
+    tag = "config",
+    responses((status = 200, body = Envelope<Option<DockerServerRow>>), Failures)
+)]
+async fn query_docker_server(
+    State(state): State<AppState>,
+) -> Result<Reply<Option<DockerServerRow>>, Error> {
+    let rows = state.store().docker_server_history().await?;
+    Ok(Reply::success(rows.into_iter().next().map(DockerServerRow::from)))
+}
+
+/// Every Docker server that was ever configured, newest first, without certificates and keys.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-docker-server-all",
+    tag = "config",
+    responses((status = 200, body = Envelope<Vec<DockerServerRow>>), Failures)
+)]
+async fn query_docker_server_all(
+    State(state): State<AppState>,
+) -> Result<Reply<Vec<DockerServerRow>>, Error> {
+    let rows = state.store().docker_server_history().await?;
+    Ok(Reply::success(rows.into_iter().map(DockerServerRow::from).collect()))
+}
+
+/// The newest callback and how it went; null before there is one.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-callback",
+    tag = "config",
+    responses((status = 200, body = Envelope<Option<CallbackRow>>), Failures)
+)]
+async fn query_callback(
+    State(state): State<AppState>,
+) -> Result<Reply<Option<CallbackRow>>, Error> {
+    let (rows, _total) = state.store().deliveries(Page { number: 1, size: 1 }).await?;
+    Ok(Reply::success(rows.into_iter().next().map(CallbackRow::from)))
+}
+
+/// Every callback and how it went, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-callback-all",
+    tag = "config",
+    responses((status = 200, body = Envelope<Vec<CallbackRow>>), Failures)
+)]
+async fn query_callback_all(
+    State(state): State<AppState>,
+) -> Result<Reply<Vec<CallbackRow>>, Error> {
+    let (rows, _total) = state.store().deliveries(Page::ALL).await?;
+    Ok(Reply::success(rows.into_iter().map(CallbackRow::from).collect()))
+}
+
+/// Sends the last recorded callback once more and says what came back.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/config/test-callback",
+    tag = "config",
+    responses((status = 200, body = Envelope<TriedCallback>), Failures)
+)]
+async fn test_callback(State(state): State<AppState>) -> Result<Reply<TriedCallback>, Error> {
+    let tried = state.builder.repeat_last_callback().await?;
+    Ok(Reply::success(tried.into()))
+}

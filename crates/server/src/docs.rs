@@ -1,0 +1,71 @@
+//! The OpenAPI document and the pages that show it. Everything comes from the binary, since a
+//! site may have no way to the internet.
+
+use axum::{Json, Router, routing::get};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    controllers,
+    envelope::{InsideFailure, Refusal},
+    state::AppState,
+};
+
+/// The OpenAPI document of everything the service answers, controllers in alphabetic order.
+pub fn openapi() -> OpenApi {
+    controllers::routes().into_openapi()
+}
+
+/// The document at two addresses, and Swagger UI at `/docs`.
+pub(crate) fn router(document: OpenApi) -> Router<AppState> {
+    let served = document.clone();
+    Router::new()
+        .route("/openapi.json", get(|| async move { Json(served) }))
+        .merge(SwaggerUi::new("/docs").url("/api-docs/openapi.json", document))
+}
+
+/// A router whose document says what this service is, with no route yet.
+pub(crate) fn titled() -> OpenApiRouter<AppState> {
+    let info = InfoBuilder::new()
+        .title("FastBuild")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Builds container images from a structured request on a remote Docker Engine, pushes \
+             them to a registry and calls back. Every answer under `/api/fast-build/` is \
+             `{code, msg, data}`; `code` 0 is success, -1 a refusal the caller can act on. \
+             Messages are Chinese, or English where `Accept-Language` prefers it.",
+        ))
+        .build();
+    let components = ComponentsBuilder::new()
+        .schema_from::<Refusal>()
+        .schema_from::<InsideFailure>()
+        .build();
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .build();
+    OpenApiRouter::with_openapi(document)
+}
+
+/// Says of every answer what is true of all of them, where its route says nothing.
+pub(crate) fn describe_answers(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
+            for answer in operation.responses.responses.values_mut() {
+                if let RefOr::T(answer) = answer
+                    && answer.description.is_empty()
+                {
+                    "The answer, or a refusal: `code` -1, `data` null, and `msg` says what to do."
+                        .clone_into(&mut answer.description);
+                }
+            }
+        }
+    }
+}

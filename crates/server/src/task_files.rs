@@ -1,0 +1,122 @@
+//! The logs and the Dockerfile of a build, as plain text under `/task/<work_dir_name>/`. They are
+//! views of what the store remembers, so they are readable while the build runs, and hold what
+//! was written by then.
+
+use axum::{
+    body::Body,
+    extract::{Path, State, rejection::PathRejection},
+    response::{IntoResponse as _, Response},
+};
+use fastbuild_spec::{
+    failure::{Failure, ReasonCode},
+    state::Step,
+};
+use fastbuild_store::{Build, LogChunk, Store, StoreError};
+use futures_util::{Stream, stream};
+use http::{StatusCode, header};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{controllers::Controller, envelope::Refusal, error::Error, state::AppState};
+
+/// Log events that are read at a time; one holds up to a few kilobytes.
+const EVENTS_AT_A_TIME: u64 = 256;
+
+/// The controller of the files; it lies outside the folder, as its paths lie outside `/api`.
+pub(crate) const CONTROLLER: Controller = Controller {
+    name: "task files",
+    purpose: "The step logs and the Dockerfile of builds, as plain text.",
+    routes,
+};
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(file))
+}
+
+/// A step's log (`pull.log`, `check.log`, `prepare.log`, `build.log`, `push.log`) or the
+/// `Dockerfile` of a build, as far as it is written.
+#[utoipa::path(
+    get,
+    path = "/task/{work_dir_name}/{file}",
+    tag = "task files",
+    params(
+        ("work_dir_name" = String, Path, description = "The build's folder.", example = "2026-11-23-09-30-18-677914"),
+        ("file" = String, Path, description = "A step's log or `Dockerfile`.", example = "build.log"),
+    ),
+    responses(
+        (status = 200, description = "The file, as far as it is written.", body = String, content_type = "text/plain; charset=utf-8"),
+        (status = 404, description = "There is no such file, or not yet.", body = Refusal),
+    )
+)]
+async fn file(
+    State(state): State<AppState>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Error> {
+    // What does not decode names no file either.
+    let (work_dir_name, file) = path.map(|Path(names)| names).unwrap_or_default();
+    let missing = || not_found(&work_dir_name, &file);
+    let build = state
+        .store()
+        .build_by_work_dir(&work_dir_name)
+        .await?
+        .ok_or_else(missing)?;
+    let body = if file == "Dockerfile" {
+        Body::from(
+            state
+                .store()
+                .dockerfile(build.task_id)
+                .await?
+                .ok_or_else(missing)?,
+        )
+    } else {
+        let step = file.strip_suffix(".log").and_then(|step| step.parse().ok());
+        let step = begun(state.store(), &build, step)
+            .await?
+            .ok_or_else(missing)?;
+        Body::from_stream(log(state.store().clone(), build.task_id, step))
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        // The next reader may find more in it.
+        (header::CACHE_CONTROL, "no-cache"),
+        // A log repeats what commands print; no browser is to take it for a page.
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// The step, if the build has begun it.
+async fn begun(
+    store: &Store,
+    build: &Build,
+    step: Option<Step>,
+) -> Result<Option<Step>, StoreError> {
+    let Some(step) = step else {
+        return Ok(None);
+    };
+    let steps = store.steps(build.task_id).await?;
+    Ok(steps.iter().any(|row| row.action == step).then_some(step))
+}
+
+/// A step's log from its start to what is written now, a part at a time.
+fn log(store: Store, task_id: i64, step: Step) -> impl Stream<Item = Result<String, StoreError>> {
+    stream::try_unfold((store, 0), move |(store, after)| async move {
+        let LogChunk { text, last_seq } = store
+            .step_log_chunk(task_id, step, after, EVENTS_AT_A_TIME)
+            .await
+            .inspect_err(|error| tracing::error!(%error, task_id, "a log broke off"))?;
+        Ok((!text.is_empty()).then_some((text, (store, last_seq))))
+    })
+}
+
+fn not_found(work_dir_name: &str, file: &str) -> Error {
+    let failure = Failure::new(
+        ReasonCode::NotFound,
+        format!("没有文件 /task/{work_dir_name}/{file}，或该步骤尚未开始。"),
+        format!("There is no file /task/{work_dir_name}/{file}, or its step has not begun yet."),
+    )
+    .hinting(
+        "请使用 progress/details 返回的 log_url 和 dockerfile_url。",
+        "Use the log_url and dockerfile_url that progress/details returns.",
+    );
+    Error::from(failure).with_status(StatusCode::NOT_FOUND)
+}

@@ -1,0 +1,133 @@
+//! A build as the old protocol's task.
+
+use std::path::Path;
+
+use fastbuild_builder::clock::local_time;
+use fastbuild_spec::failure::Language;
+use fastbuild_store::{Build, Page};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Address,
+    address::{DOCKERFILE, REQUEST_FILE},
+};
+
+/// A build.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are the protocol's")]
+pub(crate) struct Task {
+    /// The row's number.
+    primary_id: i64,
+    /// The build's number: milliseconds since the epoch when it was asked for, made unique.
+    #[schema(example = 1_795_426_218_678_i64)]
+    task_id: i64,
+    /// The name the caller gave it, perhaps empty.
+    name: String,
+    /// Local time, ISO 8601 with microseconds and without a zone.
+    #[schema(example = "2026-11-23T09:30:18.683455")]
+    create_time: String,
+    /// When the row last changed.
+    update_time: String,
+    /// Where the request lies on the server's disk.
+    request: String,
+    /// `QUEUED`, `STARTED`, ... `PUSH_SUCCESS`.
+    #[schema(example = "PUSH_SUCCESS")]
+    state: String,
+    /// The base image, with its tag.
+    base_image_name: String,
+    /// The target image, with its tag.
+    image_name: String,
+    /// The target image once more, as callers read either.
+    target_image_name: String,
+    /// What the image is for.
+    description: String,
+    /// The build's folder on the server's disk.
+    task_work_dir: String,
+    /// Path of its Dockerfile there.
+    dockerfile_path: String,
+    /// Path of its build log there.
+    image_build_log_path: String,
+    /// The folder's name, the part of `/task/<work_dir_name>/`.
+    work_dir_name: String,
+    /// Where the end is reported to; empty for nowhere.
+    callback_url: String,
+    /// Always null; the tries are under `config/query-callback-all`.
+    callback_times: Option<i64>,
+    /// Who has it; null until it is begun.
+    pid: Option<String>,
+    /// The digest the registry knows the image by; only once it is pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    /// Why it failed, as a stable code; only on failed builds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "PackageNotFound")]
+    reason: Option<String>,
+    /// What happened and what to do, for a person; only on failed builds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+impl Task {
+    /// A build's row, with the sentence of its failure in this language.
+    pub(crate) fn new(build: Build, task_dir: &Path, language: Language) -> Self {
+        let address = Address::new(task_dir, None, &build.work_dir_name);
+        let failure = build.failure.as_ref();
+        Self {
+            primary_id: build.primary_id,
+            task_id: build.task_id,
+            create_time: local_time(build.create_time),
+            update_time: local_time(build.update_time),
+            request: address.path(REQUEST_FILE),
+            state: build.state.to_string(),
+            image_name: build.target_image.clone(),
+            task_work_dir: address.folder(),
+            dockerfile_path: address.path(DOCKERFILE),
+            image_build_log_path: address.path("build.log"),
+            callback_times: None,
+            digest: build.digest,
+            reason: failure.map(|failure| failure.code.to_string()),
+            message: failure.map(|failure| failure.sentence(language)),
+            name: build.task_name,
+            base_image_name: build.base_image,
+            target_image_name: build.target_image,
+            description: build.description,
+            work_dir_name: build.work_dir_name,
+            callback_url: build.callback_url,
+            pid: build.worker,
+        }
+    }
+}
+
+/// A page of builds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskList {
+    /// Which part of the list it is.
+    pub(crate) page: PageShown,
+    /// The builds, newest first.
+    pub(crate) task_list: Vec<Task>,
+}
+
+/// Which part of a list an answer is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PageShown {
+    /// Its number, from 1.
+    #[schema(example = 1)]
+    current: i64,
+    /// Rows on all pages.
+    total: u64,
+    /// Rows per page; negative is all of them.
+    #[schema(example = 10)]
+    page_size: i64,
+}
+
+impl PageShown {
+    /// The page that was asked for, of a list with `total` rows.
+    pub(crate) fn new(page: Page, total: u64) -> Self {
+        Self {
+            current: page.number.max(1),
+            total,
+            page_size: page.size,
+        }
+    }
+}

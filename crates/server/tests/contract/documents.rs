@@ -1,0 +1,171 @@
+//! The OpenAPI document, its pages, and the routes it lists.
+
+use http::Method;
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::service::Service;
+
+fn document() -> Value {
+    serde_json::to_value(fastbuild_server::openapi()).unwrap()
+}
+
+/// `METHOD path` of every operation.
+fn operations() -> Vec<(Method, String)> {
+    let mut operations = Vec::new();
+    for (path, item) in document()["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            operations.push((method.to_uppercase().parse().unwrap(), path.clone()));
+        }
+    }
+    operations
+}
+
+#[test]
+fn every_route_is_listed() {
+    let lines: Vec<String> = operations()
+        .iter()
+        .map(|(method, path)| format!("{method} {path}"))
+        .collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+    GET /api/fast-build/
+    POST /api/fast-build/config/config-fastbuild
+    GET /api/fast-build/config/query-callback
+    GET /api/fast-build/config/query-callback-all
+    GET /api/fast-build/config/query-docker-server
+    GET /api/fast-build/config/query-docker-server-all
+    GET /api/fast-build/config/query-harbor
+    GET /api/fast-build/config/query-harbor-all
+    GET /api/fast-build/config/query-host
+    GET /api/fast-build/config/query-host-all
+    POST /api/fast-build/config/test-callback
+    POST /api/fast-build/config/update-docker-server
+    POST /api/fast-build/config/update-harbor
+    POST /api/fast-build/config/update-headers
+    POST /api/fast-build/config/update-host
+    GET /api/fast-build/progress/details
+    POST /api/fast-build/task/build-image
+    POST /api/fast-build/task/check-image
+    GET /api/fast-build/task/list-task
+    POST /api/fast-build/task/pull-image
+    GET /api/fast-build/task/task-details_by_task_id
+    GET /task/{work_dir_name}/{file}
+    "#);
+}
+
+#[tokio::test]
+async fn every_listed_route_is_served() {
+    let service = Service::start().await;
+    for (method, path) in operations() {
+        let answer = service.send(method.clone(), &path, "en").await;
+        // The example names of a file are those of no build.
+        let expected = if path.starts_with("/task/") { 404 } else { 200 };
+        assert_eq!(answer.status, expected, "{method} {path}: {}", answer.text);
+        assert!(
+            !answer.text.contains("There is no GET"),
+            "{method} {path}: {}",
+            answer.text
+        );
+    }
+}
+
+#[test]
+fn controllers_are_in_alphabetic_order_and_every_route_has_one() {
+    let document = document();
+    let names: Vec<&str> = document["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tag| tag["name"].as_str().unwrap())
+        .collect();
+    assert!(names.is_sorted() && names.len() > 4, "{names:?}");
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let tags = operation["tags"].as_array().unwrap();
+            assert_eq!(tags.len(), 1, "{method} {path}");
+            assert!(
+                names.contains(&tags[0].as_str().unwrap()),
+                "{method} {path}: {tags:?}"
+            );
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                assert!(
+                    answer["description"].is_string(),
+                    "{method} {path} {status}"
+                );
+            }
+            assert!(
+                operation["summary"].is_string(),
+                "{method} {path} says nothing of itself"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_form_of_the_whole_site_lists_the_fields_of_its_parts() {
+    let schemas = document()["components"]["schemas"].clone();
+    let mut fields: Vec<String> = Vec::new();
+    collect_fields(&schemas["SiteFields"], &schemas, &mut fields);
+    assert_snapshot!(fields.join(" "), @"fastbuild_host fastbuild_port harbor_password harbor_registry harbor_registry_dns harbor_username docker_host docker_port docker_tls_tar_file");
+}
+
+/// The names of an object's fields, those of the objects it is made of included.
+fn collect_fields(schema: &Value, schemas: &Value, fields: &mut Vec<String>) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        return collect_fields(&schemas[name], schemas, fields);
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        collect_fields(part, schemas, fields);
+    }
+    if let Some(properties) = schema["properties"].as_object() {
+        fields.extend(properties.keys().cloned());
+    }
+}
+
+#[tokio::test]
+async fn the_document_and_its_pages_come_from_the_binary() {
+    let service = Service::start().await;
+    for path in ["/openapi.json", "/api-docs/openapi.json"] {
+        let answer = service.get(path).await;
+        assert_eq!((answer.status, answer.json()), (200, document()), "{path}");
+    }
+    let page = service.get("/docs/").await;
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (200, "text/html")
+    );
+    assert!(
+        !page.text.contains("https://"),
+        "the page reaches out: {}",
+        page.text
+    );
+    let script = service.get("/docs/swagger-initializer.js").await;
+    assert!(
+        script.text.contains("/api-docs/openapi.json"),
+        "{}",
+        script.text
+    );
+    assert_eq!(service.get("/docs").await.header("location"), "/docs/");
+    assert_eq!(service.get("/healthz").await.text, r#"{"status":"ok"}"#);
+}
+
+#[tokio::test]
+async fn the_greeting_has_no_envelope() {
+    let service = Service::start().await;
+    let answer = service.get("/api/fast-build/").await;
+    assert_eq!(answer.text, r#"{"message":"Welcome To FastBuild"}"#);
+}
+
+#[test]
+fn every_reference_of_the_document_leads_somewhere() {
+    let document = document();
+    let text = document.to_string();
+    let mut references = 0;
+    for rest in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = rest.split('"').next().unwrap();
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+        references += 1;
+    }
+    assert!(references > 50, "{references}");
+}
