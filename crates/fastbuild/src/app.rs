@@ -1,0 +1,148 @@
+//! The application's life: open what it needs, say how it stands, serve until told to end.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use fastbuild_builder::{
+    Builder,
+    clock::{Clock as _, SystemClock},
+    options::Options,
+};
+use fastbuild_server::{AllowedOrigins, AppState, ServerOptions};
+use fastbuild_spec::settings::HostSettings;
+use fastbuild_store::{Seal, Store};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, skeleton};
+
+/// An application that is ready to serve on a port it has bound.
+#[derive(Debug)]
+pub struct App {
+    builder: Builder,
+    listener: TcpListener,
+    allowed_origins: AllowedOrigins,
+}
+
+impl App {
+    /// Checks the folders, opens the database and binds the port. Nothing runs yet.
+    ///
+    /// # Errors
+    /// A sentence that names the folder, file or port in the way.
+    pub async fn prepare(config: Config) -> Result<Self> {
+        skeleton::check(&config)?;
+        let seal = Seal::load_or_create(&config.seal_key_file)?;
+        let store = Store::open(&config.database_url, seal).await?;
+        let clock = Arc::new(SystemClock);
+        store
+            .ensure_defaults(
+                HostSettings {
+                    host: "127.0.0.1".to_owned(),
+                    port: config.port,
+                },
+                config.callback_headers,
+                clock.now(),
+            )
+            .await?;
+        let builder = Builder::new(
+            store,
+            Options {
+                folders: config.folders,
+                limits: config.limits,
+                callbacks: config.callbacks,
+                wire_key: config.wire_key,
+                worker: std::process::id().to_string(),
+            },
+            clock,
+        )?;
+        let address = SocketAddr::new(config.address, config.port);
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!(
+                "the address {address} cannot be listened on; is another FastBuild running there?"
+            )
+        })?;
+        Ok(Self {
+            builder,
+            listener,
+            allowed_origins: config.allowed_origins,
+        })
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// What the operating system says when the socket is gone.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`, then ends requests under way, gives running builds back to the
+    /// queue and returns.
+    ///
+    /// # Errors
+    /// A sentence when the database does not answer or the listener fails.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+        let address = self.address()?;
+        let missing = self.builder.missing_settings().await?;
+        if missing.is_empty() {
+            tracing::info!(%address, "FastBuild is ready and configured");
+        } else {
+            tracing::info!(
+                %address,
+                "FastBuild is ready and waits for its configuration; missing: {}. \
+                 POST /api/fast-build/config/config-fastbuild sets it",
+                missing.join(", ")
+            );
+        }
+        let workers = tokio::spawn(self.builder.clone().run(shutdown.clone()));
+        let router = fastbuild_server::router(
+            AppState::new(self.builder),
+            &ServerOptions {
+                allowed_origins: self.allowed_origins,
+            },
+        );
+        axum::serve(self.listener, router)
+            .with_graceful_shutdown({
+                let shutdown = shutdown.clone();
+                async move { shutdown.cancelled().await }
+            })
+            .await?;
+        shutdown.cancel();
+        workers.await?;
+        tracing::info!("FastBuild has ended");
+        Ok(())
+    }
+}
+
+/// Runs the service until SIGINT or SIGTERM.
+///
+/// # Errors
+/// A sentence that says what stood in the way.
+pub fn serve(config: Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the threads of the service cannot be started")?;
+    runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        tokio::spawn(cancel_on_signal(shutdown.clone()));
+        App::prepare(config).await?.run(shutdown).await
+    })
+}
+
+async fn cancel_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        tracing::warn!("signals cannot be received; end the service with SIGKILL");
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("told to end");
+    shutdown.cancel();
+}

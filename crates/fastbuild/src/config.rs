@@ -1,0 +1,404 @@
+//! The configuration: the documented default file, an operator's file over it, `FASTBUILD_*`
+//! variables over that, flags over all. Every mistake is named at once.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use fastbuild_builder::options::{CallbackOptions, Folders, Limits};
+use fastbuild_server::AllowedOrigins;
+use fastbuild_spec::wire::WireKey;
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+/// The documented default file, which is the default.
+pub const DEFAULT_FILE: &str = include_str!("../fastbuild.toml");
+
+/// Flags that override everything else.
+#[derive(Debug, Clone, Default, clap::Args, Serialize)]
+pub struct Overrides {
+    /// Folder everything lives under
+    #[arg(long, global = true, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_dir: Option<PathBuf>,
+    /// Address to listen on
+    #[arg(long, global = true, value_name = "IP")]
+    #[serde(skip)]
+    pub address: Option<IpAddr>,
+    /// Port to listen on
+    #[arg(long, global = true)]
+    #[serde(skip)]
+    pub port: Option<u16>,
+}
+
+/// The configuration as it is in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where mirrors, tools and the builds' files lie.
+    pub folders: Folders,
+    /// The folder everything lives under.
+    pub base_dir: PathBuf,
+    /// Where the database is.
+    pub database_url: String,
+    /// Where the key lies that seals passwords in the database.
+    pub seal_key_file: PathBuf,
+    /// The address to listen on.
+    pub address: IpAddr,
+    /// The port to listen on.
+    pub port: u16,
+    /// Origins whose pages may call.
+    pub allowed_origins: AllowedOrigins,
+    /// The key of the secrets in build requests.
+    pub wire_key: WireKey,
+    /// Headers of callbacks until others are set.
+    pub callback_headers: BTreeMap<String, String>,
+    /// How callbacks are delivered.
+    pub callbacks: CallbackOptions,
+    /// Bounds on what a build may take.
+    pub limits: Limits,
+    /// How logs are written.
+    pub log: LogConfig,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+    /// A `tracing` filter directive.
+    pub filter: String,
+}
+
+/// The two forms a log line can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            formatter,
+            "the configuration has {} mistake(s):",
+            self.0.len()
+        )?;
+        for mistake in &self.0 {
+            writeln!(formatter, "  - {mistake}")?;
+        }
+        formatter.write_str(
+            "Correct the file, the FASTBUILD_* variable or the flag named, then run \
+             `fastbuild config check`.",
+        )
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Every mistake there is: a file that cannot be read, unknown keys, values of the wrong type
+    /// or out of bounds.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Mistakes> {
+        let mut figment = Figment::from(Toml::string(DEFAULT_FILE));
+        if let Some(file) = file {
+            if let Err(error) = std::fs::File::open(file) {
+                return Err(Mistakes(vec![format!(
+                    "the file {} cannot be read: {error}",
+                    file.display()
+                )]));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment = figment
+            .merge(Env::prefixed("FASTBUILD_").split("__"))
+            .merge(Serialized::defaults(overrides));
+        if let Some(address) = overrides.address {
+            figment = figment.merge(("listen.address", address));
+        }
+        if let Some(port) = overrides.port {
+            figment = figment.merge(("listen.port", port));
+        }
+        Self::from_figment(&figment)
+    }
+
+    fn from_figment(figment: &Figment) -> Result<Self, Mistakes> {
+        let mut reader = Reader {
+            figment,
+            mistakes: Vec::new(),
+        };
+        reader.refuse_unknown_keys();
+        let base_dir: PathBuf = reader.get("base_dir").unwrap_or_default();
+        if !base_dir.is_absolute() {
+            reader.mistake("base_dir", "must be an absolute path");
+        }
+        let under_base = |reader: &mut Reader<'_>, key: &str, name: &str| -> PathBuf {
+            match reader.get::<PathBuf>(key) {
+                Some(path) if path.as_os_str().is_empty() => base_dir.join(name),
+                Some(path) => {
+                    if !path.is_absolute() {
+                        reader.mistake(key, "must be an absolute path");
+                    }
+                    path
+                }
+                None => PathBuf::new(),
+            }
+        };
+        let source_dir = under_base(&mut reader, "source_dir", "source");
+        let tools_dir = under_base(&mut reader, "tools_dir", "tools");
+        let task_dir = under_base(&mut reader, "task_dir", "task");
+        let seal_key_file = under_base(&mut reader, "seal_key_file", "seal.key");
+        let database_url = match reader.get::<String>("database_url").unwrap_or_default() {
+            url if url.is_empty() => {
+                format!("sqlite://{}", base_dir.join("fastbuild.db").display())
+            }
+            url => {
+                if !url.starts_with("sqlite:") {
+                    reader.mistake("database_url", "must begin with sqlite:");
+                }
+                url
+            }
+        };
+        let key: String = reader.get("aes.key").unwrap_or_default();
+        let iv: String = reader.get("aes.iv").unwrap_or_default();
+        let wire_key = match WireKey::new(&key, &iv) {
+            Ok(key) => Some(key),
+            Err(error) => {
+                reader.mistake("aes", &error.to_string());
+                None
+            }
+        };
+        let origins: Vec<String> = reader.get("cors.origins").unwrap_or_default();
+        let allowed_origins = match AllowedOrigins::parse(&origins) {
+            Ok(allowed) => Some(allowed),
+            Err(bad) => {
+                for origin in bad {
+                    reader.mistake("cors.origins", &origin.to_string());
+                }
+                None
+            }
+        };
+        let config = (|| {
+            Some(Self {
+                folders: Folders {
+                    source_dir,
+                    tools_dir,
+                    task_dir,
+                },
+                base_dir,
+                database_url,
+                seal_key_file,
+                address: reader.get("listen.address")?,
+                port: reader.get("listen.port")?,
+                allowed_origins: allowed_origins?,
+                wire_key: wire_key?,
+                callback_headers: reader.get("callback.headers")?,
+                callbacks: CallbackOptions {
+                    timeout: reader.seconds("callback.timeout_seconds")?,
+                    retry_after: reader
+                        .get::<Vec<u64>>("callback.retry_seconds")?
+                        .into_iter()
+                        .map(Duration::from_secs)
+                        .collect(),
+                },
+                limits: Limits {
+                    builds_per_engine: reader.at_least_one("builds.per_engine")?,
+                    build_time: reader.seconds("builds.total_seconds")?,
+                    silence: reader.seconds("builds.silence_seconds")?,
+                    preflight: reader.seconds("builds.preflight_seconds")?,
+                    engine_return: reader.seconds("builds.engine_return_seconds")?,
+                    image_bytes: reader.get("builds.image_size_limit")?,
+                },
+                log: reader.get("log")?,
+            })
+        })();
+        match config {
+            Some(config) if reader.mistakes.is_empty() => Ok(config),
+            _ => {
+                // Reading stops at the first key of a group that is wrong; ask for every other
+                // one as well, so that one answer names them all.
+                reader.ask_for_the_rest();
+                Err(Mistakes(reader.mistakes))
+            }
+        }
+    }
+}
+
+struct Reader<'a> {
+    figment: &'a Figment,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn get<'de, T: Deserialize<'de>>(&mut self, key: &str) -> Option<T> {
+        match self.figment.extract_inner(key) {
+            Ok(value) => Some(value),
+            Err(errors) => {
+                for error in errors {
+                    let place = error
+                        .metadata
+                        .as_ref()
+                        .and_then(|metadata| metadata.source.as_ref())
+                        .map(|source| format!(" (in {source})"))
+                        .unwrap_or_default();
+                    self.mistake(key, &format!("{}{place}", error.kind));
+                }
+                None
+            }
+        }
+    }
+
+    fn mistake(&mut self, key: &str, what: &str) {
+        let line = format!("{key}: {what}");
+        if !self.mistakes.contains(&line) {
+            self.mistakes.push(line);
+        }
+    }
+
+    fn seconds(&mut self, key: &str) -> Option<Duration> {
+        let seconds = self.at_least_one::<u64>(key)?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    fn at_least_one<T: for<'de> Deserialize<'de> + PartialOrd + From<u8>>(
+        &mut self,
+        key: &str,
+    ) -> Option<T> {
+        let number: T = self.get(key)?;
+        if number < T::from(1) {
+            self.mistake(key, "must be at least 1");
+            return None;
+        }
+        Some(number)
+    }
+
+    fn ask_for_the_rest(&mut self) {
+        let _: Option<IpAddr> = self.get("listen.address");
+        let _: Option<u16> = self.get("listen.port");
+        let _: Option<BTreeMap<String, String>> = self.get("callback.headers");
+        let _: Option<Vec<u64>> = self.get("callback.retry_seconds");
+        let _: Option<u64> = self.get("builds.image_size_limit");
+        let _: Option<LogConfig> = self.get("log");
+        self.at_least_one::<usize>("builds.per_engine");
+        for key in [
+            "callback.timeout_seconds",
+            "builds.total_seconds",
+            "builds.silence_seconds",
+            "builds.preflight_seconds",
+            "builds.engine_return_seconds",
+        ] {
+            self.seconds(key);
+        }
+    }
+
+    /// A key that the default file does not have is a slip of the pen, not a setting.
+    fn refuse_unknown_keys(&mut self) {
+        let default = Figment::from(Toml::string(DEFAULT_FILE));
+        let (Ok(known), Ok(given)) = (
+            default.extract::<serde_json::Value>(),
+            self.figment.extract::<serde_json::Value>(),
+        ) else {
+            return;
+        };
+        let mut unknown = Vec::new();
+        unknown_keys("", &known, &given, &mut unknown);
+        for key in unknown {
+            self.mistake(&key, "is no key of the configuration");
+        }
+    }
+}
+
+fn unknown_keys(
+    prefix: &str,
+    known: &serde_json::Value,
+    given: &serde_json::Value,
+    unknown: &mut Vec<String>,
+) {
+    // Header names are the operator's own.
+    if prefix == "callback.headers" {
+        return;
+    }
+    let (Some(known), Some(given)) = (known.as_object(), given.as_object()) else {
+        return;
+    };
+    for (key, value) in given {
+        let path = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
+        match known.get(key) {
+            Some(known) => unknown_keys(&path, known, value, unknown),
+            None => unknown.push(path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str) -> Result<Config, Mistakes> {
+        Config::from_figment(&Figment::from(Toml::string(DEFAULT_FILE)).merge(Toml::string(toml)))
+    }
+
+    #[test]
+    fn the_shipped_file_is_a_whole_configuration() {
+        let config = load("").unwrap();
+        assert_eq!(config.port, 48001);
+        assert_eq!(
+            config.folders.source_dir,
+            Path::new("/var/lib/fastbuild/source")
+        );
+        assert_eq!(
+            config.database_url,
+            "sqlite:///var/lib/fastbuild/fastbuild.db"
+        );
+        assert_eq!(config.limits.image_bytes, 50_000_000_000);
+        assert_eq!(config.callbacks.retry_after.len(), 11);
+        assert_eq!(config.callback_headers["X-BizType"], "DROS");
+    }
+
+    #[test]
+    fn folders_follow_base_dir_and_can_be_set_each() {
+        let config = load("base_dir = '/srv/fb'\ntask_dir = '/data/task'").unwrap();
+        assert_eq!(config.folders.tools_dir, Path::new("/srv/fb/tools"));
+        assert_eq!(config.folders.task_dir, Path::new("/data/task"));
+        assert_eq!(config.seal_key_file, Path::new("/srv/fb/seal.key"));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let mistakes = load(
+            "base_dir = 'relative'\nbase_dri = '/x'\n[listen]\nport = 'eighty'\naddress = 'here'\n\
+             [aes]\nkey = 'short'\n[builds]\nper_engine = 0\n[log]\nformat = 'xml'",
+        )
+        .unwrap_err();
+        insta::assert_snapshot!(mistakes.0.join("\n"), @"
+        base_dri: is no key of the configuration
+        base_dir: must be an absolute path
+        aes: the key of the wire secrets must be exactly 16 printable ASCII characters
+        listen.address: invalid IP address syntax
+        listen.port: invalid type: found string \"eighty\", expected u16
+        log: unknown variant: found `xml`, expected ``text` or `json``
+        builds.per_engine: must be at least 1
+        ");
+    }
+}

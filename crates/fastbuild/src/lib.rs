@@ -1,0 +1,8 @@
+//! The application: configuration, the folders it needs, and its life from start to end.
+//!
+//! Holds no logic of its own; it puts the rooms together. The binary is `main.rs`.
+
+pub mod app;
+pub mod config;
+pub mod logging;
+pub mod skeleton;

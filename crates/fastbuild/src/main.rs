@@ -1,0 +1,113 @@
+//! The one binary: reads the configuration, runs a command.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use fastbuild::{
+    app,
+    config::{Config, DEFAULT_FILE, Overrides},
+    logging, skeleton,
+};
+
+/// Builds container images from a form, on a Docker Engine elsewhere
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    /// Configuration file (TOML) over the built-in default
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "FASTBUILD_CONFIG"
+    )]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service (the default)
+    Serve,
+    /// Make the folders the service needs
+    Init,
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Name every mistake of the configuration at once
+    Check,
+    /// Print the documented default file
+    Default,
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks to its user"
+)]
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Command::Config {
+        command: ConfigCommand::Default,
+    }) = cli.command
+    {
+        print!("{DEFAULT_FILE}");
+        return ExitCode::SUCCESS;
+    }
+    if let Some(Command::Openapi) = cli.command {
+        return match fastbuild_server::openapi().to_pretty_json() {
+            Ok(text) => {
+                println!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => complain(&error),
+        };
+    }
+    let config = match Config::load(cli.config.as_deref(), &cli.overrides) {
+        Ok(config) => config,
+        Err(mistakes) => return complain(&mistakes),
+    };
+    match cli.command {
+        Some(Command::Config { .. }) => {
+            println!(
+                "The configuration is fine; everything lives under {}.",
+                config.base_dir.display()
+            );
+            ExitCode::SUCCESS
+        }
+        Some(Command::Init) => match skeleton::init(&config) {
+            Ok(report) => {
+                println!("{report}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => complain(&error),
+        },
+        _ => {
+            logging::start(&config.log);
+            match app::serve(config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("fastbuild: {error:#}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command line speaks to its user")]
+fn complain(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("fastbuild: {error}");
+    ExitCode::FAILURE
+}

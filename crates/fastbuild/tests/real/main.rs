@@ -1,0 +1,14 @@
+//! The whole service as a process of its own, against the real engines, the real registry and the
+//! callback receiver that `cargo xtask env up` starts.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod builds;
+mod configuration;
+mod faults;
+mod restarts;
+mod secrets;
+mod services;
+mod site;

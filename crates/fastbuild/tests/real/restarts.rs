@@ -1,0 +1,219 @@
+//! A service that is killed in the middle of anything goes on after its restart.
+
+use std::time::Duration;
+
+use fastbuild_testkit::{
+    client::{set_callback_mode, wait_for_callbacks},
+    request::Request,
+};
+use serde_json::{Value, json};
+
+use crate::site::{On, PATIENCE, Site};
+
+/// Kills the service once the build's record fulfils a condition, restarts it, and waits for the
+/// build's end.
+async fn kill_when(
+    site: &mut Site,
+    request: &Request,
+    condition: impl Fn(&Value) -> bool,
+) -> Value {
+    let task_id = site.submit(request).await;
+    site.client()
+        .wait_for_task(task_id, PATIENCE, condition)
+        .await
+        .unwrap();
+    site.service.kill().unwrap();
+    site.service.restart_in_place().await.unwrap();
+    site.client().wait_for_end(task_id, PATIENCE).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_build_survives_a_kill_in_each_step() {
+    let mut site = Site::configured(On::PlainEngine).await;
+    let base = site.base(&site.parts.images.debian);
+    for state in [
+        "STARTED",
+        "PULL_SUCCESS",
+        "CHECK_SUCCESS",
+        "PREPARE_SUCCESS",
+        "BUILDING",
+        "BUILD_SUCCESS",
+        "CHECK_IMAGE_SIZE_SUCCESS",
+    ] {
+        let tag = state.to_lowercase().replace('_', "-");
+        let target = site.target(&tag);
+        let request = Request::new(&base, &target)
+            .system("apt", &["less"])
+            .callback(&format!(
+                "{}/cb/{}-{tag}/done",
+                site.parts.callback.url, site.token
+            ));
+        let order: Vec<String> = states();
+        let reached = move |task: &Value| {
+            let at = |state: &str| order.iter().position(|one| one == state);
+            at(task["state"].as_str().unwrap()) >= at(state)
+        };
+        let task = kill_when(&mut site, &request, reached).await;
+        assert_eq!(task["state"], "PUSH_SUCCESS", "killed at {state}: {task:#}");
+        assert!(site.registry_has(&target).await, "killed at {state}");
+        let token = format!("{}-{tag}", site.token);
+        let callbacks = wait_for_callbacks(&site.parts, &token, 1, PATIENCE)
+            .await
+            .unwrap();
+        assert!(
+            callbacks[0].to_string().contains("PUSH_SUCCESS"),
+            "killed at {state}: {callbacks:?}"
+        );
+        let steps = site
+            .client()
+            .steps(task["task_id"].as_i64().unwrap())
+            .await
+            .unwrap();
+        let told: Vec<&str> = steps
+            .iter()
+            .map(|step| step["status"].as_str().unwrap())
+            .collect();
+        assert_eq!(told, ["success"; 5], "killed at {state}: {steps:?}");
+    }
+    let left = site
+        .parts
+        .docker(&site.parts.engine_plain)
+        .args([
+            "ps",
+            "--all",
+            "--quiet",
+            "--filter",
+            "label=org.fastbuild.owner=fastbuild",
+            "--filter",
+            "status=exited",
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        left.stdout.is_empty(),
+        "containers stay: {}",
+        String::from_utf8_lossy(&left.stdout)
+    );
+}
+
+/// The states of a build that succeeds, in order.
+fn states() -> Vec<String> {
+    [
+        "QUEUED",
+        "STARTED",
+        "PULL_SUCCESS",
+        "CHECK_SUCCESS",
+        "PREPARE_SUCCESS",
+        "BUILDING",
+        "BUILD_SUCCESS",
+        "CHECK_IMAGE_SIZE_SUCCESS",
+        "PUSH_SUCCESS",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+#[tokio::test]
+async fn a_build_that_is_lost_three_times_ends() {
+    let mut site = Site::configured(On::PlainEngine).await;
+    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"))
+        .python("Python-3.11.2.tgz")
+        .callback(&site.callback_url());
+    let task_id = site.submit(&request).await;
+    for _ in 0..3 {
+        site.client()
+            .wait_for_task(task_id, PATIENCE, |task| task["state"] == "BUILDING")
+            .await
+            .unwrap();
+        site.service.kill().unwrap();
+        site.service.restart_in_place().await.unwrap();
+    }
+    let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+    assert_eq!(
+        (&task["state"], &task["reason"]),
+        (&json!("BUILD_ABORT"), &json!("EngineLost")),
+        "{task:#}"
+    );
+    let callbacks = wait_for_callbacks(&site.parts, &site.token, 1, PATIENCE)
+        .await
+        .unwrap();
+    assert!(
+        callbacks[0].to_string().contains("BUILD_ABORT"),
+        "{callbacks:?}"
+    );
+}
+
+#[tokio::test]
+async fn queued_builds_and_undelivered_callbacks_survive() {
+    let mut site = Site::configured_with(On::PlainEngine, &[("BUILDS__PER_ENGINE", "1")]).await;
+    let base = site.base(&site.parts.images.debian);
+    set_callback_mode(
+        &site.parts,
+        &site.token,
+        &json!({"status": 500, "times": null}),
+    )
+    .await
+    .unwrap();
+    let mut tasks = Vec::new();
+    for tag in ["1", "2", "3"] {
+        let request = Request::new(&base, &site.target(tag)).callback(&site.callback_url());
+        tasks.push(site.submit(&request).await);
+    }
+    wait_for_callbacks(&site.parts, &site.token, 1, PATIENCE)
+        .await
+        .unwrap();
+    site.service.kill().unwrap();
+    site.service.restart_in_place().await.unwrap();
+    for task_id in tasks {
+        let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+        assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+    }
+    let failed = wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
+        .await
+        .unwrap()
+        .len();
+    set_callback_mode(&site.parts, &site.token, &json!({"status": 200}))
+        .await
+        .unwrap();
+    wait_for_callbacks(&site.parts, &site.token, failed + 3, PATIENCE)
+        .await
+        .unwrap();
+    let history = site
+        .client()
+        .get("config/query-callback-all")
+        .await
+        .unwrap();
+    assert_eq!(
+        history.data().unwrap().as_array().unwrap().len(),
+        3,
+        "{}",
+        history.body
+    );
+}
+
+#[tokio::test]
+async fn an_orderly_end_gives_a_running_build_back() {
+    let mut site = Site::configured(On::PlainEngine).await;
+    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"))
+        .python("Python-3.11.2.tgz");
+    let task_id = site.submit(&request).await;
+    site.client()
+        .wait_for_task(task_id, PATIENCE, |task| task["state"] == "BUILDING")
+        .await
+        .unwrap();
+    site.service.stop().await.unwrap();
+    assert!(
+        site.service.log().contains("given back"),
+        "{}",
+        site.service.log()
+    );
+    site.service.restart_in_place().await.unwrap();
+    let task = site
+        .client()
+        .wait_for_task(task_id, Duration::from_mins(1), |task| {
+            task["state"] == "BUILDING"
+        })
+        .await
+        .unwrap();
+    assert_eq!(task["task_id"], task_id);
+}

@@ -1,0 +1,125 @@
+//! SSH and JupyterLab in images: they start with the container, take the password and no other, and
+//! leave what the base image does alone.
+
+use fastbuild_testkit::{
+    container::{Container, inspect, pull, run_once},
+    request::Request,
+};
+
+use crate::site::{On, Site};
+
+const PASSWORD: &str = "Alkaid123456";
+const OTHER: &str = "Another 'quoted' $(pass)";
+
+#[tokio::test]
+async fn ssh_takes_its_password_and_host_keys_are_made_at_first_start() {
+    let site = Site::configured(On::PlainEngine).await;
+    let target = site.target("1");
+    site.build(&Request::new(&site.base(&site.parts.images.debian), &target).ssh(OTHER))
+        .await;
+    let engine = &site.parts.engine_plain;
+
+    let keys = run_once(&site.parts, engine, &target, &["sh", "-c", "true"]);
+    assert!(keys.is_ok(), "{keys:?}");
+    let baked = site
+        .parts
+        .docker(engine)
+        .args([
+            "run",
+            "--rm",
+            "--entrypoint",
+            "sh",
+            &target,
+            "-c",
+            "ls /etc/ssh/ssh_host_*",
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        !baked.status.success(),
+        "host keys are baked in: {}",
+        String::from_utf8_lossy(&baked.stdout)
+    );
+
+    let one = Container::start(&site.parts, engine, &target, &[]).unwrap();
+    let two = Container::start(&site.parts, engine, &target, &[]).unwrap();
+    assert_eq!(one.ssh(OTHER, "id -un").await.unwrap().trim(), "root");
+    let refused = one.ssh("wrong", "true").await.unwrap_err();
+    assert!(
+        format!("{refused:#}").contains("Permission denied"),
+        "{refused:#}"
+    );
+    two.ssh(OTHER, "true").await.unwrap();
+    let key = "cat /etc/ssh/ssh_host_ed25519_key.pub";
+    assert_ne!(
+        one.exec(&["sh", "-c", key]).unwrap(),
+        two.exec(&["sh", "-c", key]).unwrap()
+    );
+    assert!(
+        inspect(
+            &site.parts,
+            engine,
+            &target,
+            "{{json .Config.ExposedPorts}}"
+        )
+        .unwrap()
+        .contains("22/tcp")
+    );
+}
+
+#[tokio::test]
+async fn a_changed_password_is_the_one_in_force() {
+    let site = Site::configured(On::PlainEngine).await;
+    let base = site.base(&site.parts.images.debian);
+    for (tag, password) in [("1", PASSWORD), ("2", OTHER)] {
+        let target = site.target(tag);
+        site.build(&Request::new(&base, &target).ssh(password))
+            .await;
+        let running =
+            Container::start(&site.parts, &site.parts.engine_plain, &target, &[]).unwrap();
+        running.ssh(password, "true").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn jupyter_lab_takes_its_password() {
+    let site = Site::configured(On::TlsEngine).await;
+    let target = site.target("1");
+    site.build(&Request::new(&site.base(&site.parts.images.python), &target).jupyter_lab(PASSWORD))
+        .await;
+    let engine = &site.parts.engine_plain;
+    pull(&site.parts, engine, &target).unwrap();
+    let running = Container::start(&site.parts, engine, &target, &[]).unwrap();
+    assert!(running.jupyter_login(PASSWORD).await.unwrap());
+    assert!(!running.jupyter_login("wrong").await.unwrap());
+}
+
+#[tokio::test]
+async fn services_run_beside_the_base_images_own_entrypoint_and_user() {
+    let site = Site::configured(On::PlainEngine).await;
+    let target = site.target("1");
+    let base = site.base(&site.parts.images.app);
+    site.build(&Request::new(&base, &target).ssh(PASSWORD))
+        .await;
+    let engine = &site.parts.engine_plain;
+    assert_eq!(
+        inspect(&site.parts, engine, &target, "{{.Config.User}}").unwrap(),
+        "app"
+    );
+
+    let running = Container::start(&site.parts, engine, &target, &[]).unwrap();
+    running.ssh(PASSWORD, "true").await.unwrap();
+    let plain = Container::start(&site.parts, engine, &base, &[]).unwrap();
+    let marker = |logs: String| {
+        logs.lines()
+            .find(|line| line.contains("app"))
+            .map(str::to_owned)
+    };
+    let expected = marker(plain.logs().unwrap());
+    assert!(
+        expected.is_some(),
+        "the base image's entrypoint says nothing"
+    );
+    assert_eq!(marker(running.logs().unwrap()), expected);
+    assert_eq!(running.exec(&["id", "-un"]).unwrap().trim(), "app");
+}
