@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use fastbuild_testkit::{
     client::{SiteFields, wait_for_callbacks},
+    container,
     parts::{EnginePart, Parts},
     request::Request,
     service::{Service, ServiceOptions},
@@ -83,20 +84,25 @@ async fn measure() -> Result<()> {
     for case in &CASES {
         let mut ours = Vec::new();
         let mut plain = Vec::new();
-        // The first round fills the caches of downloads and is not counted.
-        for round in 0..=ROUNDS {
-            let (seconds, first_step, dockerfile, base) =
-                ours_once(&parts, &service, case, round).await?;
-            let baseline = plain_once(&parts, engine, &dockerfile, &base, round)?;
+        // The first round fills the caches of downloads and is not counted; the Dockerfile it
+        // rendered is what the plain engine builds. Then the sides take turns in going first.
+        let template = ours_once(&parts, &service, case, 0).await?;
+        plain_once(&parts, engine, &template, 0)?;
+        for round in 1..=ROUNDS {
+            let (made, baseline) = if round % 2 == 0 {
+                let made = ours_once(&parts, &service, case, round).await?;
+                (made, plain_once(&parts, engine, &template, round)?)
+            } else {
+                let baseline = plain_once(&parts, engine, &template, round)?;
+                (ours_once(&parts, &service, case, round).await?, baseline)
+            };
             println!(
-                "{}: round {round}: FastBuild {seconds:.2} s, plain engine {baseline:.2} s",
-                case.name
+                "{}: round {round}: FastBuild {:.2} s, plain engine {baseline:.2} s",
+                case.name, made.seconds
             );
-            if round > 0 {
-                ours.push(seconds);
-                plain.push(baseline);
-                first_steps.push(first_step);
-            }
+            ours.push(made.seconds);
+            plain.push(baseline);
+            first_steps.push(made.first_step);
         }
         figures.push((case.name, Spread::of(ours), Spread::of(plain)));
     }
@@ -112,14 +118,20 @@ async fn measure() -> Result<()> {
     write_report(&report)
 }
 
+/// An image the service made, and how long that took.
+struct Made {
+    /// From sending the request to the callback's arrival.
+    seconds: f64,
+    /// From sending the request to the start of the first step, in seconds.
+    first_step: f64,
+    dockerfile: String,
+    base: String,
+    target: String,
+}
+
 /// From the submission to the callback, through the service. A base image of its own for every
 /// round keeps the layer cache out; downloads stay cached on both sides.
-async fn ours_once(
-    parts: &Parts,
-    service: &Service,
-    case: &Case,
-    round: usize,
-) -> Result<(f64, f64, String, String)> {
+async fn ours_once(parts: &Parts, service: &Service, case: &Case, round: usize) -> Result<Made> {
     let engine = &parts.engine_plain;
     let base = fresh_base(parts, engine, "ours", round)?;
     let stamp = stamp()?;
@@ -146,23 +158,24 @@ async fn ours_once(
     let first_step = first.as_duration().as_secs_f64() - submitted.as_secs_f64();
     let folder = task["work_dir_name"].as_str().unwrap_or_default();
     let dockerfile = service.client.task_file(folder, "Dockerfile").await?;
-    Ok((seconds, first_step, dockerfile, base))
+    Ok(Made {
+        seconds,
+        first_step,
+        dockerfile,
+        base,
+        target,
+    })
 }
 
 /// The same Dockerfile, built and pushed with the engine's own command line.
-fn plain_once(
-    parts: &Parts,
-    engine: &EnginePart,
-    dockerfile: &str,
-    ours: &str,
-    round: usize,
-) -> Result<f64> {
+fn plain_once(parts: &Parts, engine: &EnginePart, made: &Made, round: usize) -> Result<f64> {
     let base = fresh_base(parts, engine, "plain", round)?;
     let folder = tempfile::tempdir()?;
     std::fs::write(
         folder.path().join("Dockerfile"),
-        dockerfile.replace(ours, &base),
+        made.dockerfile.replace(&made.base, &base),
     )?;
+    copy_context(parts, engine, made, folder.path())?;
     let target = parts.image(&format!("bench/plain:{}", stamp()?));
     let begun = Instant::now();
     let mut build = parts.docker(engine);
@@ -175,6 +188,26 @@ fn plain_once(
     let mut push = parts.docker(engine);
     run::run(push.args(["push", "--quiet", &target]))?;
     Ok(begun.elapsed().as_secs_f64())
+}
+
+/// The files that the Dockerfile copies from its context, taken from where they ended up.
+fn copy_context(parts: &Parts, engine: &EnginePart, made: &Made, folder: &Path) -> Result<()> {
+    for line in made.dockerfile.lines() {
+        let Some(copy) = line.strip_prefix("COPY [") else {
+            continue;
+        };
+        let names: Vec<String> = serde_json::from_str(&format!("[{copy}"))?;
+        let [from, to] = names.as_slice() else {
+            bail!("the benchmark cannot repeat the line {line}");
+        };
+        let text = container::run_once(parts, engine, &made.target, &["cat", to])?;
+        let path = folder.join(from);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&path, text)?;
+    }
+    Ok(())
 }
 
 /// A base image that differs from every other by one small file, on the engine and in the registry.

@@ -116,11 +116,12 @@ impl Builder {
             let span = tracing::info_span!("callback", build = delivery.task_id);
             self.deliver_one(delivery).instrument(span)
         });
-        futures_util::future::join_all(tries).await;
+        // A try that cannot be recorded must not be made again at once: the caller waits.
+        futures_util::future::try_join_all(tries).await?;
         Ok(count)
     }
 
-    async fn deliver_one(&self, delivery: OutgoingDelivery) {
+    async fn deliver_one(&self, delivery: OutgoingDelivery) -> Result<(), Failure> {
         let (tried, asked) = self
             .try_once(&delivery.url, &delivery.headers, &delivery.body)
             .await;
@@ -131,20 +132,18 @@ impl Builder {
             self.after_failure(delivery.tries, asked, now)
         };
         tracing::info!(
-            url = %delivery.url,
+            url = without_query(&delivery.url),
             status = tried.status,
             error = tried.error.as_deref(),
             tries = delivery.tries + 1,
             ?outcome,
             "callback tried"
         );
-        if let Err(error) = self
-            .store()
+        self.store()
             .record_try(delivery.id, &tried, outcome, now)
             .await
-        {
-            tracing::error!(%error, "a callback's try could not be recorded");
-        }
+            .map_err(|error| stored(&error))?;
+        Ok(())
     }
 
     /// When a delivery that failed `tries` times before and now once more is tried again.
@@ -209,6 +208,11 @@ impl Builder {
         };
         (tried, asked)
     }
+}
+
+/// An address as it may stand in a log: a query may hold a token.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 fn is_success(tried: &Try) -> bool {

@@ -4,10 +4,7 @@
 use std::{
     collections::VecDeque,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -18,7 +15,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{Attempt, FencedError, Store};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::{fs::File, io::AsyncWriteExt as _};
+use tokio::{fs::File, io::AsyncWriteExt as _, time::Instant};
 
 use crate::clock::SharedClock;
 
@@ -31,25 +28,32 @@ const BATCH: usize = 256;
 /// A secret shorter than this is not looked for: masking it would shred the log and hide little.
 const SHORTEST_MASKED: usize = 4;
 
-/// Counts what was heard from the engine, so that silence can be noticed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Activity(Arc<AtomicU64>);
+/// When the engine was last heard, so that silence can be noticed.
+#[derive(Debug, Clone)]
+pub(crate) struct Activity(Arc<Mutex<Instant>>);
 
 impl Activity {
+    /// Heard just now.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
     fn heard(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns once nothing was heard for `silence`.
     pub(crate) async fn silent_for(&self, silence: Duration) {
-        let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            tokio::time::sleep(silence).await;
-            let now = self.0.load(Ordering::Relaxed);
-            if now == seen {
+            let until = self.last() + silence;
+            if until <= Instant::now() {
                 return;
             }
-            seen = now;
+            tokio::time::sleep_until(until).await;
         }
     }
 }
@@ -181,16 +185,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_noticed_only_when_nothing_is_heard() {
-        let activity = Activity::default();
+        let activity = Activity::new();
         let silence = Duration::from_mins(1);
+        let begun = Instant::now();
         let waiting = activity.silent_for(silence);
         tokio::pin!(waiting);
         for _ in 0..5 {
             tokio::select! {
                 () = &mut waiting => panic!("was not silent"),
-                () = tokio::time::advance(Duration::from_secs(30)) => activity.heard(),
+                () = tokio::time::sleep(Duration::from_secs(30)) => activity.heard(),
             }
         }
         waiting.await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(150) + silence);
     }
 }

@@ -46,9 +46,7 @@ impl Builder {
         let lock = self.image_lock(&image.to_string());
         let _one_at_a_time = lock.lock().await;
         let before = find(&site.engine, &image).await?;
-        let found = self
-            .bring(&site, &image, &ProgressSender::discarding())
-            .await?;
+        let found = self.bring_in_time(&site, &image).await?;
         Ok(PulledImage {
             was_present: before.is_some_and(|before| before.id == found.id),
             image_id: found.id,
@@ -66,15 +64,34 @@ impl Builder {
         let site = self.site().await?;
         let lock = self.image_lock(&image.to_string());
         let _one_at_a_time = lock.lock().await;
-        let found = self
-            .bring(&site, &image, &ProgressSender::discarding())
-            .await?;
+        let found = self.bring_in_time(&site, &image).await?;
         let (profile, was_known) = self.profile_of(&site.engine, &image, &found).await?;
         Ok(CheckedImage {
             image,
             profile,
             was_known,
         })
+    }
+
+    /// Brings an image for a caller who waits, within the time a whole build may take.
+    async fn bring_in_time(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+    ) -> Result<ImageFound, Failure> {
+        let limit = self.options().limits.build_time;
+        let progress = ProgressSender::discarding();
+        match tokio::time::timeout(limit, self.bring(site, image, &progress)).await {
+            Ok(brought) => brought,
+            Err(_elapsed) => Err(Failure::new(
+                ReasonCode::TimedOut,
+                format!("拉取镜像 {image} 超过了 {} 秒的时间上限。", limit.as_secs()),
+                format!(
+                    "Pulling {image} took longer than the limit of {} seconds.",
+                    limit.as_secs()
+                ),
+            )),
+        }
     }
 
     /// Makes sure the engine has the image. An image of our registry is asked for there each

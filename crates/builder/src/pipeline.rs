@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalog,
     events::{Activity, EventWriter, Mask},
+    files::{DOCKERFILE, log_file},
     hash::secret_value,
     images::log,
     service::{Builder, Site, internal},
@@ -60,6 +61,10 @@ pub(crate) struct Run<'a> {
 impl Run<'_> {
     /// Takes the build through its steps.
     pub(crate) async fn steps(&self) -> Result<FinishedImage, Stop> {
+        let folder = self.folder();
+        if let Err(error) = tokio::fs::create_dir_all(&folder).await {
+            tracing::warn!(folder = %folder.display(), %error, "the build's folder cannot be made");
+        }
         let found = self
             .step(Step::Pull, async |progress| {
                 self.wait_for_engine(progress).await?;
@@ -96,7 +101,7 @@ impl Run<'_> {
             .await?;
         self.reach(BuildState::BuildSuccess).await?;
 
-        self.check_size(&built).await?;
+        self.check_size(&built)?;
         self.reach(BuildState::CheckImageSizeSuccess).await?;
 
         let pushed = self
@@ -111,20 +116,12 @@ impl Run<'_> {
                     .await
                     .map_err(|error| error.failure())
             })
-            .await;
-        match pushed {
-            Ok(pushed) => Ok(FinishedImage {
-                id: built.image_id,
-                size: built.size,
-                digest: Some(pushed.digest),
-            }),
-            Err(stop) => {
-                if matches!(stop, Stop::Ended(..)) {
-                    self.forget_image().await;
-                }
-                Err(stop)
-            }
-        }
+            .await?;
+        Ok(FinishedImage {
+            id: built.image_id,
+            size: built.size,
+            digest: Some(pushed.digest),
+        })
     }
 
     /// A build whose engine was lost waits for it to come back; a first attempt takes it as it is.
@@ -198,7 +195,7 @@ impl Run<'_> {
                 task_id: self.claimed.build.task_id,
             },
         )?;
-        let path = self.folder().join("Dockerfile");
+        let path = self.folder().join(DOCKERFILE);
         // A copy for operators; the build's row holds the same.
         if let Err(error) = tokio::fs::write(&path, &plan.dockerfile).await {
             tracing::warn!(path = %path.display(), %error, "the Dockerfile's copy cannot be written");
@@ -259,12 +256,11 @@ impl Run<'_> {
             .map_err(|error| error.failure())
     }
 
-    async fn check_size(&self, built: &Built) -> Result<(), Stop> {
+    fn check_size(&self, built: &Built) -> Result<(), Stop> {
         let limit = self.builder.options().limits.image_bytes;
         if built.size <= limit {
             return Ok(());
         }
-        self.forget_image().await;
         let failure = Failure::new(
             ReasonCode::ImageTooLarge,
             format!(
@@ -279,14 +275,6 @@ impl Run<'_> {
         Err(Stop::Ended(BuildState::CheckImageSizeFailed, failure))
     }
 
-    /// Takes an image that was not pushed off the engine, so that nothing half done stays.
-    async fn forget_image(&self) {
-        let name = self.claimed.spec.target.to_string();
-        if let Err(error) = self.site.engine.remove_image(&name).await {
-            tracing::warn!(%error, "the image that was not pushed stays on the engine");
-        }
-    }
-
     /// Runs one step: its rows and events, its time limits, and what its failure means.
     async fn step<T>(
         &self,
@@ -299,7 +287,7 @@ impl Run<'_> {
         tracing::info!(%step, "step started");
         let started = Instant::now();
         let (sender, receiver) = progress_channel();
-        let activity = Activity::default();
+        let activity = Activity::new();
         let writer = EventWriter {
             store: store.clone(),
             clock: self.builder.clock().clone(),
@@ -307,7 +295,7 @@ impl Run<'_> {
             step,
             mask: self.mask(),
             activity: activity.clone(),
-            log_file: self.folder().join(format!("{step}.log")),
+            log_file: self.folder().join(log_file(step)),
         };
         let writing = tokio::spawn(writer.run(receiver));
         let outcome = self.bounded(step, &activity, work(&sender)).await;
@@ -426,7 +414,7 @@ fn place(failure: Failure, step: Step, mut last_lines: Vec<String>) -> Failure {
 }
 
 /// Somebody did not want the build any more.
-pub(crate) fn cancelled() -> Failure {
+fn cancelled() -> Failure {
     Failure::new(
         ReasonCode::Cancelled,
         "构建已被取消。",

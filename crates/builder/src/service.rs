@@ -12,8 +12,7 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     settings::{DockerServerSettings, RegistrySettings, Settings},
 };
-use fastbuild_store::{Store, StoreError};
-use tokio_util::sync::CancellationToken;
+use fastbuild_store::{SettingsRevisions, Store, StoreError};
 
 use crate::{catalog, clock::SharedClock, options::Options};
 
@@ -29,11 +28,11 @@ struct Inner {
     options: Options,
     clock: SharedClock,
     callbacks: reqwest::Client,
-    running: Mutex<HashMap<i64, CancellationToken>>,
     /// Rings when the site was configured anew.
     site_changed: tokio::sync::Notify,
-    /// This installation's name on an engine, so that several can share one.
-    installation: String,
+    /// This process, as no other on this or any other machine: a process id comes again, in a
+    /// container at every start.
+    process: String,
     /// One lock per base image, so that two requests for an image pull and probe it once.
     images: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -51,12 +50,11 @@ impl Builder {
             .map_err(|error| internal(&error))?;
         Ok(Self {
             inner: Arc::new(Inner {
-                installation: store.installation().to_owned(),
+                process: format!("{:016x}", rand::random::<u64>()),
                 store,
                 options,
                 clock,
                 callbacks,
-                running: Mutex::default(),
                 site_changed: tokio::sync::Notify::new(),
                 images: Mutex::default(),
             }),
@@ -92,10 +90,10 @@ impl Builder {
 
     /// The settings in force and the engine they name, or a refusal that lists what is missing.
     pub(crate) async fn site(&self) -> Result<Site, Failure> {
-        let settings = self
+        let (settings, revisions) = self
             .inner
             .store
-            .settings()
+            .settings_in_force()
             .await
             .map_err(|error| stored(&error))?;
         let missing = missing(&settings);
@@ -103,6 +101,7 @@ impl Builder {
             (Some(registry), Some(server)) if missing.is_empty() => Ok(Site {
                 engine: engine(&server)?,
                 registry,
+                revisions,
             }),
             _ => Err(not_configured(&missing)),
         }
@@ -122,28 +121,13 @@ impl Builder {
         Ok(missing(&settings))
     }
 
-    /// Marks a build as running here, so that it can be cancelled.
-    pub(crate) fn register(&self, task_id: i64, token: CancellationToken) -> Registration {
-        self.running().insert(task_id, token);
-        Registration {
-            builder: self.clone(),
-            task_id,
-        }
-    }
-
-    pub(crate) fn running(&self) -> std::sync::MutexGuard<'_, HashMap<i64, CancellationToken>> {
-        self.inner
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The label of something made on an engine for a build, or for a probe of ours.
+    /// The label of something made on an engine for a build, or for a probe of ours:
+    /// `installation/process/purpose`, so that several installations can share one engine.
     pub(crate) fn label(&self, purpose: &str) -> String {
         format!(
             "{}/{}/{purpose}",
-            self.inner.installation,
-            self.options().worker
+            self.store().installation(),
+            self.inner.process
         )
     }
 
@@ -151,8 +135,15 @@ impl Builder {
     /// or this very process made it and cleans up after itself.
     pub(crate) fn is_in_use(&self, label: &str) -> bool {
         let mut parts = label.splitn(3, '/');
-        parts.next() != Some(&self.inner.installation)
-            || parts.next() == Some(&self.options().worker)
+        parts.next() != Some(self.store().installation())
+            || parts.next() == Some(&self.inner.process)
+    }
+
+    /// Whether something with this label was made for a build, by this or an earlier process.
+    pub(crate) fn is_of_build(&self, label: &str, task_id: i64) -> bool {
+        let mut parts = label.splitn(3, '/');
+        parts.next() == Some(self.store().installation())
+            && parts.nth(1) == Some(&task_id.to_string())
     }
 
     /// Tells the sweeper that there may be another engine now.
@@ -181,19 +172,8 @@ impl Builder {
 pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) registry: RegistrySettings,
-}
-
-/// A build's entry among the running ones; gone when dropped.
-#[derive(Debug)]
-pub(crate) struct Registration {
-    builder: Builder,
-    task_id: i64,
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.builder.running().remove(&self.task_id);
-    }
+    /// Which settings rows these are; a build records them.
+    pub(crate) revisions: SettingsRevisions,
 }
 
 /// A client for an engine; connects only when used.

@@ -14,6 +14,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::NewSettings;
 use flate2::read::GzDecoder;
+use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use crate::service::{Builder, engine, stored};
@@ -72,9 +73,7 @@ impl Builder {
         let host = fields.host(&form.host);
         let registry = fields.registry(&form.registry);
         let server = fields.docker_server(&form.docker_server);
-        let (Some(host), Some(registry), Some(server)) = (host, registry, server) else {
-            return Err(fields.failure());
-        };
+        let (host, registry, server) = fields.finish(|| Some((host?, registry?, server?)))?;
         prove(&server, Some(&registry)).await?;
         self.add(NewSettings {
             host: Some(host),
@@ -93,9 +92,8 @@ impl Builder {
     /// `SpecInvalid` naming every bad field.
     pub async fn update_host(&self, form: &HostForm) -> Result<(), Failure> {
         let mut fields = Fields::default();
-        let Some(host) = fields.host(form) else {
-            return Err(fields.failure());
-        };
+        let host = fields.host(form);
+        let host = fields.finish(|| host)?;
         self.add(NewSettings {
             host: Some(host),
             ..NewSettings::default()
@@ -110,9 +108,8 @@ impl Builder {
     /// `SpecInvalid` naming every bad field, or what the engine or the registry answered.
     pub async fn update_registry(&self, form: &RegistryForm) -> Result<(), Failure> {
         let mut fields = Fields::default();
-        let Some(registry) = fields.registry(form) else {
-            return Err(fields.failure());
-        };
+        let registry = fields.registry(form);
+        let registry = fields.finish(|| registry)?;
         let settings = self
             .store()
             .settings()
@@ -137,9 +134,8 @@ impl Builder {
     /// `SpecInvalid` naming every bad field, or what the engine or the registry answered.
     pub async fn update_docker_server(&self, form: &DockerServerForm) -> Result<(), Failure> {
         let mut fields = Fields::default();
-        let Some(server) = fields.docker_server(form) else {
-            return Err(fields.failure());
-        };
+        let server = fields.docker_server(form);
+        let server = fields.finish(|| server)?;
         let settings = self
             .store()
             .settings()
@@ -160,26 +156,9 @@ impl Builder {
     /// # Errors
     /// `SpecInvalid` naming every header that HTTP does not allow (RFC 9110, section 5).
     pub async fn update_headers(&self, headers: CallbackHeaders) -> Result<(), Failure> {
-        let mut fields = Fields::default();
-        for (name, value) in &headers {
-            if reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
-                fields.bad(
-                    name,
-                    name,
-                    "HTTP 头部名称（字母、数字和连字符）",
-                    "an HTTP header name (letters, digits and hyphens)",
-                );
-            } else if reqwest::header::HeaderValue::from_str(value).is_err() {
-                fields.bad(
-                    name,
-                    "***",
-                    "单行可见 ASCII 文本",
-                    "one line of visible ASCII text",
-                );
-            }
-        }
-        if !fields.errors.is_empty() {
-            return Err(fields.failure());
+        let errors = check_headers(&headers);
+        if !errors.is_empty() {
+            return Err(wire::failure(&errors));
         }
         self.add(NewSettings {
             headers: Some(headers.into()),
@@ -195,6 +174,30 @@ impl Builder {
             .map_err(|error| stored(&error))?;
         Ok(())
     }
+}
+
+/// What is wrong with headers of callbacks: those HTTP does not allow (RFC 9110, section 5).
+pub fn check_headers(headers: &CallbackHeaders) -> Vec<FieldError> {
+    let mut fields = Fields::default();
+    for (name, value) in headers {
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            fields.bad(
+                name,
+                name,
+                " HTTP 头部名称（字母、数字和连字符）",
+                "an HTTP header name (letters, digits and hyphens)",
+            );
+        } else if HeaderValue::from_str(value).is_err() {
+            // The value may be a credential: it is not repeated.
+            fields.bad(
+                name,
+                "",
+                "单行可见 ASCII 文本",
+                "one line of visible ASCII text",
+            );
+        }
+    }
+    fields.errors
 }
 
 /// The two proofs: the engine answers, and the *engine* can log in to the registry.
@@ -228,8 +231,12 @@ impl Fields {
         ));
     }
 
-    fn failure(&self) -> Failure {
-        wire::failure(&self.errors)
+    /// What the form says, if every field of it is good.
+    fn finish<T>(self, value: impl FnOnce() -> Option<T>) -> Result<T, Failure> {
+        match value() {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(wire::failure(&self.errors)),
+        }
     }
 
     fn port(&mut self, path: &str, text: &str) -> Option<u16> {
@@ -238,7 +245,7 @@ impl Fields {
             self.bad(
                 path,
                 text,
-                "1 到 65535 之间的端口号",
+                " 1 到 65535 之间的端口号",
                 "a port number from 1 to 65535",
             );
         }
@@ -327,6 +334,9 @@ impl Fields {
     }
 }
 
+/// A compressed archive is unpacked no further than this.
+const LARGEST_ARCHIVE: u64 = 16 << 20;
+
 /// No PEM file is larger; an archive that claims one is not ours.
 const LARGEST_PEM: u64 = 1 << 20;
 
@@ -343,7 +353,7 @@ fn read_tls_archive(archive: &[u8]) -> Result<TlsMaterial, Sentence> {
         )
     };
     let plain: Box<dyn std::io::Read> = if archive.starts_with(&[0x1f, 0x8b]) {
-        Box::new(GzDecoder::new(archive))
+        Box::new(GzDecoder::new(archive).take(LARGEST_ARCHIVE))
     } else {
         Box::new(archive)
     };

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     clock::work_dir_name,
+    files::REQUEST_FILE,
     service::{Builder, internal, stored},
 };
 
@@ -80,31 +81,45 @@ impl Builder {
         catalog: &Catalog,
     ) -> Result<Option<ImageProfile>, Failure> {
         let base = spec.base.to_string();
-        let mut profile = self
+        let known = self
             .store()
             .profile_by_name(&base)
             .await
             .map_err(|error| stored(&error))?
             .map(|known| known.profile);
-        if profile.is_none() && spec.system.mirror.is_some() {
-            let check = self.check_image(&base);
-            profile = match tokio::time::timeout(self.options().limits.preflight, check).await {
-                Ok(Ok(checked)) => Some(checked.profile),
-                Ok(Err(failure)) => {
-                    tracing::info!(%base, %failure, "the base image could not be checked before queueing");
-                    None
-                }
-                Err(_elapsed) => None,
-            };
+        let fits = |profile: &ImageProfile| plan::check(spec, Some(profile), catalog);
+        match known {
+            Some(profile) if fits(&profile).is_ok() => Ok(Some(profile)),
+            // Before a refusal the image is looked at anew: its tag may have moved since.
+            Some(profile) => {
+                let profile = self.profile_soon(&base).await.unwrap_or(profile);
+                fits(&profile)?;
+                Ok(Some(profile))
+            }
+            None if spec.system.mirror.is_some() => {
+                let profile = self.profile_soon(&base).await;
+                profile.as_ref().map_or(Ok(()), fits)?;
+                Ok(profile)
+            }
+            None => Ok(None),
         }
-        if let Some(profile) = &profile {
-            plan::check(spec, Some(profile), catalog)?;
+    }
+
+    /// The profile of an image, pulled and probed now if that does not take long.
+    async fn profile_soon(&self, base: &str) -> Option<ImageProfile> {
+        let check = self.check_image(base);
+        match tokio::time::timeout(self.options().limits.preflight, check).await {
+            Ok(Ok(checked)) => Some(checked.profile),
+            Ok(Err(failure)) => {
+                tracing::info!(%base, %failure, "the base image could not be checked before queueing");
+                None
+            }
+            Err(_elapsed) => None,
         }
-        Ok(profile)
     }
 }
 
 async fn write_request(folder: &std::path::Path, text: &str) -> std::io::Result<()> {
     tokio::fs::create_dir_all(folder).await?;
-    tokio::fs::write(folder.join("request.json"), text).await
+    tokio::fs::write(folder.join(REQUEST_FILE), text).await
 }

@@ -1,5 +1,7 @@
 //! The images an engine holds.
 
+use std::collections::BTreeMap;
+
 use bollard::{models::ImageInspect, query_parameters::RemoveImageOptions};
 use fastbuild_spec::{profile::ImageConfig, reference::ImageReference};
 
@@ -18,8 +20,8 @@ pub struct ImageFound {
     pub os: String,
     /// What it says about running it.
     pub config: ImageConfig,
-    /// Its labels, as `name=value`, sorted.
-    pub labels: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// The digests it is known under in registries, `registry/repository@sha256:...`.
     pub repo_digests: Vec<String>,
 }
@@ -27,13 +29,7 @@ pub struct ImageFound {
 impl ImageFound {
     fn from_inspect(inspect: ImageInspect) -> Option<Self> {
         let config = inspect.config.unwrap_or_default();
-        let mut labels: Vec<_> = config
-            .labels
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        labels.sort_unstable();
+        let labels = config.labels.unwrap_or_default().into_iter().collect();
         Some(Self {
             id: inspect.id?,
             size: inspect

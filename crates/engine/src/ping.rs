@@ -104,15 +104,17 @@ impl Engine {
     }
 }
 
-/// Whether an engine has BuildKit. Since API 1.39 engines have it; on Linux the `Builder-Version` header of
-/// `/_ping` names the builder its own command line would use, which an operator may have set to the
-/// classic one (`1`) without taking BuildKit away. Windows engines have none.
+/// Whether an engine has a BuildKit whose built-in frontend understands the mounts of `RUN` that a
+/// plan uses: since API 1.41 (Docker 20.10); engines before have BuildKit, but a frontend that
+/// needs a `# syntax=` line for them. The `Builder-Version` header of `/_ping` names the builder
+/// the engine's own command line would use, which an operator may have set to the classic one (`1`)
+/// without taking BuildKit away. Windows engines have none.
 fn has_buildkit(headers: &HeaderMap, api_version: &str) -> bool {
     let windows = headers.get("ostype").is_some_and(|os| os == "windows");
     let newest = api_version
         .split_once('.')
         .and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)));
-    !windows && newest.is_some_and(|newest| newest >= (1, 39))
+    !windows && newest.is_some_and(|newest| newest >= (1, 41))
 }
 
 #[cfg(test)]
@@ -122,13 +124,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buildkit_is_there_since_api_1_39_and_never_on_windows() {
+    fn buildkit_is_usable_since_api_1_41_and_never_on_windows() {
         let mut headers = HeaderMap::new();
         headers.insert("builder-version", HeaderValue::from_static("1"));
         headers.insert("ostype", HeaderValue::from_static("linux"));
         assert!(has_buildkit(&headers, "1.41"));
-        assert!(has_buildkit(&headers, "1.39"));
-        assert!(!has_buildkit(&headers, "1.38"));
+        assert!(!has_buildkit(&headers, "1.40"));
         assert!(!has_buildkit(&headers, "?"));
         headers.insert("ostype", HeaderValue::from_static("windows"));
         assert!(!has_buildkit(&headers, "1.47"));

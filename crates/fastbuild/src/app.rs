@@ -1,6 +1,6 @@
 //! The application's life: open what it needs, say how it stands, serve until told to end.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fs::File, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use fastbuild_builder::{
@@ -16,9 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{config::Config, skeleton};
 
+/// How long requests under way may go on after the service was told to end.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// An application that is ready to serve on a port it has bound.
 #[derive(Debug)]
 pub struct App {
+    /// Held as long as the application lives: builds of a database belong to one process.
+    _lock: File,
     builder: Builder,
     listener: TcpListener,
     allowed_origins: AllowedOrigins,
@@ -31,6 +36,7 @@ impl App {
     /// A sentence that names the folder, file or port in the way.
     pub async fn prepare(config: Config) -> Result<Self> {
         skeleton::check(&config)?;
+        let lock = lock(&config.base_dir)?;
         let seal = Seal::load_or_create(&config.seal_key_file)?;
         let store = Store::open(&config.database_url, seal).await?;
         let clock = Arc::new(SystemClock);
@@ -62,6 +68,7 @@ impl App {
             )
         })?;
         Ok(Self {
+            _lock: lock,
             builder,
             listener,
             allowed_origins: config.allowed_origins,
@@ -101,12 +108,17 @@ impl App {
                 allowed_origins: self.allowed_origins,
             },
         );
-        axum::serve(self.listener, router)
-            .with_graceful_shutdown({
-                let shutdown = shutdown.clone();
-                async move { shutdown.cancelled().await }
-            })
-            .await?;
+        let told = shutdown.clone();
+        let serving = axum::serve(self.listener, router)
+            .with_graceful_shutdown(async move { told.cancelled().await });
+        let grace = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving.into_future() => served?,
+            () = grace => tracing::warn!("requests still under way are dropped"),
+        }
         shutdown.cancel();
         workers.await?;
         tracing::info!("FastBuild has ended");
@@ -145,4 +157,25 @@ async fn cancel_on_signal(shutdown: CancellationToken) {
     }
     tracing::info!("told to end");
     shutdown.cancel();
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::warn!("told to end again; ending at once");
+    std::process::exit(1);
+}
+
+/// Takes the base directory for this process alone: a second one would take the first one's
+/// running builds for lost.
+fn lock(base_dir: &Path) -> Result<File> {
+    let path = base_dir.join("fastbuild.lock");
+    let file = File::create(&path)
+        .with_context(|| format!("the lock file {} cannot be made", path.display()))?;
+    file.try_lock().with_context(|| {
+        format!(
+            "another FastBuild runs on {}: end it, or give this one a base_dir of its own",
+            base_dir.display()
+        )
+    })?;
+    Ok(file)
 }

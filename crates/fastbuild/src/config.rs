@@ -9,14 +9,19 @@ use std::{
     time::Duration,
 };
 
-use fastbuild_builder::options::{CallbackOptions, Folders, Limits};
+use fastbuild_builder::{
+    check_headers,
+    options::{CallbackOptions, Folders, Limits},
+};
 use fastbuild_server::AllowedOrigins;
-use fastbuild_spec::wire::WireKey;
+use fastbuild_spec::{settings::CallbackHeaders, wire::WireKey};
+use fastbuild_store::Store;
 use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 /// The documented default file, which is the default.
 pub const DEFAULT_FILE: &str = include_str!("../fastbuild.toml");
@@ -128,7 +133,12 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         figment = figment
-            .merge(Env::prefixed("FASTBUILD_").split("__"))
+            .merge(
+                // These two are read elsewhere: the file's own name, and the tests' parts.
+                Env::prefixed("FASTBUILD_")
+                    .ignore(&["config", "env_dir"])
+                    .split("__"),
+            )
             .merge(Serialized::defaults(overrides));
         if let Some(address) = overrides.address {
             figment = figment.merge(("listen.address", address));
@@ -170,8 +180,8 @@ impl Config {
                 format!("sqlite://{}", base_dir.join("fastbuild.db").display())
             }
             url => {
-                if !url.starts_with("sqlite:") {
-                    reader.mistake("database_url", "must begin with sqlite:");
+                if let Err(error) = Store::check_url(&url) {
+                    reader.mistake("database_url", &error.to_string());
                 }
                 url
             }
@@ -195,6 +205,19 @@ impl Config {
                 None
             }
         };
+        let callback_headers: Option<CallbackHeaders> = reader.get("callback.headers");
+        for error in check_headers(callback_headers.as_ref().unwrap_or(&BTreeMap::new())) {
+            reader.mistake(
+                &format!("callback.headers.{}", error.path),
+                &error.allowed.en,
+            );
+        }
+        let log: Option<LogConfig> = reader.get("log");
+        if let Some(log) = &log
+            && let Err(error) = EnvFilter::try_new(&log.filter)
+        {
+            reader.mistake("log.filter", &error.to_string());
+        }
         let config = (|| {
             Some(Self {
                 folders: Folders {
@@ -209,7 +232,7 @@ impl Config {
                 port: reader.get("listen.port")?,
                 allowed_origins: allowed_origins?,
                 wire_key: wire_key?,
-                callback_headers: reader.get("callback.headers")?,
+                callback_headers: callback_headers?,
                 callbacks: CallbackOptions {
                     timeout: reader.seconds("callback.timeout_seconds")?,
                     retry_after: reader
@@ -226,7 +249,7 @@ impl Config {
                     engine_return: reader.seconds("builds.engine_return_seconds")?,
                     image_bytes: reader.get("builds.image_size_limit")?,
                 },
-                log: reader.get("log")?,
+                log: log?,
             })
         })();
         match config {
@@ -292,10 +315,8 @@ impl Reader<'_> {
     fn ask_for_the_rest(&mut self) {
         let _: Option<IpAddr> = self.get("listen.address");
         let _: Option<u16> = self.get("listen.port");
-        let _: Option<BTreeMap<String, String>> = self.get("callback.headers");
         let _: Option<Vec<u64>> = self.get("callback.retry_seconds");
         let _: Option<u64> = self.get("builds.image_size_limit");
-        let _: Option<LogConfig> = self.get("log");
         self.at_least_one::<usize>("builds.per_engine");
         for key in [
             "callback.timeout_seconds",
@@ -388,16 +409,17 @@ mod tests {
     fn every_mistake_is_named_at_once() {
         let mistakes = load(
             "base_dir = 'relative'\nbase_dri = '/x'\n[listen]\nport = 'eighty'\naddress = 'here'\n\
-             [aes]\nkey = 'short'\n[builds]\nper_engine = 0\n[log]\nformat = 'xml'",
+             [aes]\nkey = 'short'\n[builds]\nper_engine = 0\n[callback.headers]\n'bad name' = 'x'\n[log]\nformat = 'xml'",
         )
         .unwrap_err();
         insta::assert_snapshot!(mistakes.0.join("\n"), @"
         base_dri: is no key of the configuration
         base_dir: must be an absolute path
         aes: the key of the wire secrets must be exactly 16 printable ASCII characters
+        callback.headers.bad name: must be an HTTP header name (letters, digits and hyphens)
+        log: unknown variant: found `xml`, expected ``text` or `json``
         listen.address: invalid IP address syntax
         listen.port: invalid type: found string \"eighty\", expected u16
-        log: unknown variant: found `xml`, expected ``text` or `json``
         builds.per_engine: must be at least 1
         ");
     }

@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
 };
+use fastbuild_builder::files::{DOCKERFILE, log_file};
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     state::Step,
@@ -14,6 +15,7 @@ use fastbuild_spec::{
 use fastbuild_store::{Build, LogChunk, Store, StoreError};
 use futures_util::{Stream, stream};
 use http::{StatusCode, header};
+use strum::IntoEnumIterator as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{controllers::Controller, envelope::Refusal, error::Error, state::AppState};
@@ -59,7 +61,7 @@ async fn file(
         .build_by_work_dir(&work_dir_name)
         .await?
         .ok_or_else(missing)?;
-    let body = if file == "Dockerfile" {
+    let body = if file == DOCKERFILE {
         Body::from(
             state
                 .store()
@@ -68,7 +70,7 @@ async fn file(
                 .ok_or_else(missing)?,
         )
     } else {
-        let step = file.strip_suffix(".log").and_then(|step| step.parse().ok());
+        let step = Step::iter().find(|step| log_file(*step) == file);
         let step = begun(state.store(), &build, step)
             .await?
             .ok_or_else(missing)?;

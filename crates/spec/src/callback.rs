@@ -35,9 +35,10 @@ pub struct CallbackBody {
     /// What happened and what to do, for a person (Chinese, as all of the old protocol).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When it ended (RFC 3339, UTC).
+    /// When it ended, as the old protocol writes times: local, ISO 8601 with microseconds and
+    /// without zone, such as `2026-11-23T09:07:44.830951`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<jiff::Timestamp>,
+    pub finished_at: Option<String>,
 }
 
 impl CallbackBody {
@@ -88,7 +89,7 @@ mod tests {
         let mut body =
             CallbackBody::new("a:1", 7, BuildState::BuildFailed).failed_because(&failure);
         body.task_name = Some("nightly".into());
-        body.finished_at = Some(jiff::Timestamp::UNIX_EPOCH);
+        body.finished_at = Some("2026-11-23T09:07:44.830951".into());
         assert_eq!(
             serde_json::to_value(&body).unwrap(),
             serde_json::json!({
@@ -98,7 +99,7 @@ mod tests {
                 "taskName": "nightly",
                 "reason": "StepFailed",
                 "message": "步骤失败。请查看该步骤日志的最后几行。",
-                "finishedAt": "1970-01-01T00:00:00Z",
+                "finishedAt": "2026-11-23T09:07:44.830951",
             })
         );
     }

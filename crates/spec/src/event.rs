@@ -3,10 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    failure::Sentence,
-    state::{BuildState, Step, StepStatus},
-};
+use crate::state::{BuildState, Step, StepStatus};
 
 /// What an engine reports while it pulls, builds or pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,12 +84,5 @@ pub enum Event {
         /// What it reported.
         #[serde(flatten)]
         progress: Progress,
-    },
-    /// Something a reader should know that did not stop the build.
-    Warning {
-        /// The step.
-        step: Step,
-        /// What.
-        message: Sentence,
     },
 }

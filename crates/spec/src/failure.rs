@@ -93,6 +93,8 @@ pub enum ReasonCode {
     TargetTaken,
     /// No such build, image or file.
     NotFound,
+    /// The build is in a state in which this cannot be done.
+    WrongState,
     /// The chosen mirror file does not exist or does not fit the base image.
     MirrorMismatch,
     /// The chosen installer file is not in the catalog.
@@ -121,8 +123,6 @@ pub enum ReasonCode {
     Cancelled,
     /// The engine or the service was lost during the build, too often to try again.
     EngineLost,
-    /// A callback could not be delivered.
-    CallbackFailed,
     /// A fault of FastBuild itself.
     Internal,
 }
@@ -137,6 +137,7 @@ impl ReasonCode {
             | Self::BaseImageUnsupported
             | Self::TargetTaken
             | Self::NotFound
+            | Self::WrongState
             | Self::MirrorMismatch
             | Self::ToolMissing
             | Self::PackageNotFound
@@ -145,8 +146,7 @@ impl ReasonCode {
             | Self::ImageTooLarge
             | Self::PushDenied
             | Self::TimedOut
-            | Self::Cancelled
-            | Self::CallbackFailed => Fault::Failed,
+            | Self::Cancelled => Fault::Failed,
             Self::NotConfigured
             | Self::EngineUnreachable
             | Self::EngineTlsFailed
@@ -185,8 +185,8 @@ impl ReasonCode {
                 "Ask the operator to upgrade the Docker Engine or to enable its BuildKit.",
             ),
             Self::RegistryLoginFailed => (
-                "请检查镜像仓库的用户名和密码，并调用 config/update-harbor 更新。",
-                "Check the registry's user name and password and set them with config/update-harbor.",
+                "请检查镜像仓库的用户名和密码，并在请求中或通过 config/update-harbor 更正。",
+                "Check the registry's user name and password and correct them in the call, or with config/update-harbor.",
             ),
             Self::BaseImageNotFound => (
                 "请检查基础镜像的名称和标签是否存在于仓库中。",
@@ -207,6 +207,10 @@ impl ReasonCode {
             Self::NotFound => (
                 "请检查名称或编号是否正确。",
                 "Check the name or the number.",
+            ),
+            Self::WrongState => (
+                "请查看任务的状态（task-details_by_task_id）。",
+                "Look at the build's state (task-details_by_task_id).",
             ),
             Self::MirrorMismatch => (
                 "请选择与基础镜像的发行版和版本相符的镜像源文件（见 file/list-source）。",
@@ -263,10 +267,6 @@ impl ReasonCode {
             Self::EngineLost => (
                 "请管理员检查 Docker 服务器和 FastBuild 服务是否稳定，然后重新提交。",
                 "Ask the operator to check that the Docker server and FastBuild stay up, then submit again.",
-            ),
-            Self::CallbackFailed => (
-                "请检查回调地址是否可以从 FastBuild 访问。",
-                "Check that the callback address can be reached from FastBuild.",
             ),
             Self::Internal => (
                 "请将任务编号告知管理员，服务日志中有详细原因。",

@@ -18,7 +18,7 @@ pub struct ImageSpec {
     pub target: ImageReference,
     /// Who asked for it; one line of printable text.
     pub maintainer: String,
-    /// What it is for; free text, only ever a label.
+    /// What it is for; free text in one line, only ever a label.
     pub description: String,
     /// A Python to install from the catalog.
     pub python: Option<PythonSpec>,

@@ -1,5 +1,6 @@
 //! Whether a mirror file fits a base image, by the file's name: its ending says which package
-//! manager reads it, and the distribution and version in it, where there are any, which image.
+//! manager reads it, and the distribution, version and service pack in it, where there are any,
+//! which image. What a name leaves out is not compared.
 
 use crate::{
     catalog::{MirrorFile, MirrorKind},
@@ -92,11 +93,15 @@ pub fn check(file: &MirrorFile, profile: &ImageProfile) -> Result<(), Failure> {
     let Some((family, version)) = named(&file.file_name) else {
         return Ok(());
     };
+    let pack = service_pack(&file.file_name);
     let family_fits = family_fits(family, profile.family());
     let version_fits = version.as_deref().is_none_or(|version| {
         !COUNTING.contains(&profile.os.id.as_str()) || version_fits(version, &profile.os)
     });
-    if family_fits && version_fits {
+    let pack_fits = pack.is_none_or(|pack| {
+        image_service_pack(family, &profile.os).is_none_or(|found| found == pack)
+    });
+    if family_fits && version_fits && pack_fits {
         return Ok(());
     }
     Err(mismatch(file, profile, &name_expected(profile)))
@@ -238,6 +243,28 @@ fn version_fits(version: &str, os: &OsRelease) -> bool {
         wanted.iter().zip(&found).all(|(one, other)| one == other)
     };
     agrees(&os.version_id) && agrees(&os.release_line)
+}
+
+/// The service pack that a text names, such as the 1 of `22.03-LTS-SP1`.
+fn service_pack(text: &str) -> Option<u32> {
+    let text = text.to_ascii_lowercase();
+    text.match_indices("sp").find_map(|(start, word)| {
+        let inside_a_word = text[..start].ends_with(|c: char| c.is_alphabetic());
+        let rest = &text[start + word.len()..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        rest[..end].parse().ok().filter(|_| !inside_a_word)
+    })
+}
+
+/// The service pack of an image; `None` where it does not tell, as Kylin's, which have code names
+/// instead. openEuler's releases without one say `LTS` alone.
+fn image_service_pack(family: Family, os: &OsRelease) -> Option<u32> {
+    let texts = [&os.version, &os.release_line];
+    let named = texts.iter().find_map(|text| service_pack(text));
+    let first = family == Family::OpenEuler && texts.iter().any(|text| text.contains("LTS"));
+    named.or(first.then_some(0))
 }
 
 /// The numbers of the first dotted number in a text.

@@ -202,6 +202,50 @@ fn files_fit_their_distribution_and_version() {
 }
 
 #[test]
+fn service_packs_are_compared_where_the_file_and_the_image_name_one() {
+    let euler = |version| image("openeuler", "openEuler", version, "22.03", "");
+    for (version, fitting, other) in [
+        (
+            "22.03 (LTS-SP1)",
+            &[
+                "openEuler-22.03-LTS-SP1.repo",
+                "openEuler_22.03_sp1.repo",
+                "openEuler-22.03-LTS.repo",
+                "openEuler-22.03.repo",
+                "openEuler.repo",
+            ][..],
+            &[
+                "openEuler-22.03-LTS-SP2.repo",
+                "openEuler-22.03-LTS-SP11.repo",
+            ][..],
+        ),
+        (
+            "22.03 (LTS)",
+            &[
+                "openEuler-22.03-LTS.repo",
+                "openEuler-22.03-LTS-special.repo",
+            ],
+            &["openEuler-22.03-LTS-SP1.repo"],
+        ),
+        ("22.03", &["openEuler-22.03-LTS-SP1.repo"], &[]),
+    ] {
+        for name in fitting {
+            assert_eq!(
+                check(&file(name), &euler(version)),
+                Ok(()),
+                "{name} on {version}"
+            );
+        }
+        for name in other {
+            assert!(
+                check(&file(name), &euler(version)).is_err(),
+                "{name} on {version}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_file_in_the_wrong_folder_or_for_no_manager_does_not_fit() {
     let mut misplaced = file("x.repo");
     misplaced.kind = MirrorKind::Apt;

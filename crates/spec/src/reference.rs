@@ -49,15 +49,6 @@ impl ImageReference {
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
-
-    /// The same image under another registry name.
-    #[must_use]
-    pub fn with_registry(&self, registry: &str) -> Self {
-        Self {
-            registry: Some(registry.to_owned()),
-            ..self.clone()
-        }
-    }
 }
 
 impl FromStr for ImageReference {

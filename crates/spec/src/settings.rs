@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::names::{HostPort, parse_host_port};
+
 /// The address under which callers reach this service; part of every log link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSettings {
@@ -29,9 +31,24 @@ pub struct RegistrySettings {
 }
 
 impl RegistrySettings {
-    /// Whether `registry` (as in an image reference) is this registry under either name.
+    /// Whether `registry` (as in an image reference) is this registry under either name. Host
+    /// names are the same in upper and lower case (RFC 4343), and no port is 443.
     pub fn is_ours(&self, registry: &str) -> bool {
-        self.registry == registry || self.registry_dns.as_deref() == Some(registry)
+        let asked = address(registry);
+        address(&self.registry) == asked
+            || self
+                .registry_dns
+                .as_deref()
+                .is_some_and(|name| address(name) == asked)
+    }
+}
+
+/// The host in lower case, and the port that is meant.
+fn address(registry: &str) -> (String, u16) {
+    const HTTPS: u16 = 443;
+    match parse_host_port(registry) {
+        Ok(HostPort { host, port }) => (host.to_ascii_lowercase(), port.unwrap_or(HTTPS)),
+        Err(_) => (registry.to_ascii_lowercase(), HTTPS),
     }
 }
 
@@ -83,5 +100,53 @@ impl std::fmt::Debug for Settings {
             .field("docker_server", &self.docker_server)
             .field("callback_headers", &self.callback_headers.keys())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_is_ours_however_its_name_and_default_port_are_written() {
+        let settings = RegistrySettings {
+            username: "admin".into(),
+            password: "secret".into(),
+            registry: "10.0.0.9:30003".into(),
+            registry_dns: Some("Harbor.Example".into()),
+        };
+        for ours in [
+            "10.0.0.9:30003",
+            "harbor.example",
+            "Harbor.Example:443",
+            "HARBOR.EXAMPLE",
+        ] {
+            assert!(settings.is_ours(ours), "{ours}");
+        }
+        for other in [
+            "",
+            "10.0.0.9",
+            "10.0.0.9:443",
+            "10.0.0.9:30004",
+            "harbor.example:30003",
+            "harbor.example:80",
+            "harbor.example.evil",
+            "harbor",
+            "docker.io",
+        ] {
+            assert!(!settings.is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_registry_without_a_second_name_has_one() {
+        let settings = RegistrySettings {
+            username: "admin".into(),
+            password: "secret".into(),
+            registry: "registry.example:443".into(),
+            registry_dns: None,
+        };
+        assert!(settings.is_ours("registry.example"));
+        assert!(!settings.is_ours("other.example"));
     }
 }

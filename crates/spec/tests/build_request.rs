@@ -57,7 +57,6 @@ fn every_sample_parses() {
             json!({
                 "task_name": request.task_name,
                 "callback_url": request.callback_url,
-                "image_description": request.image_description,
                 "spec": request.spec,
                 "ssh_password": request.passwords.ssh.is_some(),
                 "jupyter_password": request.passwords.jupyter_lab.is_some(),

@@ -92,6 +92,14 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether a database URL is one that [`Store::open`] takes; opens nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::UnsupportedUrl`].
+    pub fn check_url(url: &str) -> Result<(), StoreError> {
+        Place::parse(url).map(drop)
+    }
+
     /// Closes every connection, after the verbs under way. A store that is merely dropped loses
     /// nothing either.
     pub async fn close(&self) -> Result<(), StoreError> {

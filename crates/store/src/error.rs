@@ -183,20 +183,28 @@ impl EnqueueError {
                 under_way: true,
             } => Failure::new(
                 ReasonCode::TargetTaken,
-                format!("镜像名 {target} 已被使用：任务 {by} 正在构建它，请更改名称或版本。"),
+                format!("镜像名 {target} 已被使用，请更改名称或版本：任务 {by} 正在构建它。"),
                 format!("The image name {target} is in use: task {by} is building it right now."),
             )
-            .blaming(target.clone()),
+            .blaming(target.clone())
+            .hinting(
+                "可用 task-details_by_task_id 查看该任务。",
+                "Change the name or the tag; task-details_by_task_id tells about that task.",
+            ),
             Self::TargetTaken {
                 target,
                 by,
                 under_way: false,
             } => Failure::new(
                 ReasonCode::TargetTaken,
-                format!("镜像名 {target} 已被使用（任务 {by}），请更改名称或版本。"),
+                format!("镜像名 {target} 已被使用，请更改名称或版本：任务 {by} 已构建它。"),
                 format!("The image name {target} is in use: task {by} has built it."),
             )
-            .blaming(target.clone()),
+            .blaming(target.clone())
+            .hinting(
+                "可用 task-details_by_task_id 查看该任务。",
+                "Change the name or the tag; task-details_by_task_id tells about that task.",
+            ),
             Self::Store(error) => error.failure(),
         }
     }

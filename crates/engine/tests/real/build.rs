@@ -90,7 +90,8 @@ RUN ls /cache /big || script",
         assert!(
             found
                 .labels
-                .contains(&format!("org.fastbuild.build={}", wanted.build_id)),
+                .get("org.fastbuild.build")
+                .is_some_and(|build| *build == wanted.build_id),
             "{:?}",
             found.labels
         );

@@ -58,7 +58,8 @@ async fn a_plain_dockerfile_with_files_builds() {
     assert!(
         found
             .labels
-            .contains(&"org.fastbuild.owner=fastbuild".to_owned()),
+            .get("org.fastbuild.owner")
+            .is_some_and(|owner| owner == "fastbuild"),
         "{:?}",
         found.labels
     );

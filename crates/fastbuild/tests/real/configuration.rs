@@ -61,6 +61,37 @@ fn config_check_names_every_mistake_at_once() {
     }
 }
 
+#[test]
+fn a_variable_can_name_the_configuration_file() {
+    let parts = Parts::load().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("site.toml");
+    std::fs::write(&file, "[builds]\nper_engine = 0\n").unwrap();
+    let output = options(&parts, &directory)
+        .variable("CONFIG", file.display().to_string())
+        .command(&["config", "check"])
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert!(
+        text.contains("builds.per_engine") && text.contains("1 mistake"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_second_process_on_one_base_dir_is_refused() {
+    let site = Site::unconfigured(&[]).await;
+    let output = options(&site.parts, &site.directory)
+        .variable("LISTEN__PORT", "0")
+        .command(&["serve"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let text = stderr(&output);
+    assert!(text.contains("another FastBuild runs on"), "{text}");
+}
+
 #[tokio::test]
 async fn it_starts_with_nothing_and_says_what_it_waits_for() {
     let site = Site::unconfigured(&[]).await;
@@ -215,6 +246,7 @@ async fn every_bad_field_is_named_in_one_answer() {
         .with("fastbuild_host", "not a host")
         .with("fastbuild_port", "70000")
         .with("docker_host", "http://x")
+        .with("harbor_username", "fast\tbuild")
         .with("harbor_registry", "a/b");
     fields.tls_archive = Some(b"no archive".to_vec());
     let answer = site.client().configure(fields).await.unwrap();
@@ -228,6 +260,7 @@ async fn every_bad_field_is_named_in_one_answer() {
         "fastbuild_host",
         "fastbuild_port",
         "docker_host",
+        "harbor_username",
         "harbor_registry",
         "docker_tls_tar_file",
     ] {

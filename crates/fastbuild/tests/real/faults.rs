@@ -167,6 +167,42 @@ async fn an_image_over_the_limit_is_not_pushed() {
 }
 
 #[tokio::test]
+async fn a_cancelled_build_is_stopped_whether_it_runs_or_waits() {
+    let site = Site::configured_with(On::PlainEngine, &[("BUILDS__PER_ENGINE", "1")]).await;
+    let base = site.base(&site.parts.images.debian);
+    let running = Request::new(&base, &site.target("running"))
+        .python("Python-3.11.2.tgz")
+        .system("apt", &["less"])
+        .callback(&site.callback_url());
+    let waiting = Request::new(&base, &site.target("waiting"));
+    let (running, waiting) = (site.submit(&running).await, site.submit(&waiting).await);
+    site.client()
+        .wait_for_task(running, PATIENCE, |task| task["state"] == "BUILDING")
+        .await
+        .unwrap();
+    for task_id in [waiting, running] {
+        let cancel = format!("task/cancel-task-by-task-id?task_id={task_id}");
+        site.client().post(&cancel).await.unwrap().data().unwrap();
+        let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+        assert_eq!(
+            (&task["state"], &task["reason"]),
+            (&json!("BUILD_ABORT"), &json!("Cancelled")),
+            "{task:#}"
+        );
+        let again = site.client().post(&cancel).await.unwrap();
+        assert_eq!(again.body["code"], -1, "{}", again.body);
+    }
+    let callbacks = wait_for_callbacks(&site.parts, &site.token, 1, PATIENCE)
+        .await
+        .unwrap();
+    assert!(
+        callbacks[0].to_string().contains("Cancelled"),
+        "{}",
+        callbacks[0]
+    );
+}
+
+#[tokio::test]
 async fn a_build_over_its_time_is_stopped() {
     let site = Site::configured_with(On::PlainEngine, &[("BUILDS__TOTAL_SECONDS", "8")]).await;
     let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"))

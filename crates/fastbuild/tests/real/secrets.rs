@@ -36,7 +36,8 @@ fn find_in_files(folder: &Path, texts: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn no_secret_is_to_be_found() {
-    let site = Site::configured(On::TlsEngine).await;
+    // The most talkative log there is.
+    let site = Site::configured_with(On::TlsEngine, &[("LOG__FILTER", "trace")]).await;
     let target = site.target("1");
     let request = Request::new(&site.base(&site.parts.images.python), &target)
         .ssh(SSH)

@@ -4,11 +4,6 @@ use std::path::{Path, PathBuf};
 
 use fastbuild_spec::settings::HostSettings;
 
-/// The file of a build's request in its folder.
-pub(crate) const REQUEST_FILE: &str = "request.json";
-/// The name under which a build's Dockerfile is shown.
-pub(crate) const DOCKERFILE: &str = "Dockerfile";
-
 /// Where the files of one build are.
 #[derive(Debug)]
 pub(crate) struct Address {
@@ -77,6 +72,6 @@ mod tests {
         assert_eq!(url(None), "/task/2026/pull.log");
         let address = Address::new(Path::new("/srv/task"), None, "2026");
         assert_eq!(address.folder(), "/srv/task/2026");
-        assert_eq!(address.path(DOCKERFILE), "/srv/task/2026/Dockerfile");
+        assert_eq!(address.path("Dockerfile"), "/srv/task/2026/Dockerfile");
     }
 }

@@ -1,13 +1,16 @@
 //! The steps of a build as the old protocol's progress records.
 
-use fastbuild_builder::clock::local_time;
+use fastbuild_builder::{
+    clock::local_time,
+    files::{DOCKERFILE, log_file},
+};
 use fastbuild_spec::state::Step;
 use fastbuild_store::{Build, StepRow};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Address, address::DOCKERFILE};
+use super::Address;
 
 /// How a build goes; an empty object for a number no build has.
 #[derive(Debug, Serialize, ToSchema)]
@@ -75,7 +78,7 @@ pub(crate) struct StepRecord {
 impl StepRecord {
     /// A step of a build whose files are at `address`, as it stands at `now`.
     pub(crate) fn new(step: &StepRow, build: &Build, address: &Address, now: Timestamp) -> Self {
-        let log = format!("{}.log", step.action);
+        let log = log_file(step.action);
         let has_dockerfile = matches!(step.action, Step::Prepare | Step::Build);
         let so_far = || now.duration_since(step.start_time).as_millis().max(0);
         let duration = step.duration_ms.map_or_else(so_far, i128::from);

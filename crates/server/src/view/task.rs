@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use fastbuild_builder::clock::local_time;
-use fastbuild_spec::failure::Language;
+use fastbuild_builder::{
+    clock::local_time,
+    files::{DOCKERFILE, REQUEST_FILE, log_file},
+};
+use fastbuild_spec::{failure::Language, state::Step};
 use fastbuild_store::{Build, Page};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    Address,
-    address::{DOCKERFILE, REQUEST_FILE},
-};
+use super::Address;
 
 /// A build.
 #[derive(Debug, Serialize, ToSchema)]
@@ -83,7 +83,7 @@ impl Task {
             image_name: build.target_image.clone(),
             task_work_dir: address.folder(),
             dockerfile_path: address.path(DOCKERFILE),
-            image_build_log_path: address.path("build.log"),
+            image_build_log_path: address.path(&log_file(Step::Build)),
             callback_times: None,
             digest: build.digest,
             reason: failure.map(|failure| failure.code.to_string()),

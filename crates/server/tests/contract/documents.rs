@@ -45,6 +45,7 @@ fn every_route_is_listed() {
     POST /api/fast-build/config/update-host
     GET /api/fast-build/progress/details
     POST /api/fast-build/task/build-image
+    POST /api/fast-build/task/cancel-task-by-task-id
     POST /api/fast-build/task/check-image
     GET /api/fast-build/task/list-task
     POST /api/fast-build/task/pull-image

@@ -13,8 +13,10 @@ use crate::{
     profile::ImageProfile,
 };
 
-/// Refuses a request that cannot become an image: a mirror or tool that is not in the catalog
-/// and, once the base image's profile is known, whatever does not fit that image.
+/// Refuses a request that cannot become an image: mirrors and tools that are not in the catalog
+/// and, once the base image's profile is known, whatever does not fit that image. All that is
+/// wrong with mirrors and tools is in one answer, and a mirror that does not fit is named as such
+/// whether it is there or not.
 ///
 /// # Errors
 /// `MirrorMismatch`, `ToolMissing`, `SpecInvalid` or `BaseImageUnsupported`.
@@ -23,16 +25,8 @@ pub fn check(
     profile: Option<&ImageProfile>,
     catalog: &Catalog,
 ) -> Result<(), Failure> {
-    let mirrors = [&spec.system.mirror, &spec.pip.mirror, &spec.conda.mirror];
-    for file in mirrors.into_iter().flatten() {
-        mirror(file, catalog)?;
-    }
-    let python = spec.python.as_ref().map(|python| &python.tool);
-    for file in python.into_iter().chain(&spec.conda.installer) {
-        tool(file, catalog)?;
-    }
+    files(spec, profile, catalog)?;
     let python_tool = PythonTool::of(spec)?;
-    pip::get_pip(spec, catalog, python_tool.as_ref())?;
     if let Some(tool) = &python_tool
         && tool.version.0 == 2
         && spec.jupyter_lab
@@ -51,16 +45,74 @@ pub fn check(
     let Some(profile) = profile else {
         return Ok(());
     };
-    manager(spec, profile)?;
-    for file in mirrors.into_iter().flatten() {
-        mirror_fit::check(file, profile)?;
-    }
     if let Some(tool) = &python_tool {
         python::check(tool, spec, profile)?;
     }
     pip::PipEnvironment::choose(spec, profile, catalog, python_tool.as_ref())?;
     conda::check(spec, profile)?;
     ssh::check(spec, profile)
+}
+
+/// The mirrors and tools of the request, against the base image and the catalog.
+fn files(
+    spec: &ImageSpec,
+    profile: Option<&ImageProfile>,
+    catalog: &Catalog,
+) -> Result<(), Failure> {
+    let mut failures = vec![];
+    let mut system = spec.system.mirror.as_ref();
+    if let Some(profile) = profile {
+        failures.extend(manager(spec, profile).err());
+        if let (Some(file), Some(_)) = (system, &profile.package_manager) {
+            failures.extend(mirror_fit::check(file, profile).err());
+        }
+        // What is for another system is not worth looking for.
+        system = system.filter(|_| failures.is_empty());
+    }
+    let mirrors = [system, spec.pip.mirror.as_ref(), spec.conda.mirror.as_ref()];
+    failures.extend(
+        mirrors
+            .into_iter()
+            .flatten()
+            .filter_map(|file| mirror(file, catalog).err()),
+    );
+    let python = spec.python.as_ref().map(|python| &python.tool);
+    failures.extend(
+        python
+            .into_iter()
+            .chain(&spec.conda.installer)
+            .filter_map(|file| tool(file, catalog).err()),
+    );
+    match PythonTool::of(spec) {
+        Ok(python) => failures.extend(pip::get_pip(spec, catalog, python.as_ref()).err()),
+        Err(failure) => failures.push(failure),
+    }
+    together(failures)
+}
+
+/// Several failures as one, with the first one's code.
+fn together(failures: Vec<Failure>) -> Result<(), Failure> {
+    let mut failures = failures.into_iter();
+    let Some(mut all) = failures.next() else {
+        return Ok(());
+    };
+    let join = |text: &mut String, more: &str, gap: &str| {
+        if !text.contains(more) {
+            text.push_str(gap);
+            text.push_str(more);
+        }
+    };
+    for one in failures {
+        join(&mut all.message.zh, &one.message.zh, "");
+        join(&mut all.message.en, &one.message.en, " ");
+        join(&mut all.hint.zh, &one.hint.zh, "");
+        join(&mut all.hint.en, &one.hint.en, " ");
+        all.culprit = match (all.culprit, one.culprit) {
+            (Some(all), Some(one)) => Some(format!("{all}, {one}")),
+            (all, one) => all.or(one),
+        };
+    }
+    Err(all)
 }
 
 /// The request's package manager against the image's own.

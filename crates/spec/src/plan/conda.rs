@@ -15,6 +15,14 @@ use crate::{
 const PREFIX: &str = "/usr/local/dros/conda";
 const STAGE: &str = "conda-build";
 
+/// Whether the base image has a conda in that place: it was made by an earlier build.
+fn is_there(profile: &ImageProfile) -> bool {
+    profile
+        .conda
+        .as_ref()
+        .is_some_and(|found| found.path == format!("{PREFIX}/bin/conda"))
+}
+
 /// The folder of conda's commands, when the request installs conda.
 pub(super) fn bin(spec: &ImageSpec) -> Option<String> {
     spec.conda
@@ -74,11 +82,13 @@ pub(super) fn stage(planner: &mut Planner<'_>) {
     }
 }
 
+/// Runs the installer. With `-u` it updates the conda of an earlier build, whose environments
+/// stay, where it would refuse the folder otherwise.
 fn installation() -> Script {
     let mut script = Script::default();
     script
         .line("mkdir -p /usr/local/dros")
-        .line(format!("sh /mnt/conda.sh -b -p {PREFIX}"))
+        .line(format!("sh /mnt/conda.sh -b -u -p {PREFIX}"))
         .line(format!("{PREFIX}/bin/conda --version"));
     script
 }
@@ -99,7 +109,15 @@ pub(super) fn install(planner: &mut Planner<'_>) {
             }];
             script = installation();
         }
-        Dialect::Classic => planner.out.copy_from(STAGE, PREFIX, PREFIX),
+        Dialect::Classic => {
+            // COPY adds and never takes away: what the update removed would stay.
+            if is_there(planner.profile) {
+                let mut removal = Script::default();
+                removal.line(format!("rm -rf {PREFIX}"));
+                planner.out.run(&[], &removal);
+            }
+            planner.out.copy_from(STAGE, PREFIX, PREFIX);
+        }
     }
     script.line("mkdir -p /etc/profile.d").line(format!(
         "ln -sf {PREFIX}/etc/profile.d/conda.sh /etc/profile.d/conda.sh"
@@ -123,8 +141,9 @@ pub(super) fn requested(planner: &mut Planner<'_>) {
     if spec.conda.packages.is_empty() {
         return;
     }
-    let (command, exists) = match (&spec.conda.installer, &planner.profile.conda) {
-        (None, Some(found)) => (
+    // `create` would empty an environment that is there.
+    let (command, exists) = match &planner.profile.conda {
+        Some(found) if spec.conda.installer.is_none() || is_there(planner.profile) => (
             found.path.clone(),
             found.environments.iter().any(|name| name == "default"),
         ),

@@ -46,13 +46,31 @@ impl Mount {
 /// The commands of one `RUN`. The first that fails ends it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Script {
-    lines: Vec<String>,
+    lines: Vec<Line>,
+}
+
+/// A line of shell text.
+#[derive(Debug, Clone)]
+struct Line {
+    text: String,
+    /// Whether it is the middle of a compound command, where no `;` may follow.
+    open: bool,
 }
 
 impl Script {
-    /// Adds one line: a command, or a part of a compound command.
+    /// Adds one line that ends where a command may end.
     pub(super) fn line(&mut self, line: impl Into<String>) -> &mut Self {
-        self.lines.push(line.into());
+        self.push(line.into(), false)
+    }
+
+    /// Adds one line that the next one continues: its last word is `then`, `else`, `do`, `{`,
+    /// `|`, `||` or `&&`, of our own writing.
+    pub(super) fn open(&mut self, line: impl Into<String>) -> &mut Self {
+        self.push(line.into(), true)
+    }
+
+    fn push(&mut self, text: String, open: bool) -> &mut Self {
+        self.lines.push(Line { text, open });
         self
     }
 
@@ -87,14 +105,6 @@ impl Script {
         self.lines.extend(other.lines);
         self
     }
-}
-
-/// Whether a line is the middle of a compound command, where no `;` may follow.
-fn continues(line: &str) -> bool {
-    [" then", "else", " do", " {", "||", "&&", " |"]
-        .iter()
-        .any(|end| line.ends_with(end))
-        || line == "{"
 }
 
 impl Dockerfile {
@@ -158,6 +168,10 @@ impl Dockerfile {
     }
 
     /// `RUN` of a script; nothing when it is empty.
+    ///
+    /// The shell is the base image's own: `sh`, or what its `SHELL` says, which may well be bash
+    /// with `pipefail`. So scripts are POSIX text in which no command of a pipeline fails unless
+    /// the build should.
     pub(super) fn run(&mut self, mounts: &[Mount], script: &Script) {
         if script.is_empty() {
             return;
@@ -169,8 +183,8 @@ impl Dockerfile {
         self.text.push_str("set -eu; cd /");
         let mut after = ";";
         for line in &script.lines {
-            let _ = write!(self.text, "{after} \\\n    {line}");
-            after = if continues(line) { "" } else { ";" };
+            let _ = write!(self.text, "{after} \\\n    {}", line.text);
+            after = if line.open { "" } else { ";" };
         }
         self.text.push('\n');
     }

@@ -289,7 +289,7 @@ pub(super) fn jupyter_lab(planner: &mut Planner<'_>) {
         let python = pip.python();
         script
             .append(settings(&pip))
-            .line(format!(
+            .open(format!(
                 "{python} -c 'import pip, sys; sys.exit(int(pip.__version__.split(\".\")[0]) < 20)' ||"
             ))
             .line(install(planner.context.dialect, &pip, "--upgrade pip"))

@@ -118,7 +118,7 @@ pub(super) fn stage(planner: &mut Planner<'_>) {
         system::mirror(planner);
         install_compiler(planner, &tool);
     } else {
-        install_unpacker(planner);
+        install_unpacker(planner, &tool);
     }
     if let Some(python) = &planner.spec.python {
         let source = ContextSource::Tool(python.tool.clone());
@@ -185,7 +185,7 @@ fn compile(script: &mut Script, tool: &PythonTool, manager: Option<Manager>) {
     // Without these a Python installs, but pip and most packages do not work with it.
     if tool.version.0 == 3 {
         script
-            .line("\"$prefix/bin/python3\" -c 'import ctypes, ssl, zlib' || {")
+            .open("\"$prefix/bin/python3\" -c 'import ctypes, ssl, zlib' || {")
             .line("echo 'This Python needs newer libraries (OpenSSL above all) than the base image has.' >&2")
             .line("exit 1")
             .line("}");
@@ -199,12 +199,13 @@ fn compile(script: &mut Script, tool: &PythonTool, manager: Option<Manager>) {
         _ => "rpm -qf --qf '%{NAME}\\n' \"$(readlink -f \"$library\")\"",
     };
     script
-        .line("find \"$prefix/bin\" \"$prefix/lib\" -type f -perm -u+x -exec ldd {} + 2> /dev/null |")
+        // Scripts are executable too, and ldd fails for them; a static Python has no library.
+        .open("{ find \"$prefix/bin\" \"$prefix/lib\" -type f -perm -u+x -exec ldd {} + 2> /dev/null || :; } |")
         .line("sed -n 's/.*=> \\(\\/[^ ]*\\).*/\\1/p' | sort -u > /tmp/python-libraries")
         .line("while read -r library")
         .line(format!("do {owner} || :"))
         .line(format!(
-            "done < /tmp/python-libraries | grep -E '^[A-Za-z0-9][A-Za-z0-9.+_-]*$' | sort -u > \"$prefix/{RUNTIME_LIST}\""
+            "done < /tmp/python-libraries | {{ grep -E '^[A-Za-z0-9][A-Za-z0-9.+_-]*$' || :; }} | sort -u > \"$prefix/{RUNTIME_LIST}\""
         ))
         .line(format!("cat \"$prefix/{RUNTIME_LIST}\""));
 }
@@ -223,7 +224,7 @@ fn links(script: &mut Script) {
     script
         .line("cd \"$prefix/bin\"")
         .line("for name in python pip")
-        .line("do if [ ! -e \"$name\" ] && [ -e \"${name}3\" ]; then")
+        .open("do if [ ! -e \"$name\" ] && [ -e \"${name}3\" ]; then")
         .line("ln -s \"${name}3\" \"$name\"")
         .line("fi")
         .line("done")
@@ -287,15 +288,28 @@ fn ncurses(profile: &ImageProfile) -> &'static str {
     }
 }
 
-/// Small images of Red Hat's family come without tar.
-fn install_unpacker(planner: &mut Planner<'_>) {
-    if let Some(installer) = &planner.installer
-        && installer.manager != Manager::Apt
-    {
+/// What unpacks the archive, where the image may lack it: small images of Red Hat's family come
+/// without tar, and images of Debian's without xz.
+fn install_unpacker(planner: &mut Planner<'_>, tool: &PythonTool) {
+    let Some(manager) = planner.installer.as_ref().map(|found| found.manager) else {
+        return;
+    };
+    let (commands, packages): (&[&str], &[&str]) = match (manager, tool.xz) {
+        (Manager::Apt, false) => return,
+        (Manager::Apt, true) => (&["xz"], &["xz-utils"]),
+        (Manager::Dnf | Manager::Yum, false) => (&["tar", "gzip"], &["tar", "gzip"]),
+        (Manager::Dnf | Manager::Yum, true) => (&["tar", "xz"], &["tar", "xz"]),
+    };
+    system::mirror(planner);
+    if let Some(installer) = &planner.installer {
+        let there: Vec<String> = commands
+            .iter()
+            .map(|command| format!("command -v {command}"))
+            .collect();
         let mut script = Script::default();
         script
-            .line("if command -v tar && command -v gzip; then exit 0; fi")
-            .append(installer.install(&system::packages(["tar", "gzip"]), None));
+            .line(format!("if {}; then exit 0; fi", there.join(" && ")))
+            .append(installer.install(&system::packages(packages.iter().copied()), None));
         planner.out.run(&installer.mounts(), &script);
     }
 }

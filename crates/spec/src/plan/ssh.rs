@@ -13,6 +13,8 @@ use crate::{
     profile::ImageProfile,
 };
 
+const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
+
 /// The system packages it needs beside what the image has.
 pub(super) fn packages(spec: &ImageSpec, profile: &ImageProfile) -> Vec<SystemPackage> {
     let mut names = vec![];
@@ -67,21 +69,26 @@ pub(super) fn check(spec: &ImageSpec, profile: &ImageProfile) -> Result<(), Fail
 
 /// The commands that set the server up, in the run that installs it: no host key may reach a layer.
 pub(super) fn configuration() -> Script {
-    const SETTINGS: &str = "'PermitRootLogin yes\\nPasswordAuthentication yes\\n'";
+    const MARK: &str = "# Login by password. The first value of a setting counts.";
+    let settings = format!("{MARK}\nPermitRootLogin yes\nPasswordAuthentication yes");
+    let lines: Vec<String> = settings.lines().map(quote::shell).collect();
     let mut script = Script::default();
     script
         .line("rm -f /etc/ssh/ssh_host_*")
-        .line("if grep -Eiq '^[[:space:]]*Include[[:space:]]+\"?/etc/ssh/sshd_config[.]d/' /etc/ssh/sshd_config; then")
-        .line("mkdir -p /etc/ssh/sshd_config.d")
-        .line(format!("printf {SETTINGS} > /etc/ssh/sshd_config.d/00-fastbuild.conf"))
-        .line("else")
-        // The first value sshd reads counts, and the top of the file is in no Match block.
-        .line("cp -p /etc/ssh/sshd_config /etc/ssh/sshd_config.fastbuild")
-        .line(format!("{{ printf {SETTINGS}; cat /etc/ssh/sshd_config.fastbuild; }} > /etc/ssh/sshd_config"))
-        .line("rm /etc/ssh/sshd_config.fastbuild")
+        // At the top, where the settings are in no Match block and before every Include. An image
+        // of an earlier build has them there already.
+        .open(format!(
+            "if [ \"$(head -n 1 {SSHD_CONFIG})\" != {} ]; then",
+            quote::shell(MARK)
+        ))
+        .line(format!("cp -p {SSHD_CONFIG} {SSHD_CONFIG}.fastbuild"))
+        .command("{ printf '%s\\n'", &lines)
+        .line(format!("cat {SSHD_CONFIG}.fastbuild"))
+        .line(format!("}} > {SSHD_CONFIG}"))
+        .line(format!("rm {SSHD_CONFIG}.fastbuild"))
         .line("fi")
         // A container may not write its login uid, which would end every session at once.
-        .line("if [ -f /etc/pam.d/sshd ]; then")
+        .open("if [ -f /etc/pam.d/sshd ]; then")
         .line("sed -i 's/^\\(session[[:space:]]*\\)required\\([[:space:]]*pam_loginuid[.]so\\)/\\1optional\\2/' /etc/pam.d/sshd")
         .line("fi");
     script
@@ -118,8 +125,8 @@ pub(super) fn permission(planner: &mut Planner<'_>) {
         };
         let entry = quote::shell(&format!("uid{name}:*:{name}:{group}::/:/bin/sh"));
         script
-            .line(format!(
-                "if ! cut -d: -f3 /etc/passwd | grep -qx {name}; then"
+            .open(format!(
+                "if ! cut -d: -f3 /etc/passwd | grep -x {name} > /dev/null; then"
             ))
             .line(format!("echo {entry} >> /etc/passwd"))
             .line("fi");

@@ -40,9 +40,9 @@ pub(super) fn install(
 ) -> Script {
     let words: Vec<String> = packages
         .iter()
-        .map(|package| match &package.version {
-            Some(version) => quote::shell(&format!("{}-{version}", package.name)),
-            None => quote::shell(&package.name),
+        .map(|package| {
+            let asked = Asked::of(package);
+            quote::shell(&if dnf { asked.for_dnf() } else { asked.label() })
         })
         .chain(more.map(str::to_owned))
         .collect();
@@ -69,22 +69,126 @@ pub(super) fn install(
     script
 }
 
-/// yum 3 reports success when only some of the packages exist: asks rpm for each. Groups are
-/// no packages, and yum fails by itself for a group that is not there.
+/// The architectures that a package's name may end in, as `.i686`.
+const ARCHITECTURES: [&str; 9] = [
+    "aarch64",
+    "i386",
+    "i586",
+    "i686",
+    "loongarch64",
+    "noarch",
+    "ppc64le",
+    "s390x",
+    "x86_64",
+];
+
+/// A package as it was asked for, in its parts.
+struct Asked<'a> {
+    name: &'a str,
+    epoch: Option<&'a str>,
+    /// Version, or version and release.
+    version: Option<&'a str>,
+    /// Only beside a version; in a name alone it stays where it is.
+    architecture: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(package: &'a SystemPackage) -> Self {
+        let Some(version) = package.version.as_deref() else {
+            return Self {
+                name: &package.name,
+                epoch: None,
+                version: None,
+                architecture: None,
+            };
+        };
+        let (epoch, version) = match version.split_once(':') {
+            Some((epoch, version)) => (Some(epoch), version),
+            None => (None, version),
+        };
+        let with_architecture = package
+            .name
+            .rsplit_once('.')
+            .filter(|(_, last)| ARCHITECTURES.contains(last));
+        let (name, architecture) = match with_architecture {
+            Some((name, architecture)) => (name, Some(architecture)),
+            None => (package.name.as_str(), None),
+        };
+        Self {
+            name,
+            epoch,
+            version: Some(version),
+            architecture,
+        }
+    }
+
+    /// For dnf: `name-[epoch:]version[-release][.architecture]`.
+    fn for_dnf(&self) -> String {
+        self.with_version(self.epoch)
+    }
+
+    /// For rpm and yum 3: the same without the epoch, which yum 3 takes only together with
+    /// release and architecture, and rpm not at all.
+    fn label(&self) -> String {
+        self.with_version(None)
+    }
+
+    fn with_version(&self, epoch: Option<&str>) -> String {
+        let Some(version) = self.version else {
+            return self.name.to_owned();
+        };
+        let epoch = epoch.map_or(String::new(), |epoch| format!("{epoch}:"));
+        match self.architecture {
+            // An architecture is understood only behind a release.
+            Some(architecture) if !version.contains('-') => {
+                format!("{}-{epoch}{version}-*.{architecture}", self.name)
+            }
+            Some(architecture) => format!("{}-{epoch}{version}.{architecture}", self.name),
+            None => format!("{}-{epoch}{version}", self.name),
+        }
+    }
+
+    /// For `rpm -q`, which knows no patterns.
+    fn installed(&self) -> String {
+        self.label().replacen("-*.", ".", 1)
+    }
+}
+
+/// yum 3 reports success when only some of the packages exist, and when another version of one is
+/// there already: asks rpm for each, with the version that was asked for. Groups are no packages,
+/// and yum fails by itself for a group that is not there.
 fn verify(script: &mut Script, packages: &[SystemPackage]) {
-    let names: Vec<String> = packages
+    let asked: Vec<Asked<'_>> = packages
         .iter()
         .filter(|package| !package.name.starts_with('@'))
-        .map(|package| quote::shell(&package.name))
+        .map(Asked::of)
         .collect();
-    if names.is_empty() {
+    if asked.is_empty() {
         return;
     }
+    let labels: Vec<String> = asked
+        .iter()
+        .map(|asked| quote::shell(&asked.installed()))
+        .collect();
     script
-        .command("for package in", &names)
-        .line("do rpm -q \"$package\" > /dev/null || rpm -q --whatprovides \"$package\" > /dev/null || {")
+        .command("for package in", &labels)
+        .open("do rpm -q \"$package\" > /dev/null || rpm -q --whatprovides \"$package\" > /dev/null || {")
         .line("echo \"No package $package available.\" >&2")
         .line("exit 1")
         .line("}")
         .line("done");
+    for asked in &asked {
+        if let Some(epoch) = asked.epoch {
+            let label = quote::shell(&asked.installed());
+            let said = quote::shell(&format!("No package {} available.", asked.for_dnf()));
+            script
+                .open(format!(
+                    "rpm -q --qf '%{{EPOCHNUM}}\\n' {label} | grep -x {} > /dev/null || {{",
+                    quote::shell(epoch)
+                ))
+                .line(format!("echo {said} >&2"))
+                .line("exit 1")
+                .line("}");
+        }
+    }
 }

@@ -28,9 +28,6 @@ pub struct BuildRequest {
     pub task_name: String,
     /// Where to report the end, an `http` or `https` URL without user name and password.
     pub callback_url: Option<String>,
-    /// What the image is for, as written; may be empty and may have several lines. The spec's
-    /// description is the same in one line.
-    pub image_description: String,
     /// What the image should be.
     pub spec: ImageSpec,
     /// The passwords that go with it.
@@ -90,7 +87,7 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
     }
     let callback_url = callback_url(&mut fields, &task);
     let written = fields.text(&task, "image_desc");
-    let image_description = fields
+    let description = fields
         .parsed(
             task.path("image_desc"),
             &written,
@@ -150,10 +147,7 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
             base,
             target,
             maintainer,
-            description: image_description
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" "),
+            description: description.split_whitespace().collect::<Vec<_>>().join(" "),
             python,
             system,
             pip,
@@ -161,7 +155,6 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
             ssh: ssh.is_some(),
             jupyter_lab: jupyter_lab.is_some(),
         },
-        image_description,
         passwords: ServicePasswords { ssh, jupyter_lab },
         completed,
     })

@@ -37,6 +37,7 @@ impl FieldError {
 
     fn describe(&self) -> Sentence {
         let Sentence { zh, en } = &self.allowed;
+        let zh = spaced(zh);
         let path = &self.path;
         if self.value.is_empty() {
             Sentence::new(format!("{path} {zh}"), format!("{path} {en}"))
@@ -46,6 +47,17 @@ impl FieldError {
                 format!("{path} is \"{}\" but {en}", self.value),
             )
         }
+    }
+}
+
+/// The sentence with the blank that sets digits and Latin letters off from `应为`, wherever it was
+/// put together.
+fn spaced(zh: &str) -> String {
+    match zh.strip_prefix("应为") {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric()) => {
+            format!("应为 {rest}")
+        }
+        _ => zh.to_owned(),
     }
 }
 
@@ -116,6 +128,21 @@ mod tests {
             failure.culprit.as_deref(),
             Some("dockerfile_json.base_image, webSSHSecret")
         );
+    }
+
+    #[test]
+    fn numbers_and_latin_words_are_set_off_from_the_chinese_before_them() {
+        for (allowed, described) in [
+            (
+                "应为1 到 65535 之间的端口号",
+                "port 应为 1 到 65535 之间的端口号",
+            ),
+            ("应为 JSON 对象", "port 应为 JSON 对象"),
+            ("应为列表", "port 应为列表"),
+        ] {
+            let error = FieldError::without_value("port", Sentence::new(allowed, ""));
+            assert_eq!(error.describe().zh, described);
+        }
     }
 
     #[test]

@@ -188,6 +188,7 @@ pub(crate) fn catalog() -> Catalog {
         tools: vec![
             tool(ToolKind::Python, PYTHON_SOURCE),
             tool(ToolKind::Python, PYTHON_PREBUILT),
+            tool(ToolKind::Python, PYTHON_PREBUILT_XZ),
             tool(ToolKind::Python, "Python-2.7.18.tar.xz"),
             tool(ToolKind::Pip2, "get-pip.py"),
             tool(ToolKind::Pip3, "get-pip.py"),
@@ -201,5 +202,8 @@ pub(crate) const PYTHON_SOURCE: &str = "Python-3.8.10.tgz";
 /// A prebuilt tree in the catalog.
 pub(crate) const PYTHON_PREBUILT: &str =
     "cpython-3.11.9+20240415-x86_64-unknown-linux-gnu-install_only.tar.gz";
+/// The same in another compression.
+pub(crate) const PYTHON_PREBUILT_XZ: &str =
+    "cpython-3.11.9+20240415-x86_64-unknown-linux-gnu-install_only.tar.xz";
 /// A conda installer in the catalog.
 pub(crate) const MINICONDA: &str = "Miniconda3-py38_23.1.0-1-Linux-x86_64.sh";

@@ -108,6 +108,5 @@ fn kind_and_step(event: &Event) -> (&'static str, Option<Step>) {
             };
             (kind, Some(*step))
         }
-        Event::Warning { step, .. } => ("warning", Some(*step)),
     }
 }

@@ -37,6 +37,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(check_image))
         .routes(routes!(list_task))
         .routes(routes!(task_details_by_task_id))
+        .routes(routes!(cancel_task_by_task_id))
 }
 
 /// Takes a build request and answers at once; the build runs in the background. The task part is
@@ -209,6 +210,28 @@ async fn task_details_by_task_id(
     let build = state.store().build(task_id).await?.ok_or_else(|| no_such_task(task_id))?;
     let task_dir = &state.builder.options().folders.task_dir;
     Ok(Reply::success(Task::new(build, task_dir, language)))
+}
+
+/// Stops a build: a queued one ends at once, a running one as soon as its engine lets go. Its
+/// state becomes `BUILD_ABORT`, and its callback is made.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/task/cancel-task-by-task-id",
+    tag = "task",
+    params(TaskId),
+    responses((status = 200, body = Envelope<bool>), Failures)
+)]
+async fn cancel_task_by_task_id(
+    State(state): State<AppState>,
+    Query(TaskId { task_id }): Query<TaskId>,
+) -> Result<Reply<bool>, Error> {
+    let ended = state.builder.cancel(task_id).await?;
+    let (zh, en) = if ended {
+        ("任务已取消", "The build has been cancelled.")
+    } else {
+        ("任务正在取消，请稍候", "The build is being stopped.")
+    };
+    Ok(Reply::saying(zh, en, ended))
 }
 
 fn no_such_task(task_id: i64) -> Failure {

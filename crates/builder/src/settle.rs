@@ -1,0 +1,192 @@
+//! How an attempt ended, written down: the end state, its image and its callback in one
+//! transaction, and nothing half done left on the engine.
+
+use fastbuild_spec::{
+    callback::CallbackBody,
+    failure::{Failure, ReasonCode, Sentence},
+    settings::CallbackHeaders,
+    state::BuildState,
+};
+use fastbuild_store::{
+    Build, ClaimedBuild, End, FencedError, FinishedImage, MAX_ATTEMPTS, NewDelivery,
+};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{
+    clock::local_time,
+    pipeline::Stop,
+    service::{Builder, Site, internal, stored},
+    workers::{AFTER_FAULT, LEASE},
+};
+
+impl Builder {
+    /// Writes how an attempt ended. A database that does not answer is asked again until the
+    /// attempt's lease is over; after that the build is taken back and tried again.
+    ///
+    /// # Errors
+    /// When another attempt has the build, or the database did not answer in all that time.
+    pub(crate) async fn settle(
+        &self,
+        claimed: &ClaimedBuild,
+        site: Option<&Site>,
+        ended: Result<FinishedImage, Stop>,
+    ) -> Result<(), FencedError> {
+        let end = match ended {
+            Ok(image) => Settled::End(BuildState::PushSuccess, None, Some(image)),
+            Err(Stop::Ended(state, failure)) => Settled::End(state, Some(failure), None),
+            Err(Stop::EngineLost(_, failure)) => Settled::Retry(failure),
+            Err(Stop::ShuttingDown) => Settled::GiveBack,
+            Err(Stop::Fenced(error)) => return Err(error),
+        };
+        if let (Settled::End(_, Some(_), _), Some(site)) = (&end, site) {
+            self.forget_image(site, &claimed.build).await;
+        }
+        let until = Instant::now() + LEASE;
+        loop {
+            match self.write_end(claimed, site, &end).await {
+                Err(FencedError::Store(error)) if Instant::now() < until => {
+                    tracing::error!(%error, "how the build ended cannot be written yet");
+                    tokio::time::sleep(AFTER_FAULT).await;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    async fn write_end(
+        &self,
+        claimed: &ClaimedBuild,
+        site: Option<&Site>,
+        end: &Settled,
+    ) -> Result<(), FencedError> {
+        let now = self.clock().now();
+        let (state, failure, image) = match end.clone() {
+            Settled::End(state, failure, image) => (state, failure, image),
+            Settled::GiveBack => return self.store().give_back(claimed.attempt, now).await,
+            Settled::Retry(failure) => {
+                if self.store().retry(claimed.attempt, now).await? {
+                    tracing::warn!(%failure, "the engine was lost; the build is tried again");
+                    return Ok(());
+                }
+                (BuildState::BuildAbort, Some(lost_for_good(failure)), None)
+            }
+        };
+        let settings = self.store().settings().await?;
+        let mut build = claimed.build.clone();
+        build.state = state;
+        build.failure.clone_from(&failure);
+        if let Some(image) = &image {
+            build.digest.clone_from(&image.digest);
+            build.image_size = Some(image.size);
+        }
+        let delivery = delivery_for(&build, &settings.callback_headers, now);
+        let end = End {
+            state,
+            failure,
+            image,
+            settings_revisions: site.map(|site| site.revisions).unwrap_or_default(),
+        };
+        self.store()
+            .finish(claimed.attempt, end, delivery, now)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes an image that was not pushed off the engine, so that nothing half done stays: the
+    /// one that carries this build's label, whichever attempt made it.
+    pub(crate) async fn forget_image(&self, site: &Site, build: &Build) {
+        let forget = async {
+            let Ok(target) = build.target_image.parse() else {
+                return Ok(false);
+            };
+            let Some(found) = site.engine.find_image(&target).await? else {
+                return Ok(false);
+            };
+            let ours = found
+                .labels
+                .get(fastbuild_engine::BUILD_LABEL)
+                .is_some_and(|label| self.is_of_build(label, build.task_id));
+            if !ours {
+                return Ok(false);
+            }
+            site.engine.remove_image(&target.to_string()).await
+        };
+        match forget.await {
+            Ok(true) => tracing::info!(
+                build = build.task_id,
+                "the image that was not pushed is off the engine"
+            ),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(build = build.task_id, %error, "an image that was not pushed may stay on the engine");
+            }
+        }
+    }
+
+    /// The headers of callbacks that are in force.
+    pub(crate) async fn callback_headers(&self) -> Result<CallbackHeaders, Failure> {
+        let settings = self
+            .store()
+            .settings()
+            .await
+            .map_err(|error| stored(&error))?;
+        Ok(settings.callback_headers)
+    }
+}
+
+/// What is to be written about an attempt.
+#[derive(Debug, Clone)]
+enum Settled {
+    End(BuildState, Option<Failure>, Option<FinishedImage>),
+    Retry(Failure),
+    GiveBack,
+}
+
+/// The callback of a build in its end state; `None` where nobody is to be told.
+pub(crate) fn delivery_for(
+    build: &Build,
+    headers: &CallbackHeaders,
+    now: Timestamp,
+) -> Option<NewDelivery> {
+    if build.callback_url.is_empty() {
+        return None;
+    }
+    let mut body = CallbackBody::new(&build.target_image, build.task_id, build.state);
+    body.task_name = (!build.task_name.is_empty()).then(|| build.task_name.clone());
+    body.digest.clone_from(&build.digest);
+    body.size = build.image_size;
+    body.finished_at = Some(local_time(now));
+    if let Some(failure) = &build.failure {
+        body = body.failed_because(failure);
+    }
+    match serde_json::to_string(&body) {
+        Ok(body) => Some(NewDelivery {
+            url: build.callback_url.clone(),
+            headers: headers.clone().into(),
+            body,
+        }),
+        Err(error) => {
+            internal(&error);
+            None
+        }
+    }
+}
+
+fn lost_for_good(failure: Failure) -> Failure {
+    Failure {
+        message: Sentence::new(
+            format!(
+                "Docker 服务器再次中断，该任务已用完 {MAX_ATTEMPTS} 次尝试：{}",
+                failure.message.zh
+            ),
+            format!(
+                "The Docker server was lost again, and the build has had its {MAX_ATTEMPTS} attempts: {}",
+                failure.message.en
+            ),
+        ),
+        code: ReasonCode::EngineLost,
+        hint: ReasonCode::EngineLost.hint(),
+        ..failure
+    }
+}

@@ -1,0 +1,371 @@
+//! What the scripts of a plan do, run for real.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use fastbuild_spec::{
+    image_spec::ImageSpec,
+    plan::{ContextSource, Dialect},
+    profile::ImageProfile,
+};
+use parse_dockerfile::{Command as Run, Instruction};
+
+use crate::{plan_support::*, render, with_services};
+
+/// A base image's `SHELL` may be any of these.
+const SHELLS: [&[&str]; 2] = [&["sh", "-c"], &["bash", "-eo", "pipefail", "-c"]];
+
+/// An empty folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plan-shell-{name}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn program(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// From `start` to the end of `end` in the one `RUN` of the plan that has `start`.
+fn excerpt(spec: &ImageSpec, profile: &ImageProfile, start: &str, end: &str) -> String {
+    let text = render(spec, profile, Dialect::BuildKit).dockerfile;
+    let dockerfile = parse_dockerfile::parse(&text).unwrap();
+    let found = dockerfile.instructions.iter().find_map(|instruction| {
+        let Instruction::Run(run) = instruction else {
+            return None;
+        };
+        let Run::Shell(script) = &run.arguments else {
+            return None;
+        };
+        let from = script.value.find(start)?;
+        let to = from + script.value[from..].find(end)? + end.len();
+        Some(script.value[from..to].to_owned())
+    });
+    found.unwrap_or_else(|| panic!("no {start} in {text}"))
+}
+
+/// Runs a script with `programs` first on PATH; its output.
+fn run(shell: &[&str], script: &str, programs: &Path) -> Result<String, String> {
+    let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", programs.display());
+    let output = Command::new(shell[0])
+        .args(&shell[1..])
+        .arg(script)
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    if output.status.success() {
+        Ok(text)
+    } else {
+        Err(text)
+    }
+}
+
+#[test]
+fn a_package_may_be_called_like_a_word_of_the_shell() {
+    let words = ["then", "nodejs-else", "do", "else"];
+    for last in words {
+        let mut spec = nothing();
+        spec.ssh = true;
+        spec.system.packages = packages(&["git", last]);
+        spec.pip.requirements = vec![last.to_owned()];
+        spec.conda.packages = vec![last.to_owned()];
+        for base in [
+            apt("debian", "12"),
+            yum("centos", "7", false),
+            yum("centos", "8", true),
+        ] {
+            let base = with_conda(base, &["base"]);
+            spec.ssh = true;
+            render(&spec, &base, Dialect::BuildKit);
+            spec.ssh = false;
+            render(&spec, &base, Dialect::Classic);
+        }
+    }
+}
+
+#[test]
+fn a_compiled_pythons_libraries_are_found_though_ldd_fails_for_scripts() {
+    let mut spec = nothing();
+    spec.python = Some(python(PYTHON_SOURCE));
+    let list = "$prefix/.fastbuild-runtime-packages\"";
+    let script = excerpt(
+        &spec,
+        &apt("debian", "12"),
+        "{ find \"$prefix/bin\" ",
+        &format!("cat \"{list}"),
+    );
+    let folder = folder("ldd");
+    for part in ["programs", "prefix/bin", "prefix/lib"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    program(
+        &folder.join("programs/dpkg-query"),
+        "#!/bin/sh\nfile=${2##*/}\necho \"for-${file%%.*}:amd64: $2\"\n",
+    );
+    program(&folder.join("prefix/bin/pip"), "#!/bin/sh\n");
+    let script = script.replace("/tmp/", &format!("{}/", folder.display()));
+    let script = format!("set -eu; prefix='{}/prefix'; {script}", folder.display());
+    for shell in SHELLS {
+        assert_eq!(
+            run(shell, &script, &folder.join("programs")).unwrap(),
+            "",
+            "{shell:?}"
+        );
+    }
+    fs::copy("/bin/sh", folder.join("prefix/bin/python")).unwrap();
+    for shell in SHELLS {
+        assert_eq!(
+            run(shell, &script, &folder.join("programs")).unwrap(),
+            "for-libc\n",
+            "{shell:?}"
+        );
+    }
+}
+
+#[test]
+fn login_by_password_wins_over_whatever_the_image_says_and_is_written_once() {
+    let mut spec = nothing();
+    spec.ssh = true;
+    let script = excerpt(
+        &spec,
+        &apt("debian", "12"),
+        "if [ \"$(head -n 1 /etc/ssh/sshd_config)\"",
+        "\n    fi",
+    );
+    let ours = [
+        "# Login by password. The first value of a setting counts.",
+        "PermitRootLogin yes",
+        "PasswordAuthentication yes",
+    ];
+    for (name, own) in [
+        (
+            "above",
+            "PermitRootLogin no\nInclude /etc/ssh/sshd_config.d/*.conf\n",
+        ),
+        (
+            "below",
+            "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin no\n",
+        ),
+        ("match", "Match User root\nPasswordAuthentication no\n"),
+        ("empty", ""),
+    ] {
+        for shell in SHELLS {
+            let folder = folder(&format!("ssh-{name}-{}", shell[0]));
+            let file = folder.join("sshd_config");
+            fs::write(&file, own).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            let script = script.replace("/etc/ssh/", &format!("{}/", folder.display()));
+            for _ in 0..2 {
+                run(shell, &format!("set -eu; {script}"), &folder).unwrap();
+                let text = fs::read_to_string(&file).unwrap();
+                assert_eq!(text, format!("{}\n{own}", ours.join("\n")), "{name}");
+                let mode = fs::metadata(&file).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+                assert_eq!(
+                    fs::read_dir(&folder).unwrap().count(),
+                    1,
+                    "nothing is left over"
+                );
+            }
+        }
+    }
+}
+
+/// An `rpm` that has git 2.31.1 in epoch 2, glibc for two architectures, and what provides `vim`.
+const RPM: &str = r#"#!/bin/sh
+case $* in
+'-q git' | '-q git-2.31.1' | '-q git-2.31.1-1.el7' | '-q glibc-2.17.i686' | '-q --whatprovides vim')
+    echo there ;;
+'-q --qf %{EPOCHNUM}\n git-2.31.1')
+    echo 2 ;;
+*)
+    echo "not installed: $*"
+    exit 1 ;;
+esac
+"#;
+
+#[test]
+fn yum_3_is_asked_for_the_very_version_and_checked_for_it() {
+    let folder = folder("yum");
+    program(&folder.join("rpm"), RPM);
+    program(&folder.join("yum"), "#!/bin/sh\necho \"$*\"\n");
+    for (package, asked, there) in [
+        ("git", "git", true),
+        ("vim", "vim", true),
+        ("nano", "nano", false),
+        ("git=2.31.1", "git-2.31.1", true),
+        ("git=2.31.1-1.el7", "git-2.31.1-1.el7", true),
+        ("git=2.27.0", "git-2.27.0", false),
+        ("git=2:2.31.1", "git-2.31.1", true),
+        ("git=1:2.31.1", "git-2.31.1", false),
+        ("glibc.i686=2.17", "glibc-2.17-*.i686", true),
+        ("glibc.i686=2.18", "glibc-2.18-*.i686", false),
+        ("@development", "@development", true),
+    ] {
+        let mut spec = nothing();
+        spec.system.packages = packages(&[package]);
+        let script = excerpt(
+            &spec,
+            &yum("centos", "7", false),
+            "yum -y install",
+            "rm -f /var/log/dnf*.log",
+        );
+        let script = script.replace("rm -f /var/log/dnf*.log", ":");
+        for shell in SHELLS {
+            let result = run(shell, &format!("set -eu; {script}"), &folder);
+            assert_eq!(result.is_ok(), there, "{package}: {result:?}");
+            let said = result.unwrap_or_else(|said| said);
+            assert!(
+                said.starts_with(&format!("-y install --setopt=keepcache=1 {asked}\n")),
+                "{said}"
+            );
+            assert_eq!(said.contains("No package "), !there, "{said}");
+        }
+    }
+}
+
+#[test]
+fn dnf_takes_an_epoch_before_the_version_and_an_architecture_after_it() {
+    let mut spec = nothing();
+    spec.system.packages = packages(&[
+        "vim-enhanced=2:8.0.1763-19.el8",
+        "glibc.i686=2.28-1",
+        "libgcc.i686=8.5.0",
+        "python3.11=3.11.2",
+        "zlib.i686",
+    ]);
+    let text = render(&spec, &yum("centos", "8", true), Dialect::BuildKit).dockerfile;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    for word in [
+        "vim-enhanced-2:8.0.1763-19.el8",
+        "glibc-2.28-1.i686",
+        "'libgcc-8.5.0-*.i686'",
+        "python3.11-3.11.2",
+        "zlib.i686;",
+    ] {
+        assert!(words.contains(&word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn the_start_script_hands_over_every_word_and_waits_instead_of_a_shell_without_input() {
+    let plan = render(
+        &with_services(nothing()),
+        &application(""),
+        Dialect::BuildKit,
+    );
+    let start = plan
+        .files
+        .iter()
+        .find(|file| file.path == "start/fastbuild-start")
+        .unwrap();
+    let ContextSource::Inline(script) = &start.source else {
+        panic!("not ours")
+    };
+    let script = script.replace("\"$helpers/fastbuild-wait\"", "waiting");
+    let run = |words: &[&str]| {
+        let output = Command::new("sh")
+            .args(["-c", &script, "fastbuild-start"])
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // The image's entrypoint has two words here: `printf` and its format.
+    assert_eq!(run(&["printf", "%s|", "it's", "a b", ""]), "it's|a b||");
+    assert_eq!(run(&["printf", "%s|", "bash"]), "waiting|");
+    assert_eq!(run(&["printf", "%s|", "bash", "bash"]), "bash|bash|");
+}
+
+#[test]
+fn hostile_words_stay_words() {
+    let hostile = [
+        "a'b",
+        "$(touch /pwned)",
+        "`id`",
+        "x; exit 3",
+        "\"q\" \\",
+        "#c",
+        "a\u{7f}b",
+    ];
+    let mut spec = nothing();
+    spec.system.packages = packages(&hostile);
+    spec.pip.requirements = hostile.map(str::to_owned).to_vec();
+    spec.conda.packages = hostile.map(str::to_owned).to_vec();
+    spec.maintainer = hostile.join(" ");
+    spec.description = "line\nRUN touch /pwned\\".into();
+    spec.python = Some(python(PYTHON_SOURCE));
+    spec.python.as_mut().unwrap().install_location = "/opt/it's $(id)".into();
+    let base = with_conda(apt("debian", "12"), &[]);
+    for dialect in [Dialect::BuildKit, Dialect::Classic] {
+        let plan = render(&spec, &base, dialect);
+        let dockerfile = parse_dockerfile::parse(&plan.dockerfile).unwrap();
+        for tool in ["apt-get", "pip", "conda"] {
+            let words = words_given_to(tool, &dockerfile);
+            assert!(
+                words.windows(hostile.len()).any(|words| words == hostile),
+                "{tool}: {words:?}"
+            );
+        }
+        for file in &plan.files {
+            assert!(
+                file.path
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "./-_".contains(c))
+            );
+        }
+    }
+}
+
+/// Runs the scripts with every command but the shell's own replaced by one that prints its
+/// arguments, and collects those that `tool` was given.
+fn words_given_to(tool: &str, dockerfile: &parse_dockerfile::Dockerfile<'_>) -> Vec<String> {
+    let mut words = vec![];
+    for instruction in &dockerfile.instructions {
+        let Instruction::Run(run) = instruction else {
+            continue;
+        };
+        let Run::Shell(script) = &run.arguments else {
+            continue;
+        };
+        let wanted = match tool {
+            "apt-get" => script
+                .value
+                .contains("install --no-install-recommends 'a'\\''b'"),
+            "pip" => script.value.contains("-m pip install"),
+            _ => script.value.contains("conda create"),
+        };
+        if !wanted {
+            continue;
+        }
+        let last = script
+            .value
+            .replace("'/opt/it'\\''s $(id)/bin/python'", "show")
+            .replace("/opt/conda/bin/conda", "show")
+            .replace("apt-get", "show")
+            .replace("mkdir -p", ":")
+            .replace("rm -rf", ":");
+        let shown = format!("show() {{ for word; do printf '%s\\0' \"$word\"; done; }}\n{last}");
+        let output = Command::new("sh").args(["-c", &shown]).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        words.extend(text.split('\0').map(str::to_owned));
+    }
+    words
+}
