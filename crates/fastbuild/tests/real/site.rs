@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long a build may take before its test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(9);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(18);
 
 /// A running service and the parts around it.
 pub(crate) struct Site {
