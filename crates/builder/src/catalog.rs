@@ -9,7 +9,7 @@ use fastbuild_spec::{
 };
 use tokio::fs;
 
-use crate::options::Folders;
+use crate::{options::Folders, upload};
 
 const MIRROR_KINDS: [MirrorKind; 4] = [
     MirrorKind::Apt,
@@ -96,7 +96,10 @@ async fn names(folder: &Path, wanted: Wanted) -> Result<Vec<String>, Failure> {
             Wanted::Folders => metadata.is_dir(),
             Wanted::Files => metadata.is_file(),
         };
-        if fits && let Ok(name) = entry.file_name().into_string() {
+        if fits
+            && let Ok(name) = entry.file_name().into_string()
+            && !upload::is_arriving(&name)
+        {
             names.push(name);
         }
     }

@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
-use fastbuild_spec::failure::{Failure, ReasonCode};
-use fastbuild_store::{NewDelivery, OutgoingDelivery, SecretHeaders, Try, TryOutcome};
+use fastbuild_spec::{
+    failure::Failure,
+    settings::CallbackHeaders,
+    signature::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER},
+};
+use fastbuild_store::{OutgoingDelivery, SecretHeaders, Try, TryOutcome};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{
     Response,
@@ -26,62 +30,7 @@ const ANSWER_BYTES: usize = 4096;
 /// The longest wait a receiver may ask for with `Retry-After`.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
-/// One try of a callback, as it went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallbackTry {
-    /// Where it went.
-    pub url: String,
-    /// The body that was sent.
-    pub request_body: String,
-    /// The answer's HTTP status, where there was an answer.
-    pub status: Option<u16>,
-    /// The first 4 KB of the answer's body.
-    pub body: String,
-    /// How long it took, in milliseconds.
-    pub duration_ms: u64,
-    /// Why there was no answer.
-    pub error: Option<String>,
-}
-
 impl Builder {
-    /// Makes the last recorded callback once more, outside the schedule, and records it.
-    ///
-    /// # Errors
-    /// `NotFound` when there was none yet.
-    pub async fn repeat_last_callback(&self) -> Result<CallbackTry, Failure> {
-        let last = self
-            .store()
-            .last_delivery()
-            .await
-            .map_err(|error| stored(&error))?
-            .ok_or_else(no_callback_yet)?;
-        let (tried, _) = self.try_once(&last.url, &last.headers, &last.body).await;
-        let delivery = NewDelivery {
-            url: last.url.clone(),
-            headers: last.headers,
-            body: last.body.clone(),
-        };
-        self.store()
-            .record_single_delivery(
-                last.task_id,
-                &delivery,
-                &tried,
-                is_success(&tried),
-                self.clock().now(),
-            )
-            .await
-            .map_err(|error| stored(&error))?;
-        let took = tried.ended.duration_since(tried.started);
-        Ok(CallbackTry {
-            url: last.url,
-            request_body: last.body,
-            status: tried.status,
-            body: tried.body,
-            duration_ms: u64::try_from(took.as_millis()).unwrap_or_default(),
-            error: tried.error,
-        })
-    }
-
     /// Delivers what is due until `shutdown`.
     pub(crate) async fn deliver(self, shutdown: CancellationToken) {
         // Subscribed before the first look, so that nothing written in between is missed.
@@ -122,14 +71,16 @@ impl Builder {
     }
 
     async fn deliver_one(&self, delivery: OutgoingDelivery) -> Result<(), Failure> {
+        // The same in every try, so that a receiver can tell a repetition from a new message.
+        let id = format!("msg_{}_{}", self.store().installation(), delivery.id);
         let (tried, asked) = self
-            .try_once(&delivery.url, &delivery.headers, &delivery.body)
+            .try_once(&id, &delivery.url, &delivery.headers, &delivery.body)
             .await;
         let now = self.clock().now();
         let outcome = if is_success(&tried) {
             TryOutcome::Delivered
         } else {
-            self.after_failure(delivery.tries, asked, now)
+            self.after_failure(delivery.tries_on_schedule, asked, now)
         };
         tracing::info!(
             url = without_query(&delivery.url),
@@ -174,34 +125,47 @@ impl Builder {
         }
     }
 
-    /// Sends a callback once; the answer's wish for the next try comes along.
-    async fn try_once(
+    /// Sends a callback once under the message id `id`, signed where there is a secret; the
+    /// answer's wish for the next try comes along.
+    pub(crate) async fn try_once(
         &self,
+        id: &str,
         url: &str,
         headers: &SecretHeaders,
         body: &str,
     ) -> (Try, Option<Duration>) {
         let started = self.clock().now();
-        let sent = self
-            .callback_client()
-            .post(url)
-            .headers(header_map(headers))
-            .body(body.to_owned())
-            .send()
-            .await;
         let mut asked = None;
-        let (status, answer, error) = match sent {
-            Ok(response) => {
-                asked = retry_after(&response);
-                let status = response.status().as_u16();
-                (Some(status), beginning(response).await, None)
+        let mut request_headers = headers.clone();
+        let (status, answer, error) = match self.signing_secret().await {
+            // Unsigned it would be refused by the receiver, or worse, be taken.
+            Err(failure) => (None, String::new(), Some(failure.message.en)),
+            Ok(secret) => {
+                if let Some(secret) = secret {
+                    let signature = signature(&secret, id, started, body);
+                    request_headers = request_headers.overlaid(&signature);
+                }
+                let sent = self
+                    .callback_client()
+                    .post(url)
+                    .headers(header_map(&request_headers))
+                    .body(body.to_owned())
+                    .send()
+                    .await;
+                match sent {
+                    Ok(response) => {
+                        asked = retry_after(&response, self.clock().now());
+                        let status = response.status().as_u16();
+                        (Some(status), beginning(response).await, None)
+                    }
+                    Err(error) => (None, String::new(), Some(reason(error))),
+                }
             }
-            Err(error) => (None, String::new(), Some(reason(error))),
         };
         let tried = Try {
             started,
             ended: self.clock().now(),
-            request_headers: headers.clone(),
+            request_headers,
             status,
             body: answer,
             error,
@@ -215,7 +179,21 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
-fn is_success(tried: &Try) -> bool {
+/// The headers of the Standard Webhooks specification for one try.
+fn signature(secret: &SigningSecret, id: &str, started: Timestamp, body: &str) -> CallbackHeaders {
+    let second = started.as_second();
+    [
+        (ID_HEADER, id.to_owned()),
+        (TIMESTAMP_HEADER, second.to_string()),
+        (SIGNATURE_HEADER, secret.sign(id, second, body.as_bytes())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+/// Only a 2xx answer means that the receiver has it.
+pub(crate) fn is_success(tried: &Try) -> bool {
     tried
         .status
         .is_some_and(|status| (200..300).contains(&status))
@@ -234,10 +212,20 @@ fn header_map(headers: &SecretHeaders) -> HeaderMap {
         .collect()
 }
 
-/// `Retry-After` in seconds (RFC 9110, section 10.2.3); its date form is left to the schedule.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+/// What `Retry-After` asks for.
+fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
+    wait_asked(response.headers().get(RETRY_AFTER)?.to_str().ok()?, now)
+}
+
+/// The wait a `Retry-After` names, as seconds or as a date (RFC 9110, section 10.2.3); a date in
+/// the past is no wait.
+fn wait_asked(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = Timestamp::try_from(httpdate::parse_http_date(value).ok()?).ok()?;
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
 }
 
 /// The first bytes of an answer; a receiver that sends without end is not listened to.
@@ -265,14 +253,20 @@ fn reason(error: reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn no_callback_yet() -> Failure {
-    Failure::new(
-        ReasonCode::NotFound,
-        "还没有任何回调记录。",
-        "No callback was recorded yet.",
-    )
-    .hinting(
-        "请先提交一个带有 callback_url 的构建任务。",
-        "Submit a build with a callback_url first.",
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
+        let now: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
+        let seconds = |value| wait_asked(value, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds(" 120 "), Some(120));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30));
+        assert_eq!(seconds("Sunday, 06-Nov-94 08:50:07 GMT"), Some(30));
+        assert_eq!(seconds("Sun Nov  6 08:50:07 1994"), Some(30));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(seconds("soon"), None);
+        assert_eq!(seconds("-1"), None);
+    }
 }

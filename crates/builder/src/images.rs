@@ -9,8 +9,12 @@ use fastbuild_spec::{
     reference::ImageReference,
     wire::{self, FieldError},
 };
+use fastbuild_store::{Image, ImageKind, ImageSeen, NewBaseImage};
 
-use crate::service::{Builder, Site, stored};
+use crate::service::{Builder, Site, internal, stored};
+
+/// What a registered base image is for, when nobody says; as the old protocol has it.
+const DEFAULT_DESCRIPTION: &str = "预置镜像";
 
 /// An image that is on the engine now.
 #[derive(Debug)]
@@ -114,11 +118,15 @@ impl Builder {
                 progress,
                 &format!("{image} is on the engine already ({})\n", found.id),
             );
+            self.note_use(site, image, found, false).await?;
             return Ok(found.clone());
         }
         let credentials = ours.then_some(&site.registry);
         match site.engine.pull(image, credentials, progress).await {
-            Ok(found) => Ok(found),
+            Ok(found) => {
+                self.note_use(site, image, &found, true).await?;
+                Ok(found)
+            }
             Err(error) => {
                 let failure = error.failure();
                 // An image loaded by hand, or a registry that is down for a moment, need not
@@ -136,12 +144,115 @@ impl Builder {
                                 failure.message.en, found.id
                             ),
                         );
+                        self.note_use(site, image, &found, false).await?;
                         Ok(found)
                     }
                     _ => Err(failure),
                 }
             }
         }
+    }
+
+    /// Remembers that an image on the engine is used, so that cleaning leaves it there.
+    async fn note_use(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+        found: &ImageFound,
+        pulled: bool,
+    ) -> Result<(), Failure> {
+        let seen = ImageSeen {
+            engine: site.engine.address(),
+            image,
+            image_id: &found.id,
+            size: found.size,
+            pulled,
+        };
+        self.store()
+            .image_seen(seen, self.clock().now())
+            .await
+            .map_err(|error| stored(&error))
+    }
+
+    /// Registers an image as a base image that people choose from, or renews what is known of it.
+    /// An image that the engine does not have is pulled, so that a name that is none of an image
+    /// is refused. An empty description becomes the default one.
+    ///
+    /// # Errors
+    /// As [`Builder::pull_image`].
+    pub async fn register_base_image(
+        &self,
+        name: &str,
+        description: &str,
+    ) -> Result<Image, Failure> {
+        let reference = parse_image("image_name", name)?;
+        let site = self.site().await?;
+        let lock = self.image_lock(&reference.to_string());
+        let _one_at_a_time = lock.lock().await;
+        let found = match find(&site.engine, &reference).await? {
+            Some(found) => found,
+            None => {
+                self.bring(&site, &reference, &ProgressSender::discarding())
+                    .await?
+            }
+        };
+        let description = match description.trim() {
+            "" => DEFAULT_DESCRIPTION,
+            given => given,
+        };
+        let new = NewBaseImage {
+            image_id: found.id,
+            size: found.size,
+            description: description.to_owned(),
+            reference,
+        };
+        self.store()
+            .put_base_image(&new, self.clock().now())
+            .await
+            .map_err(|error| stored(&error))?;
+        tracing::info!(image = %new.reference, "base image registered");
+        self.base_image(&new.reference).await?.ok_or_else(|| {
+            internal(&format!(
+                "the base image {} is gone as soon as it was registered",
+                new.reference
+            ))
+        })
+    }
+
+    /// Registers the configured base images that are not registered yet. Their ids and sizes are
+    /// learnt when they are first used.
+    pub(crate) async fn register_configured_base_images(&self) {
+        for reference in &self.options().base_images {
+            let registered = async {
+                if self.base_image(reference).await?.is_some() {
+                    return Ok(());
+                }
+                let new = NewBaseImage {
+                    reference: reference.clone(),
+                    image_id: String::new(),
+                    size: 0,
+                    description: DEFAULT_DESCRIPTION.to_owned(),
+                };
+                self.store()
+                    .put_base_image(&new, self.clock().now())
+                    .await
+                    .map_err(|error| stored(&error))
+            };
+            if let Err(failure) = registered.await {
+                tracing::error!(image = %reference, %failure, "the configured base image could not be registered");
+            }
+        }
+    }
+
+    async fn base_image(&self, reference: &ImageReference) -> Result<Option<Image>, Failure> {
+        let named = self
+            .store()
+            .images_named(&reference.name(), reference.tag())
+            .await
+            .map_err(|error| stored(&error))?;
+        Ok(named
+            .into_iter()
+            .find(|image| image.kind == ImageKind::Base))
     }
 
     /// What an image on the engine contains, and whether that was known before.

@@ -2,6 +2,7 @@
 //! builds, and the delivery of callbacks. Knows the store and the engine; knows no HTTP server.
 
 pub mod catalog;
+mod cleaning;
 pub mod clock;
 mod delivery;
 mod events;
@@ -10,15 +11,19 @@ mod hash;
 mod images;
 pub mod options;
 mod pipeline;
+mod removal;
 mod service;
 mod settle;
 mod site;
 mod submit;
 mod upkeep;
+pub mod upload;
+mod workbench;
 mod workers;
 
-pub use delivery::CallbackTry;
 pub use images::{CheckedImage, PulledImage};
+pub use removal::{DeletedImage, no_such_task};
 pub use service::Builder;
 pub use site::{DockerServerForm, HostForm, RegistryForm, SiteForm, check_headers};
 pub use submit::Submitted;
+pub use workbench::{CallbackTry, SigningOrigin};

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use fastbuild_spec::wire::WireKey;
+use fastbuild_spec::{reference::ImageReference, signature::SigningSecret, wire::WireKey};
 
 /// What a builder is told at its start.
 #[derive(Debug, Clone)]
@@ -13,6 +13,10 @@ pub struct Options {
     pub limits: Limits,
     /// How callbacks are delivered.
     pub callbacks: CallbackOptions,
+    /// What is removed by and by.
+    pub cleaning: CleaningOptions,
+    /// Base images to register at the start.
+    pub base_images: Vec<ImageReference>,
     /// The key of the wire secrets.
     pub wire_key: WireKey,
     /// This process's name in the build rows; unique among processes on one database.
@@ -46,6 +50,8 @@ pub struct Limits {
     pub engine_return: Duration,
     /// Size of an image in bytes beyond which it is not pushed.
     pub image_bytes: u64,
+    /// Bytes that all files of one upload may have together.
+    pub upload_bytes: u64,
 }
 
 /// How callbacks are delivered.
@@ -55,4 +61,19 @@ pub struct CallbackOptions {
     pub timeout: Duration,
     /// The wait before each further try; its length bounds the tries.
     pub retry_after: Vec<Duration>,
+    /// What callbacks are signed with until another secret is set at run time.
+    pub signing_secret: Option<SigningSecret>,
+}
+
+/// What is removed by and by. Zero turns a part off.
+#[derive(Debug, Clone)]
+pub struct CleaningOptions {
+    /// Images on the engine that nobody used for so many days are removed from it.
+    pub image_reserve_days: u32,
+    /// Files and logs of builds that ended so many days ago are removed.
+    pub task_retention_days: u32,
+    /// Bytes of build cache that the engine keeps.
+    pub build_cache_bytes: u64,
+    /// From one cleaning to the next.
+    pub interval: Duration,
 }

@@ -68,6 +68,9 @@ impl Run<'_> {
         let found = self
             .step(Step::Pull, async |progress| {
                 self.wait_for_engine(progress).await?;
+                // Under the lock no cleaning takes the image away between a look and its use.
+                let lock = self.builder.image_lock(&self.claimed.spec.base.to_string());
+                let _one_at_a_time = lock.lock().await;
                 self.builder
                     .bring(self.site, &self.claimed.spec.base, progress)
                     .await

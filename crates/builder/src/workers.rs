@@ -27,11 +27,12 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(crate) const AFTER_FAULT: Duration = Duration::from_secs(1);
 
 impl Builder {
-    /// Runs builds, deliveries and the upkeep until `shutdown`; running builds are stopped then
+    /// Runs builds, deliveries, the upkeep and the cleaning until `shutdown`; running builds are stopped then
     /// and given back to the queue.
     pub async fn run(self, shutdown: CancellationToken) {
         // At its start this process is the only one on its database, so whatever runs is lost.
         self.take_back_orphans(true).await;
+        self.register_configured_base_images().await;
         let tracker = TaskTracker::new();
         for _ in 0..self.options().limits.builds_per_engine {
             tracker.spawn(self.clone().work(shutdown.clone()));
@@ -39,6 +40,7 @@ impl Builder {
         tracker.spawn(self.clone().reconcile(shutdown.clone()));
         tracker.spawn(self.clone().deliver(shutdown.clone()));
         tracker.spawn(self.clone().sweep(shutdown.clone()));
+        tracker.spawn(self.clone().keep_clean(shutdown.clone()));
         tracker.close();
         tracker.wait().await;
     }

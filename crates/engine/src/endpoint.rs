@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use fastbuild_spec::settings::{DockerServerSettings, TlsMaterial};
+use fastbuild_spec::settings::{DockerServerSettings, TlsMaterial, host_and_port};
 
 /// Where an engine listens.
 #[derive(Debug, Clone)]
@@ -45,11 +45,8 @@ impl fmt::Display for Endpoint {
     /// The address as error sentences name it: `host:port` or the socket's path.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } | Self::Tls { host, port, .. } if host.contains(':') => {
-                write!(formatter, "[{host}]:{port}")
-            }
             Self::Tcp { host, port } | Self::Tls { host, port, .. } => {
-                write!(formatter, "{host}:{port}")
+                formatter.write_str(&host_and_port(host, port))
             }
             Self::Unix(path) => write!(formatter, "{}", path.display()),
         }

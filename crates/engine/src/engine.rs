@@ -151,6 +151,9 @@ mod tests {
         sendable(&engine.push(&image, None, &progress));
         sendable(&engine.run_probe("id", "true", "label"));
         sendable(&engine.sweep(|_| true));
+        sendable(&engine.discard_image(&image));
+        sendable(&engine.images_in_containers());
+        sendable(&engine.prune_build_cache(0));
         let request = crate::BuildRequest {
             dockerfile: String::new(),
             files: vec![],

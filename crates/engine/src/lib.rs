@@ -8,6 +8,7 @@ mod build;
 mod buildkit;
 mod classic;
 mod classify;
+mod cleaning;
 mod endpoint;
 mod engine;
 mod error;
@@ -25,6 +26,7 @@ mod tls;
 mod transport;
 
 pub use build::{BuildFile, BuildRequest, BuilderKind, Built, FileSource};
+pub use cleaning::Discarded;
 pub use endpoint::{Endpoint, EngineLimits};
 pub use engine::Engine;
 pub use error::{EngineError, NoAnswer, TlsProblem};

@@ -116,7 +116,8 @@ impl Engine {
     }
 }
 
-fn is_conflict(error: &bollard::errors::Error) -> bool {
+/// Whether an error says that something is in use.
+pub(crate) fn is_conflict(error: &bollard::errors::Error) -> bool {
     matches!(
         error,
         bollard::errors::Error::DockerResponseServerError {

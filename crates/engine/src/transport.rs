@@ -230,7 +230,7 @@ impl Transport {
         self.lost(connection_error.as_ref().unwrap_or(&error))
     }
 
-    fn lost(&self, error: &hyper::Error) -> EngineError {
+    pub(crate) fn lost(&self, error: &hyper::Error) -> EngineError {
         if error.is_parse() {
             return self.unreachable(NoAnswer::NotAnEngine("it does not speak HTTP".into()));
         }

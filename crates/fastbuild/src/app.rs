@@ -56,11 +56,14 @@ impl App {
                 folders: config.folders,
                 limits: config.limits,
                 callbacks: config.callbacks,
+                cleaning: config.cleaning,
+                base_images: config.base_images,
                 wire_key: config.wire_key,
                 worker: std::process::id().to_string(),
             },
             clock,
         )?;
+        builder.sweep_uploads().await;
         let address = SocketAddr::new(config.address, config.port);
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!(

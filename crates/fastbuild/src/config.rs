@@ -11,10 +11,12 @@ use std::{
 
 use fastbuild_builder::{
     check_headers,
-    options::{CallbackOptions, Folders, Limits},
+    options::{CallbackOptions, CleaningOptions, Folders, Limits},
 };
 use fastbuild_server::AllowedOrigins;
-use fastbuild_spec::{settings::CallbackHeaders, wire::WireKey};
+use fastbuild_spec::{
+    reference::ImageReference, settings::CallbackHeaders, signature::SigningSecret, wire::WireKey,
+};
 use fastbuild_store::Store;
 use figment::{
     Figment,
@@ -68,6 +70,10 @@ pub struct Config {
     pub callbacks: CallbackOptions,
     /// Bounds on what a build may take.
     pub limits: Limits,
+    /// Base images to register at the start.
+    pub base_images: Vec<ImageReference>,
+    /// What is removed by and by.
+    pub cleaning: CleaningOptions,
     /// How logs are written.
     pub log: LogConfig,
 }
@@ -218,6 +224,8 @@ impl Config {
         {
             reader.mistake("log.filter", &error.to_string());
         }
+        let signing_secret = reader.signing_secret();
+        let base_images = reader.base_images();
         let config = (|| {
             Some(Self {
                 folders: Folders {
@@ -240,6 +248,7 @@ impl Config {
                         .into_iter()
                         .map(Duration::from_secs)
                         .collect(),
+                    signing_secret,
                 },
                 limits: Limits {
                     builds_per_engine: reader.at_least_one("builds.per_engine")?,
@@ -248,6 +257,14 @@ impl Config {
                     preflight: reader.seconds("builds.preflight_seconds")?,
                     engine_return: reader.seconds("builds.engine_return_seconds")?,
                     image_bytes: reader.get("builds.image_size_limit")?,
+                    upload_bytes: reader.at_least_one("uploads.size_limit")?,
+                },
+                base_images: base_images?,
+                cleaning: CleaningOptions {
+                    image_reserve_days: reader.get("cleaning.image_reserve_days")?,
+                    task_retention_days: reader.get("cleaning.task_retention_days")?,
+                    build_cache_bytes: reader.get("cleaning.build_cache_limit")?,
+                    interval: reader.hours("cleaning.interval_hours")?,
                 },
                 log: log?,
             })
@@ -288,6 +305,38 @@ impl Reader<'_> {
         }
     }
 
+    /// The secret of callbacks, where there is one. A mistake does not repeat it.
+    fn signing_secret(&mut self) -> Option<SigningSecret> {
+        let text: String = self.get("callback.signing_secret")?;
+        if text.is_empty() {
+            return None;
+        }
+        SigningSecret::parse(&text)
+            .map_err(|error| self.mistake("callback.signing_secret", &error.to_string()))
+            .ok()
+    }
+
+    /// The base images to register; each name that is none is a mistake.
+    fn base_images(&mut self) -> Option<Vec<ImageReference>> {
+        let names: Vec<String> = self.get("base_images")?;
+        names
+            .iter()
+            .map(|name| {
+                name.parse()
+                    .map_err(|error| {
+                        self.mistake(
+                            "base_images",
+                            &format!("{name:?} is no image name: {error}"),
+                        );
+                    })
+                    .ok()
+            })
+            // All of them, so that every mistake is named.
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
+    }
+
     fn mistake(&mut self, key: &str, what: &str) {
         let line = format!("{key}: {what}");
         if !self.mistakes.contains(&line) {
@@ -298,6 +347,11 @@ impl Reader<'_> {
     fn seconds(&mut self, key: &str) -> Option<Duration> {
         let seconds = self.at_least_one::<u64>(key)?;
         Some(Duration::from_secs(seconds))
+    }
+
+    fn hours(&mut self, key: &str) -> Option<Duration> {
+        let hours = self.at_least_one::<u32>(key)?;
+        Some(Duration::from_secs(u64::from(hours) * 3600))
     }
 
     fn at_least_one<T: for<'de> Deserialize<'de> + PartialOrd + From<u8>>(
@@ -317,7 +371,12 @@ impl Reader<'_> {
         let _: Option<u16> = self.get("listen.port");
         let _: Option<Vec<u64>> = self.get("callback.retry_seconds");
         let _: Option<u64> = self.get("builds.image_size_limit");
+        let _: Option<u32> = self.get("cleaning.image_reserve_days");
+        let _: Option<u32> = self.get("cleaning.task_retention_days");
+        let _: Option<u64> = self.get("cleaning.build_cache_limit");
+        self.hours("cleaning.interval_hours");
         self.at_least_one::<usize>("builds.per_engine");
+        self.at_least_one::<u64>("uploads.size_limit");
         for key in [
             "callback.timeout_seconds",
             "builds.total_seconds",
@@ -395,6 +454,24 @@ mod tests {
         assert_eq!(config.limits.image_bytes, 50_000_000_000);
         assert_eq!(config.callbacks.retry_after.len(), 11);
         assert_eq!(config.callback_headers["X-BizType"], "DROS");
+        assert_eq!(config.cleaning.image_reserve_days, 30);
+        assert_eq!(config.cleaning.task_retention_days, 90);
+        assert_eq!(config.cleaning.build_cache_bytes, 50_000_000_000);
+        assert_eq!(config.cleaning.interval, Duration::from_hours(24));
+        assert!(config.base_images.is_empty());
+    }
+
+    #[test]
+    fn base_images_are_names_of_images() {
+        let config = load("base_images = ['10.0.0.9/base/debian:12', 'centos']").unwrap();
+        let names: Vec<String> = config.base_images.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["10.0.0.9/base/debian:12", "centos:latest"]);
+        let mistakes = load("base_images = ['../containers/x', 'A B', 'fine:1']").unwrap_err();
+        assert_eq!(mistakes.0.len(), 2, "{mistakes}");
+        assert!(
+            mistakes.0[0].starts_with("base_images: \"../containers/x\" is no image name"),
+            "{mistakes}"
+        );
     }
 
     #[test]
@@ -409,7 +486,8 @@ mod tests {
     fn every_mistake_is_named_at_once() {
         let mistakes = load(
             "base_dir = 'relative'\nbase_dri = '/x'\n[listen]\nport = 'eighty'\naddress = 'here'\n\
-             [aes]\nkey = 'short'\n[builds]\nper_engine = 0\n[callback.headers]\n'bad name' = 'x'\n[log]\nformat = 'xml'",
+             [aes]\nkey = 'short'\n[callback]\nsigning_secret = 'hunter2'\n[callback.headers]\n'bad name' = 'x'\n\
+             [builds]\nper_engine = 0\n[log]\nformat = 'xml'",
         )
         .unwrap_err();
         insta::assert_snapshot!(mistakes.0.join("\n"), @"
@@ -418,6 +496,7 @@ mod tests {
         aes: the key of the wire secrets must be exactly 16 printable ASCII characters
         callback.headers.bad name: must be an HTTP header name (letters, digits and hyphens)
         log: unknown variant: found `xml`, expected ``text` or `json``
+        callback.signing_secret: must be whsec_ and the base64 of 24 to 64 random bytes
         listen.address: invalid IP address syntax
         listen.port: invalid type: found string \"eighty\", expected u16
         builds.per_engine: must be at least 1

@@ -4,5 +4,7 @@
 
 pub mod app;
 pub mod config;
+pub mod import;
 pub mod logging;
 pub mod skeleton;
+pub mod starter;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use fastbuild::{
     app,
     config::{Config, DEFAULT_FILE, Overrides},
-    logging, skeleton,
+    import, logging, skeleton,
 };
 
 /// Builds container images from a form, on a Docker Engine elsewhere
@@ -32,8 +32,15 @@ struct Cli {
 enum Command {
     /// Run the service (the default)
     Serve,
-    /// Make the folders the service needs
-    Init,
+    /// Make the folders the service needs and lay down the starter catalog of mirror files
+    Init {
+        /// Make the folders only
+        #[arg(long)]
+        without_starter: bool,
+    },
+    /// Read an old installation's settings, builds, images and callbacks into this one; a dry run
+    /// unless --apply is given
+    ImportLegacy(import::Arguments),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -86,12 +93,21 @@ fn main() -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        Some(Command::Init) => match skeleton::init(&config) {
+        Some(Command::Init { without_starter }) => {
+            match skeleton::init(&config, !without_starter) {
+                Ok(report) => {
+                    println!("{report}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => complain(&error),
+            }
+        }
+        Some(Command::ImportLegacy(arguments)) => match import::run(&config, &arguments) {
             Ok(report) => {
                 println!("{report}");
                 ExitCode::SUCCESS
             }
-            Err(error) => complain(&error),
+            Err(error) => complain(&format!("{error:#}")),
         },
         _ => {
             logging::start(&config.log);

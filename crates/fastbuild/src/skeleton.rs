@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, io, path::PathBuf};
 
-use crate::config::Config;
+use crate::{config::Config, starter};
 
 /// A folder the service cannot do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +75,12 @@ pub fn check(config: &Config) -> Result<(), MissingFolders> {
     }
 }
 
-/// Makes every folder that is missing, with the folders of each kind inside.
+/// Makes every folder that is missing, with the folders of each kind inside, and lays down the
+/// mirror files of the starter catalog that are missing, if that is wanted.
 ///
 /// # Errors
-/// The first folder that cannot be made, by its path and why.
-pub fn init(config: &Config) -> io::Result<String> {
+/// The first folder that cannot be made, or file that cannot be written, by its path and why.
+pub fn init(config: &Config, with_starter: bool) -> io::Result<String> {
     let folders = &config.folders;
     let mut paths = vec![folders.task_dir.clone()];
     for kind in ["apt", "yum", "pip", "conda"] {
@@ -99,6 +100,18 @@ pub fn init(config: &Config) -> io::Result<String> {
         })?;
         let what = if existed { "there already" } else { "made" };
         report.push(format!("{}: {what}", path.display()));
+    }
+    if with_starter {
+        let laid = starter::lay_down(&folders.source_dir)?;
+        let source_dir = folders.source_dir.display();
+        for path in &laid {
+            report.push(format!("{source_dir}/{path}: laid down"));
+        }
+        report.push(format!(
+            "{} mirror file(s) of the starter catalog laid down, {} there already and left as they are.",
+            laid.len(),
+            starter::FILES.len() - laid.len()
+        ));
     }
     report.push("Everything is there. Start the service with `fastbuild serve`.".to_owned());
     Ok(report.join("\n"))

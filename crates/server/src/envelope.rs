@@ -30,7 +30,7 @@ pub(crate) struct Refusal {
     code: i32,
     /// What happened and what to do, for a person.
     msg: String,
-    /// Always null.
+    /// Null, but for the word that old callers know a few refusals by.
     data: Option<Value>,
     /// The stable code of the reason.
     #[schema(example = "SpecInvalid")]
@@ -39,11 +39,11 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// The body of a refusal.
-    pub(crate) fn new(reason: String, msg: String) -> Self {
+    pub(crate) fn new(reason: String, msg: String, data: Option<Value>) -> Self {
         Self {
             code: -1,
             msg,
-            data: None,
+            data,
             reason,
         }
     }

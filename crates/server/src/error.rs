@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use fastbuild_spec::failure::{Failure, Fault, ReasonCode};
 use fastbuild_store::StoreError;
 use http::{Method, StatusCode, Uri};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     envelope::{InsideFailure, Refusal},
@@ -23,6 +23,8 @@ pub(crate) struct Error {
     failure: Box<Failure>,
     /// A status that HTTP itself asks for, instead of the one that follows from the failure.
     status: Option<StatusCode>,
+    /// The word that old callers know this refusal by.
+    data: Option<&'static str>,
 }
 
 impl Error {
@@ -41,6 +43,12 @@ impl Error {
         self.status = Some(status);
         self
     }
+
+    /// The same refusal, with the word in `data` that old callers know it by.
+    pub(crate) fn with_data(mut self, word: &'static str) -> Self {
+        self.data = Some(word);
+        self
+    }
 }
 
 impl From<Failure> for Error {
@@ -48,6 +56,7 @@ impl From<Failure> for Error {
         Self {
             failure: Box::new(failure),
             status: None,
+            data: None,
         }
     }
 }
@@ -61,7 +70,11 @@ impl From<StoreError> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let Self { failure, status } = self;
+        let Self {
+            failure,
+            status,
+            data,
+        } = self;
         let refused = is_refusal(failure.code);
         let status = status.unwrap_or(if refused {
             StatusCode::OK
@@ -73,7 +86,7 @@ impl IntoResponse for Error {
             let msg = failure.sentence(language);
             let code = failure.code.to_string();
             if refused {
-                json!(Refusal::new(code, msg))
+                json!(Refusal::new(code, msg, data.map(Value::from)))
             } else {
                 json!(InsideFailure::new(code, msg))
             }

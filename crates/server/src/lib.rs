@@ -16,6 +16,7 @@
 //! | `task_files.rs` | step logs and Dockerfiles under `/task`, as text, while the build runs |
 //! | `envelope.rs` | `{code, msg, data}`, the shape of every answer |
 //! | `error.rs` | the one place where a failure becomes an HTTP answer |
+//! | `linger.rs` | bodies that are refused while they are still being sent |
 //! | `language.rs` | Chinese or English, from `Accept-Language`; answers are put into words last |
 //! | `docs.rs`, `health.rs` | the OpenAPI document with its pages, and the sign of life |
 //!
@@ -31,6 +32,7 @@ mod error;
 mod extract;
 mod health;
 mod language;
+mod linger;
 mod log;
 mod options;
 mod state;
@@ -72,6 +74,7 @@ pub fn router(state: AppState, options: &ServerOptions) -> Router {
         .merge(own)
         .fallback(error::unknown_route)
         .layer(from_fn(language::speak))
+        .layer(from_fn(linger::linger))
         .layer(log::layer!())
         .with_state(state)
 }

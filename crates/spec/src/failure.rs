@@ -95,6 +95,8 @@ pub enum ReasonCode {
     NotFound,
     /// The build is in a state in which this cannot be done.
     WrongState,
+    /// What is to be removed is needed by a build or a container.
+    InUse,
     /// The chosen mirror file does not exist or does not fit the base image.
     MirrorMismatch,
     /// The chosen installer file is not in the catalog.
@@ -138,6 +140,7 @@ impl ReasonCode {
             | Self::TargetTaken
             | Self::NotFound
             | Self::WrongState
+            | Self::InUse
             | Self::MirrorMismatch
             | Self::ToolMissing
             | Self::PackageNotFound
@@ -211,6 +214,10 @@ impl ReasonCode {
             Self::WrongState => (
                 "请查看任务的状态（task-details_by_task_id）。",
                 "Look at the build's state (task-details_by_task_id).",
+            ),
+            Self::InUse => (
+                "请等待使用它的任务结束，或停止使用它的容器后再试。",
+                "Wait for the build or stop the container that uses it, then try again.",
             ),
             Self::MirrorMismatch => (
                 "请选择与基础镜像的发行版和版本相符的镜像源文件（见 file/list-source）。",
@@ -334,15 +341,17 @@ impl Failure {
 
     /// The message followed by the hint, in one language: what the old protocol's `msg` carries.
     pub fn sentence(&self, language: Language) -> String {
-        let gap = match language {
-            Language::Chinese => "",
-            Language::English => " ",
-        };
-        format!(
-            "{}{gap}{}",
+        let (message, hint) = (
             self.message.in_language(language),
-            self.hint.in_language(language)
-        )
+            self.hint.in_language(language),
+        );
+        // Chinese sets no space between sentences, and some failures need no advice.
+        let gap = if language == Language::Chinese || hint.is_empty() {
+            ""
+        } else {
+            " "
+        };
+        format!("{message}{gap}{hint}")
     }
 }
 

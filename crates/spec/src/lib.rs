@@ -19,5 +19,6 @@ pub mod probe;
 pub mod profile;
 pub mod reference;
 pub mod settings;
+pub mod signature;
 pub mod state;
 pub mod wire;

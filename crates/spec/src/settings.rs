@@ -63,6 +63,15 @@ pub struct DockerServerSettings {
     pub tls: Option<TlsMaterial>,
 }
 
+/// An engine's address as sentences and records name it: `host:port`, an IPv6 address in brackets.
+pub fn host_and_port(host: &str, port: impl std::fmt::Display) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
 /// The client side of mutual TLS, as PEM text (RFC 7468).
 #[derive(Debug, Clone)]
 pub struct TlsMaterial {

@@ -5,7 +5,8 @@ use fastbuild_spec::settings::CallbackHeaders;
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseTransaction,
-    EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 use strum::{Display, EnumString};
 
@@ -57,6 +58,8 @@ pub struct OutgoingDelivery {
     pub body: String,
     /// How often it was tried already.
     pub tries: u32,
+    /// How often it was tried on its present schedule: a redelivery begins a new one.
+    pub tries_on_schedule: u32,
     /// When it was written.
     pub create_time: Timestamp,
 }
@@ -82,6 +85,8 @@ pub struct Delivery {
     pub tries: u32,
     /// When it is tried next.
     pub next_time: Option<Timestamp>,
+    /// Whether somebody only tried the receiver with it.
+    pub test: bool,
     /// When it was written.
     pub create_time: Timestamp,
     /// When its row last changed.
@@ -141,7 +146,7 @@ pub struct DeliveryTry {
 }
 
 /// Where the headers of a delivery belong: with this receiver.
-fn purpose(url: &str) -> String {
+pub(crate) fn purpose(url: &str) -> String {
     format!("deliveries.headers/{url}")
 }
 
@@ -184,6 +189,7 @@ impl Store {
             headers: SecretHeaders::open(&self.seal, &purpose(&row.url), &row.headers)?,
             create_time: timestamp(row.created_at)?,
             tries: count(row.tries),
+            tries_on_schedule: count(row.tries - row.schedule_from),
             id: row.id,
             task_id: row.task_id,
             url: row.url,
@@ -243,8 +249,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Records a delivery that was made once, outside the schedule, with its only try. Returns
-    /// the row's number.
+    /// Records a delivery that was made once to try the receiver, with its only try. Returns the
+    /// row's number.
     pub async fn record_single_delivery(
         &self,
         task_id: Option<TaskId>,
@@ -260,12 +266,13 @@ impl Store {
         };
         let tx = self.begin().await?;
         let id = self.insert_delivery(&tx, task_id, new, now).await?;
-        let row = delivery::Entity::find_by_id(id)
+        let mut row = delivery::Entity::find_by_id(id)
             .one(&tx)
             .await?
-            .ok_or_else(|| {
-                StoreError::corrupt("delivery", "it is gone as soon as it was written")
-            })?;
+            .ok_or_else(|| StoreError::corrupt("delivery", "it is gone as soon as it was written"))?
+            .into_active_model();
+        row.test = Set(true);
+        let row = row.update(&tx).await?;
         settle(&tx, row, tried, outcome, now).await?;
         tx.commit().await?;
         Ok(id)
@@ -288,7 +295,7 @@ impl Store {
         Ok((deliveries, total))
     }
 
-    fn shown(&self, row: delivery::Model) -> Result<Delivery, StoreError> {
+    pub(crate) fn shown(&self, row: delivery::Model) -> Result<Delivery, StoreError> {
         let headers = SecretHeaders::open(&self.seal, &purpose(&row.url), &row.headers)?;
         Ok(Delivery {
             headers: headers.masked(),
@@ -298,6 +305,7 @@ impl Store {
                 .map_err(|_| StoreError::corrupt("delivery status", &row.status))?,
             tries: count(row.tries),
             next_time: maybe_timestamp(row.next_at)?,
+            test: row.test,
             create_time: timestamp(row.created_at)?,
             update_time: timestamp(row.updated_at)?,
             primary_id: row.id,
@@ -326,19 +334,25 @@ impl Store {
             .all(self.reader())
             .await?
             .into_iter()
-            .map(|row| {
-                Ok(DeliveryTry {
-                    delivery_id: row.delivery_id,
-                    number: count(row.number),
-                    started: timestamp(row.started_at)?,
-                    ended: timestamp(row.ended_at)?,
-                    request_headers: from_json("request headers", &row.request_headers)?,
-                    status: row.status.and_then(|status| u16::try_from(status).ok()),
-                    body: row.body,
-                    error: row.error,
-                })
-            })
+            .map(DeliveryTry::try_from)
             .collect()
+    }
+}
+
+impl TryFrom<delivery_try::Model> for DeliveryTry {
+    type Error = StoreError;
+
+    fn try_from(row: delivery_try::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            delivery_id: row.delivery_id,
+            number: count(row.number),
+            started: timestamp(row.started_at)?,
+            ended: timestamp(row.ended_at)?,
+            request_headers: from_json("request headers", &row.request_headers)?,
+            status: row.status.and_then(|status| u16::try_from(status).ok()),
+            body: row.body,
+            error: row.error,
+        })
     }
 }
 

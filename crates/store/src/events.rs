@@ -19,7 +19,7 @@ use crate::{
 /// One event with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its number within the build, from 1, without gaps.
+    /// Its number within the build, from 1, without gaps until the build's log is dropped.
     pub seq: i64,
     /// The attempt it belongs to; 0 before the first.
     pub attempt: i64,

@@ -51,6 +51,16 @@ impl SecretHeaders {
         &self.0
     }
 
+    /// These headers with `newer` ones in place of those of the same name, upper and lower case
+    /// alike (RFC 9110, section 5.1).
+    #[must_use]
+    pub fn overlaid(&self, newer: &CallbackHeaders) -> Self {
+        let mut headers = self.0.clone();
+        headers.retain(|name, _| !newer.keys().any(|newer| newer.eq_ignore_ascii_case(name)));
+        headers.extend(newer.clone());
+        Self(headers)
+    }
+
     /// The headers as people may see them.
     pub fn masked(&self) -> CallbackHeaders {
         mask_headers(&self.0)

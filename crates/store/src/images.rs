@@ -4,8 +4,7 @@ use fastbuild_spec::{image_spec::ImageSpec, reference::ImageReference};
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::OnConflict,
+    QueryFilter as _, TransactionTrait as _, sea_query::OnConflict,
 };
 use strum::{Display, EnumString};
 
@@ -13,6 +12,7 @@ use crate::{
     FinishedImage, Page, Store, StoreError, TaskId,
     builds::{read::contains, read_size, stored_size},
     entity::image,
+    positions,
     time::{micros, timestamp},
 };
 
@@ -196,15 +196,12 @@ impl Store {
         if let Some(kind) = filter.kind {
             condition = condition.add(image::Column::Kind.eq(kind.to_string()));
         }
-        let query = image::Entity::find().filter(condition);
-        let total = query.clone().count(self.reader()).await?;
-        let (offset, limit) = page.bounds();
-        let images = query
-            .order_by_desc(image::Column::Id)
-            .offset(limit.map(|_| offset))
-            .limit(limit)
-            .all(self.reader())
-            .await?
+        let search = (!condition.is_empty()).then_some(condition);
+        let tx = self.reader().begin().await?;
+        let (rows, total) =
+            positions::page::<image::Entity, _>(&tx, image::Column::Id, search, page).await?;
+        tx.commit().await?;
+        let images = rows
             .into_iter()
             .map(Image::try_from)
             .collect::<Result<_, _>>()?;

@@ -12,15 +12,21 @@
 //! differs in how a transaction that claims begins, and in little else.
 
 mod builds;
+mod callback_secrets;
 mod database;
 mod deliveries;
 mod entity;
 mod error;
 mod events;
 mod headers;
+mod image_life;
 mod images;
+mod import;
 mod migration;
+mod positions;
 mod profiles;
+mod redelivery;
+mod retention;
 mod seal;
 mod settings;
 mod steps;
@@ -34,6 +40,7 @@ pub use builds::{
     finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, Reconciled},
     read::{BuildFilter, DeleteOutcome, Page},
 };
+pub use callback_secrets::CallbackSecretRevision;
 pub use database::Store;
 pub use deliveries::{
     Delivery, DeliveryStatus, DeliveryTry, NewDelivery, OutgoingDelivery, Try, TryOutcome,
@@ -41,8 +48,12 @@ pub use deliveries::{
 pub use error::{EnqueueError, FencedError, StoreError};
 pub use events::{LogChunk, StoredEvent};
 pub use headers::{SecretHeaders, mask_headers};
+pub use image_life::{ImageLife, ImageSeen, LifeKind};
 pub use images::{Image, ImageFilter, ImageKind, NewBaseImage};
+pub use import::{ImportReport, OldInstallation, TableReport};
 pub use profiles::StoredProfile;
+pub use redelivery::{DeliveryFilter, DeliveryHistory};
+pub use retention::KeptLog;
 pub use seal::Seal;
 pub use settings::{
     DockerServerRevision, HeadersRevision, HostRevision, NewSettings, RegistryRevision,

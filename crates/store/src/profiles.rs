@@ -58,11 +58,16 @@ impl Store {
             profile: Set(to_json("profile", profile)?),
             created_at: Set(micros(now)),
             updated_at: Set(micros(now)),
+            imported: Set(false),
             ..Default::default()
         })
         .on_conflict(
             OnConflict::columns([profile::Column::ImageId, profile::Column::ImageName])
-                .update_columns([profile::Column::Profile, profile::Column::UpdatedAt])
+                .update_columns([
+                    profile::Column::Profile,
+                    profile::Column::UpdatedAt,
+                    profile::Column::Imported,
+                ])
                 .to_owned(),
         )
         .exec_without_returning(&tx)
@@ -71,13 +76,14 @@ impl Store {
         Ok(())
     }
 
-    /// The newest profile of an image, by the engine's id of it (`sha256:...`).
+    /// The newest profile of an image, by the engine's id of it (`sha256:...`). What was imported
+    /// from an old installation does not count: it knows too little to plan a build.
     pub async fn profile(&self, image_id: &str) -> Result<Option<StoredProfile>, StoreError> {
         self.newest_profile(profile::Column::ImageId.eq(image_id))
             .await
     }
 
-    /// The newest profile found under an image's name.
+    /// The newest profile found under an image's name; imported ones do not count.
     pub async fn profile_by_name(
         &self,
         image_name: &str,
@@ -92,6 +98,8 @@ impl Store {
     ) -> Result<Option<StoredProfile>, StoreError> {
         profile::Entity::find()
             .filter(condition)
+            // An imported one lacks what a plan needs to know.
+            .filter(profile::Column::Imported.eq(false))
             .order_by_desc(profile::Column::UpdatedAt)
             .order_by_desc(profile::Column::Id)
             .one(self.reader())

@@ -108,7 +108,7 @@ impl Drop for SealedTls {
 }
 
 /// Where callback headers belong, for the seal.
-const HEADERS_PURPOSE: &str = "setting_headers.headers";
+pub(crate) const HEADERS_PURPOSE: &str = "setting_headers.headers";
 
 /// Where a password belongs: with this account at this registry. Under another address in the
 /// same table it does not open.
@@ -182,7 +182,8 @@ impl Store {
         Ok(())
     }
 
-    async fn insert_settings(
+    /// Adds rows in a transaction under way.
+    pub(crate) async fn insert_settings(
         &self,
         tx: &DatabaseTransaction,
         new: NewSettings,

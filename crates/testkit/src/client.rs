@@ -155,6 +155,18 @@ impl Client {
         .await
     }
 
+    /// Calls a path under `/api/fast-build/` with DELETE.
+    ///
+    /// # Errors
+    /// When nothing or no JSON comes back.
+    pub async fn delete(&self, path: &str) -> Result<Answer> {
+        self.answer(
+            self.http
+                .delete(format!("{}/api/fast-build/{path}", self.url)),
+        )
+        .await
+    }
+
     /// Calls a path under `/api/fast-build/` with POST and a JSON body.
     ///
     /// # Errors

@@ -60,6 +60,8 @@ impl ServiceOptions {
         command
             .args(arguments)
             .env("FASTBUILD_BASE_DIR", &self.base_dir)
+            // Where the tests find the parts; to the service it would be an unknown key.
+            .env_remove("FASTBUILD_ENV_DIR")
             .stdin(Stdio::null());
         for (name, value) in &self.variables {
             command.env(format!("FASTBUILD_{name}"), value);
@@ -87,7 +89,8 @@ impl Service {
     /// # Errors
     /// The end of its log when it does not become ready.
     pub async fn start(options: ServiceOptions) -> Result<Self> {
-        let output = options.command(&["init"]).output()?;
+        // The mirrors are those of the parts, and shared: nothing is added to them.
+        let output = options.command(&["init", "--without-starter"]).output()?;
         if !output.status.success() {
             bail!("init failed: {}", String::from_utf8_lossy(&output.stderr));
         }
@@ -137,6 +140,21 @@ impl Service {
     /// Everything it has logged, restarts included.
     pub fn log(&self) -> String {
         std::fs::read_to_string(log_path(&self.options.base_dir)).unwrap_or_default()
+    }
+
+    /// Waits until a text stands in its log.
+    ///
+    /// # Errors
+    /// The log when `patience` runs out.
+    pub async fn wait_for_log(&self, text: &str, patience: Duration) -> Result<()> {
+        let until = Instant::now() + patience;
+        while !self.log().contains(text) {
+            if Instant::now() > until {
+                bail!("{text:?} is not logged after {patience:?}:\n{}", self.log());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Its base directory.

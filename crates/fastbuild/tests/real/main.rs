@@ -5,10 +5,21 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod browser;
 mod builds;
+mod callbacks;
+mod catalog;
+mod cleaning;
 mod configuration;
+mod contract;
 mod faults;
+mod hostile;
+mod images;
+mod imports;
+mod oversized;
+mod raw;
 mod restarts;
 mod secrets;
 mod services;
+mod shape;
 mod site;

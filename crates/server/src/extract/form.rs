@@ -10,7 +10,7 @@ use fastbuild_spec::{
 };
 use http::StatusCode;
 
-use super::{MEGABYTE, required, too_large, unreadable};
+use super::{MEGABYTE, no_form, refuse_announced, required, too_large, unreadable};
 use crate::error::Error;
 
 /// Three certificates and a handful of names, many times over.
@@ -27,13 +27,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Error;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Error> {
+        refuse_announced(request.headers(), LIMIT)?;
         DefaultBodyLimit::max(LIMIT).apply(&mut request);
-        let mut multipart = Multipart::from_request(request, state).await.map_err(|_rejection| {
-            unreadable(
-                "该接口的请求体应为 multipart/form-data 格式，并在 Content-Type 中带有 boundary。",
-                "This endpoint takes a body of type multipart/form-data whose Content-Type has a boundary.",
-            )
-        })?;
+        let mut multipart = Multipart::from_request(request, state)
+            .await
+            .map_err(|_rejection| no_form())?;
         let mut fields = BTreeMap::new();
         while let Some(field) = multipart
             .next_field()

@@ -9,7 +9,7 @@ use fastbuild_spec::{
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::{MEGABYTE, too_large, unreadable};
+use super::{MEGABYTE, refuse_announced, too_large, unreadable};
 use crate::error::Error;
 
 /// Far more than the longest package list needs.
@@ -23,6 +23,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Error> {
+        refuse_announced(request.headers(), LIMIT)?;
         DefaultBodyLimit::max(LIMIT).apply(&mut request);
         let body = Bytes::from_request(request, state)
             .await

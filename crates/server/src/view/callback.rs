@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use fastbuild_builder::{CallbackTry, clock::local_time};
-use fastbuild_store::Delivery;
+use fastbuild_builder::{CallbackTry, SigningOrigin, clock::local_time};
+use fastbuild_store::{Delivery, DeliveryHistory, DeliveryTry};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+
+use super::PageShown;
 
 /// A callback that was or will be delivered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,6 +33,8 @@ pub(crate) struct CallbackRow {
     tries: u32,
     /// When it is tried next; null when it is not.
     next_time: Option<String>,
+    /// Whether somebody only tried the receiver with it.
+    test: bool,
     /// When it was written: local time, ISO 8601 with microseconds and without a zone.
     create_time: String,
     /// When the row last changed.
@@ -49,8 +53,114 @@ impl From<Delivery> for CallbackRow {
             status: row.status.to_string(),
             tries: row.tries,
             next_time: row.next_time.map(local_time),
+            test: row.test,
             create_time: local_time(row.create_time),
             update_time: local_time(row.update_time),
+        }
+    }
+}
+
+/// A callback with every try of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CallbackHistory {
+    /// The callback.
+    #[serde(flatten)]
+    callback: CallbackRow,
+    /// Its tries, in order.
+    attempts: Vec<CallbackAttempt>,
+}
+
+impl From<DeliveryHistory> for CallbackHistory {
+    fn from(history: DeliveryHistory) -> Self {
+        Self {
+            callback: history.delivery.into(),
+            attempts: history
+                .tries
+                .into_iter()
+                .map(CallbackAttempt::from)
+                .collect(),
+        }
+    }
+}
+
+/// A page of callbacks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CallbackList {
+    /// Which part of the list it is.
+    pub(crate) page: PageShown,
+    /// The callbacks, newest first.
+    pub(crate) callback_list: Vec<CallbackHistory>,
+}
+
+/// One try of a callback.
+#[derive(Debug, Serialize, ToSchema)]
+struct CallbackAttempt {
+    /// Which try, from 1.
+    number: u32,
+    /// When the request was begun: local time, ISO 8601 with microseconds and without a zone.
+    start_time: String,
+    /// When the answer, or the lack of one, was known.
+    end_time: String,
+    /// Milliseconds in between.
+    duration_ms: u64,
+    /// The headers that were sent; `***` stands for the values of those that look like credentials.
+    request_headers: BTreeMap<String, String>,
+    /// The answer's HTTP status; null when there was no answer.
+    status: Option<u16>,
+    /// The first 4 KB of the answer's body.
+    body: String,
+    /// Why there was no answer; null when there was one.
+    error: Option<String>,
+}
+
+impl From<DeliveryTry> for CallbackAttempt {
+    fn from(tried: DeliveryTry) -> Self {
+        let took = tried.ended.duration_since(tried.started).as_millis();
+        Self {
+            number: tried.number,
+            start_time: local_time(tried.started),
+            end_time: local_time(tried.ended),
+            // Clocks can go back; a duration cannot.
+            duration_ms: u64::try_from(took).unwrap_or_default(),
+            request_headers: tried.request_headers,
+            status: tried.status,
+            body: tried.body,
+            error: tried.error,
+        }
+    }
+}
+
+/// Which callbacks are sent once more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Redelivered {
+    /// Their rows' numbers.
+    pub(crate) delivery_ids: Vec<i64>,
+}
+
+/// Whether callbacks are signed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CallbackSigning {
+    /// Whether they are.
+    signing: bool,
+    /// `api` when set by config/update-callback-secret, `configuration` when it stands in the
+    /// configuration file, `none` when there never was a secret.
+    #[schema(example = "api")]
+    origin: &'static str,
+    /// When it was set by config/update-callback-secret; null when it was not.
+    update_time: Option<String>,
+}
+
+impl From<SigningOrigin> for CallbackSigning {
+    fn from(origin: SigningOrigin) -> Self {
+        let (signing, origin, at) = match origin {
+            SigningOrigin::Set { signing, at } => (signing, "api", Some(at)),
+            SigningOrigin::Configuration => (true, "configuration", None),
+            SigningOrigin::None => (false, "none", None),
+        };
+        Self {
+            signing,
+            origin,
+            update_time: at.map(local_time),
         }
     }
 }
@@ -60,6 +170,8 @@ impl From<Delivery> for CallbackRow {
 pub(crate) struct TriedCallback {
     /// Where to.
     url: String,
+    /// The headers that were sent; `***` stands for the values of those that look like credentials.
+    request_headers: BTreeMap<String, String>,
     /// The body that was sent.
     request_body: String,
     /// The answer's HTTP status; null when there was no answer.
@@ -76,6 +188,7 @@ impl From<CallbackTry> for TriedCallback {
     fn from(tried: CallbackTry) -> Self {
         Self {
             url: tried.url,
+            request_headers: tried.request_headers,
             request_body: tried.request_body,
             status: tried.status,
             body: tried.body,

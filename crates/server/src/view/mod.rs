@@ -3,13 +3,21 @@
 
 mod address;
 mod callback;
+mod catalog;
+mod check_result;
+mod image;
 mod settings;
 mod step;
 mod submitted;
 mod task;
 
 pub(crate) use address::Address;
-pub(crate) use callback::{CallbackRow, TriedCallback};
+pub(crate) use callback::{
+    CallbackHistory, CallbackList, CallbackRow, CallbackSigning, Redelivered, TriedCallback,
+};
+pub(crate) use catalog::{SoftwareList, SourceList, Uploaded};
+pub(crate) use check_result::CheckResult;
+pub(crate) use image::{ImageLifeRow, ImageList, ImageRow};
 pub(crate) use settings::{DockerServerRow, HarborRow, HostRow};
 pub(crate) use step::{Progress, ProgressAnswer, StepRecord};
 pub(crate) use submitted::Accepted;

@@ -332,6 +332,7 @@ async fn the_last_callback_is_repeated_and_both_are_shown() {
         },
         "status": "pending",
         "task_id": 1795424864830,
+        "test": false,
         "tries": 0,
         "update_time": "[time]",
         "url": "http://receiver/callback"
@@ -349,6 +350,11 @@ async fn the_last_callback_is_repeated_and_both_are_shown() {
         "duration_ms": 0,
         "error": null,
         "request_body": "{\"imageName\":\"10.0.0.9/base/a:1\",\"state\":\"BUILD_ABORT\",\"taskId\":1795424864830}",
+        "request_headers": {
+          "Authorization": "***",
+          "Content-Type": "application/json",
+          "X-BizType": "DROS"
+        },
         "status": 200,
         "url": "http://receiver/callback"
       },

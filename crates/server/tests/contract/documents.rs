@@ -29,9 +29,16 @@ fn every_route_is_listed() {
         .collect();
     assert_snapshot!(lines.join("\n"), @r#"
     GET /api/fast-build/
+    GET /api/fast-build/callback/history
+    POST /api/fast-build/callback/redeliver
+    POST /api/fast-build/callback/redeliver-failed
+    GET /api/fast-build/check-result/all-check-result
+    DELETE /api/fast-build/check-result/delete-all-check-result
+    GET /api/fast-build/check-result/welcome
     POST /api/fast-build/config/config-fastbuild
     GET /api/fast-build/config/query-callback
     GET /api/fast-build/config/query-callback-all
+    GET /api/fast-build/config/query-callback-secret
     GET /api/fast-build/config/query-docker-server
     GET /api/fast-build/config/query-docker-server-all
     GET /api/fast-build/config/query-harbor
@@ -39,17 +46,42 @@ fn every_route_is_listed() {
     GET /api/fast-build/config/query-host
     GET /api/fast-build/config/query-host-all
     POST /api/fast-build/config/test-callback
+    POST /api/fast-build/config/update-callback-secret
     POST /api/fast-build/config/update-docker-server
     POST /api/fast-build/config/update-harbor
     POST /api/fast-build/config/update-headers
     POST /api/fast-build/config/update-host
+    GET /api/fast-build/config/welcome
+    GET /api/fast-build/file/list-software
+    GET /api/fast-build/file/list-source
+    POST /api/fast-build/file/upload
+    GET /api/fast-build/file/welcome
+    GET /api/fast-build/image-life/all
+    GET /api/fast-build/image-life/welcome
+    DELETE /api/fast-build/image/delete-image-by-image-name
+    GET /api/fast-build/image/list-all
+    GET /api/fast-build/image/list-image
+    POST /api/fast-build/image/register-base-image
+    GET /api/fast-build/image/welcome
     GET /api/fast-build/progress/details
+    GET /api/fast-build/progress/running-tasks-progress
+    GET /api/fast-build/progress/status
+    GET /api/fast-build/progress/welcome
+    POST /api/fast-build/system/auto_clean_image
+    GET /api/fast-build/system/welcome
+    GET /api/fast-build/task/all-tasks
     POST /api/fast-build/task/build-image
     POST /api/fast-build/task/cancel-task-by-task-id
     POST /api/fast-build/task/check-image
+    DELETE /api/fast-build/task/delete-image-by-task-id
+    DELETE /api/fast-build/task/delete-task-by-task-id
     GET /api/fast-build/task/list-task
     POST /api/fast-build/task/pull-image
+    GET /api/fast-build/task/queued-tasks
+    GET /api/fast-build/task/running-tasks
+    GET /api/fast-build/task/task-detail-by-image-name
     GET /api/fast-build/task/task-details_by_task_id
+    GET /api/fast-build/task/welcome
     GET /task/{work_dir_name}/{file}
     "#);
 }

@@ -9,5 +9,7 @@ mod builds;
 mod config;
 mod documents;
 mod files;
+mod images;
 mod protocol;
 mod service;
+mod tasks;

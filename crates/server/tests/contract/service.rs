@@ -6,7 +6,7 @@ use axum::{Router, body::Body};
 use fastbuild_builder::{
     Builder,
     clock::ManualClock,
-    options::{CallbackOptions, Folders, Limits, Options},
+    options::{CallbackOptions, CleaningOptions, Folders, Limits, Options},
 };
 use fastbuild_server::{AppState, ServerOptions, router};
 use fastbuild_spec::{
@@ -263,11 +263,20 @@ fn options(base: &Path) -> Options {
             preflight: Duration::from_secs(1),
             engine_return: Duration::from_secs(1),
             image_bytes: 50_000_000_000,
+            upload_bytes: 1_000_000,
         },
         callbacks: CallbackOptions {
             timeout: Duration::from_secs(5),
             retry_after: vec![Duration::from_mins(1)],
+            signing_secret: None,
         },
+        cleaning: CleaningOptions {
+            image_reserve_days: 30,
+            task_retention_days: 90,
+            build_cache_bytes: 50_000_000_000,
+            interval: Duration::from_hours(24),
+        },
+        base_images: Vec::new(),
         wire_key: WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap(),
         worker: "test-1".to_owned(),
     }

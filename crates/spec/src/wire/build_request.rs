@@ -1,13 +1,13 @@
 //! A build request, from either of its two wire shapes.
 
 use serde_json::{Value, json};
-use url::Url;
 
 use super::{
     fields::{Fields, Node},
     installers,
 };
 use crate::{
+    callback::{CallbackUrlError, check_callback_url},
     failure::Sentence,
     image_spec::{ImageSpec, ServicePasswords},
     names::{parse_description, parse_line},
@@ -17,7 +17,6 @@ use crate::{
 
 const LONGEST_LINE: usize = 255;
 const LONGEST_DESCRIPTION: usize = 4096;
-const LONGEST_URL: usize = 2048;
 const SSH_SECRET: &str = "webSSHSecret";
 const JUPYTER_SECRET: &str = "jupyterLabSecret";
 
@@ -234,37 +233,13 @@ fn callback_url(fields: &mut Fields, task: &Node<'_>) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    // The URL standard drops tabs and newlines silently; here they are mistakes.
-    let plain =
-        text.len() <= LONGEST_URL && !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    let url = Url::parse(&text).ok().filter(|_| plain);
-    if url
-        .as_ref()
-        .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
-    {
-        fields.errors.push(FieldError::without_value(
+    match check_callback_url(&text) {
+        Ok(()) => return Some(text),
+        Err(error @ CallbackUrlError::HasLogin) => fields.errors.push(FieldError::without_value(
             task.path("callback_url"),
-            Sentence::new(
-                "不能含有用户名或密码，因为回调地址会被保存和显示",
-                "must not hold a user name or password, because callback addresses are stored and shown",
-            ),
-        ));
-        return None;
+            error.allowed(),
+        )),
+        Err(error) => fields.refuse(task.path("callback_url"), &text, error.allowed()),
     }
-    let fits = url.is_some_and(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.host_str().is_some_and(|host| !host.is_empty())
-    });
-    if fits {
-        return Some(text);
-    }
-    fields.refuse(
-        task.path("callback_url"),
-        &text,
-        Sentence::new(
-            "应为 http:// 或 https:// 开头的地址，或留空",
-            "must be an http:// or https:// address, or empty",
-        ),
-    );
     None
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The counter task ids come from.
-const TASK_IDS: &str = "task_id";
+pub(crate) const TASK_IDS: &str = "task_id";
 
 /// A request, checked and complete, on its way into the queue.
 #[derive(Debug, Clone)]

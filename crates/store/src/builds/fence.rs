@@ -23,6 +23,12 @@ const ROWS_PER_INSERT: usize = 500;
 
 /// The kind under which log lines are stored.
 pub(crate) const LOG: &str = "log";
+/// The kind under which stages of a Dockerfile are stored.
+const STAGE: &str = "stage";
+/// The kind under which layers on their way are stored.
+const TRANSFER: &str = "transfer";
+/// The kinds of what an engine reported, which make up almost all of a build's events.
+pub(crate) const PRINTED: [&str; 3] = [LOG, STAGE, TRANSFER];
 
 /// The row of a build that is still the attempt's, locked until the transaction ends.
 ///
@@ -103,8 +109,8 @@ fn kind_and_step(event: &Event) -> (&'static str, Option<Step>) {
         Event::Progress { step, progress } => {
             let kind = match progress {
                 Progress::Log { .. } => LOG,
-                Progress::Stage { .. } => "stage",
-                Progress::Transfer { .. } => "transfer",
+                Progress::Stage { .. } => STAGE,
+                Progress::Transfer { .. } => TRANSFER,
             };
             (kind, Some(*step))
         }

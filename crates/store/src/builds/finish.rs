@@ -19,6 +19,7 @@ use super::{
 use crate::{
     FencedError, NewDelivery, Store, StoreError,
     entity::{build, build_request},
+    image_life,
     images::put_customized,
     steps::{close_running, forget},
     time::micros,
@@ -299,6 +300,11 @@ impl Store {
                 .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
             let spec: ImageSpec = from_json("image spec", &request.spec)?;
             put_customized(tx, task_id, &spec, image, now).await?;
+            if let Some(engine) =
+                image_life::engine_address(tx, end.settings_revisions.docker_server).await?
+            {
+                image_life::built(tx, &engine, &row.target_image, &row.base_image, now).await?;
+            }
         }
         let mut row: build::ActiveModel = row.into();
         row.state = Set(end.state.to_string());

@@ -2,15 +2,17 @@
 
 use fastbuild_spec::state::BuildState;
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, TransactionTrait as _,
     sea_query::{Expr, ExprTrait as _, Func, LikeExpr, SimpleExpr},
 };
+use strum::IntoEnumIterator as _;
 
 use super::{Build, TaskId, parse_state};
 use crate::{
     Store, StoreError,
     entity::{build, build_request},
+    positions,
 };
 
 /// Which part of a list is wanted, as the old protocol says it.
@@ -147,15 +149,12 @@ impl Store {
         if let Some(part) = filter.state.as_deref().filter(|part| !part.is_empty()) {
             condition = condition.add(contains(build::Column::State, part));
         }
-        let query = build::Entity::find().filter(condition);
-        let total = query.clone().count(self.reader()).await?;
-        let (offset, limit) = page.bounds();
-        let rows = query
-            .order_by_desc(build::Column::TaskId)
-            .offset(limit.map(|_| offset))
-            .limit(limit)
-            .all(self.reader())
-            .await?;
+        let search = (!condition.is_empty()).then_some(condition);
+        // One transaction sees one moment: rows and total agree.
+        let tx = self.reader().begin().await?;
+        let (rows, total) =
+            positions::page::<build::Entity, _>(&tx, build::Column::TaskId, search, page).await?;
+        tx.commit().await?;
         Ok((into_builds(rows)?, total))
     }
 
@@ -168,6 +167,14 @@ impl Store {
             .all(self.reader())
             .await?;
         into_builds(rows)
+    }
+
+    /// All builds that a worker has, newest first.
+    pub async fn running_builds(&self) -> Result<Vec<Build>, StoreError> {
+        let running: Vec<BuildState> = BuildState::iter()
+            .filter(|state| !state.is_terminal() && *state != BuildState::Queued)
+            .collect();
+        self.builds_in(&running).await
     }
 
     /// All builds whose target image's name, with its tag, holds this part; newest first.

@@ -17,6 +17,8 @@ pub struct Model {
     pub result: Option<String>,
     pub created_at: i64,
     pub updated_at: i64,
+    pub schedule_from: i64,
+    pub test: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -12,6 +12,7 @@ pub struct Model {
     pub profile: String,
     pub created_at: i64,
     pub updated_at: i64,
+    pub imported: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,6 +3,10 @@
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
 mod m0001_first;
+mod m0002_callbacks;
+mod m0003_imports;
+mod m0004_image_life;
+mod m0005_list_positions;
 
 /// Applies what is missing, in order.
 pub(crate) struct Migrator;
@@ -10,6 +14,12 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![
+            Box::new(m0001_first::Migration),
+            Box::new(m0002_callbacks::Migration),
+            Box::new(m0003_imports::Migration),
+            Box::new(m0004_image_life::Migration),
+            Box::new(m0005_list_positions::Migration),
+        ]
     }
 }

@@ -2,7 +2,22 @@
 
 mod deliveries;
 mod files;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
+mod imports;
 mod life;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
+mod lists;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
+mod lives;
 mod lost;
 #[expect(
     clippy::unwrap_used,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use fastbuild_store::Page;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -15,9 +17,9 @@ use crate::{
     controllers::Controller,
     envelope::{Envelope, Failures, Reply, Said},
     error::Error,
-    extract::{Form, Json},
+    extract::{Form, Json, Query},
     state::AppState,
-    view::{CallbackRow, DockerServerRow, HarborRow, HostRow, TriedCallback},
+    view::{CallbackRow, CallbackSigning, DockerServerRow, HarborRow, HostRow, TriedCallback},
 };
 
 inventory::submit! {
@@ -35,6 +37,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(update_harbor))
         .routes(routes!(update_docker_server))
         .routes(routes!(update_headers))
+        .routes(routes!(update_callback_secret))
         .routes(routes!(query_host))
         .routes(routes!(query_host_all))
         .routes(routes!(query_harbor))
@@ -43,6 +46,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(query_docker_server_all))
         .routes(routes!(query_callback))
         .routes(routes!(query_callback_all))
+        .routes(routes!(query_callback_secret))
         .routes(routes!(test_callback))
 }
 
@@ -230,14 +234,71 @@ async fn query_callback_all(
     Ok(Reply::success(rows.into_iter().map(CallbackRow::from).collect()))
 }
 
-/// Sends the last recorded callback once more and says what came back.
+/// Whom to try.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TestCallback {
+    /// Where to send it instead of the last callback's own address; `/` and `:` need no encoding.
+    #[param(example = "http://10.0.0.7:8080/callback")]
+    callback_url: Option<String>,
+}
+
+/// Sends the last recorded callback once more, with its real body and headers, and says what came
+/// back: to its own address or to a given one. Before the first callback a given address gets one
+/// that says it is a test.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/test-callback",
     tag = "config",
+    params(TestCallback),
     responses((status = 200, body = Envelope<TriedCallback>), Failures)
 )]
-async fn test_callback(State(state): State<AppState>) -> Result<Reply<TriedCallback>, Error> {
-    let tried = state.builder.repeat_last_callback().await?;
+async fn test_callback(
+    State(state): State<AppState>,
+    Query(TestCallback { callback_url }): Query<TestCallback>,
+) -> Result<Reply<TriedCallback>, Error> {
+    let tried = state.builder.test_callback(callback_url.as_deref()).await?;
     Ok(Reply::success(tried.into()))
+}
+
+/// The secret callbacks are signed with. Not printable: it is a secret.
+#[derive(Deserialize, ToSchema)]
+struct CallbackSecret {
+    /// `whsec_` and the base64 of 24 to 64 random bytes; empty turns signing off.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret: String,
+}
+
+/// Changes the secret callbacks are signed with (Standard Webhooks). It is stored sealed and
+/// never shown; an empty one turns signing off, whatever the configuration file says.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/config/update-callback-secret",
+    tag = "config",
+    request_body(content = CallbackSecret, content_type = "application/json"),
+    responses((status = 200, body = Envelope<String>), Failures)
+)]
+async fn update_callback_secret(
+    State(state): State<AppState>,
+    Json(CallbackSecret { secret }): Json<CallbackSecret>,
+) -> Result<Said, Error> {
+    state.builder.update_callback_secret(&secret).await?;
+    Ok(if secret.trim().is_empty() {
+        Said::new("回调签名已关闭。", "Callbacks are no longer signed.")
+    } else {
+        Said::new("回调签名密钥更新成功。", "The secret of callbacks has been updated.")
+    })
+}
+
+/// Whether callbacks are signed, and where the secret comes from; never the secret.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/config/query-callback-secret",
+    tag = "config",
+    responses((status = 200, body = Envelope<CallbackSigning>), Failures)
+)]
+async fn query_callback_secret(
+    State(state): State<AppState>,
+) -> Result<Reply<CallbackSigning>, Error> {
+    Ok(Reply::success(state.builder.signing_origin().await?.into()))
 }

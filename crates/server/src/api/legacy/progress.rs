@@ -1,6 +1,11 @@
 //! How builds go.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
+use fastbuild_spec::{settings::HostSettings, state::Step};
+use fastbuild_store::{Build, StepRow};
+use strum::IntoEnumIterator as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -22,7 +27,10 @@ inventory::submit! {
 }
 
 fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(details))
+    OpenApiRouter::new()
+        .routes(routes!(details))
+        .routes(routes!(running_tasks_progress))
+        .routes(routes!(status))
 }
 
 /// The steps of a build that have begun, in order; an empty object for an unknown number.
@@ -42,13 +50,52 @@ async fn details(
     };
     let steps = state.store().steps(task_id).await?;
     let host = state.store().settings().await?.host;
-    let task_dir = &state.builder.options().folders.task_dir;
-    let address = Address::new(task_dir, host.as_ref(), &build.work_dir_name);
-    let now = state.builder.clock().now();
-    let progress = steps.iter().map(|step| StepRecord::new(step, &build, &address, now)).collect();
+    let progress = records(&state, host.as_ref(), &build, &steps);
     Ok(Reply::success(ProgressAnswer::Known(Progress {
         task_id,
         task_name: build.task_name,
         progress,
     })))
+}
+
+/// The steps of every build that has begun and not ended, by the build's number.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/progress/running-tasks-progress",
+    tag = "progress",
+    responses((status = 200, body = Envelope<BTreeMap<String, Vec<StepRecord>>>), Failures)
+)]
+async fn running_tasks_progress(
+    State(state): State<AppState>,
+) -> Result<Reply<BTreeMap<i64, Vec<StepRecord>>>, Error> {
+    let host = state.store().settings().await?.host;
+    let mut running = BTreeMap::new();
+    for build in state.store().running_builds().await? {
+        let steps = state.store().steps(build.task_id).await?;
+        running.insert(build.task_id, records(&state, host.as_ref(), &build, &steps));
+    }
+    Ok(Reply::success(running))
+}
+
+/// The steps that a build goes through, in order.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/progress/status",
+    tag = "progress",
+    responses((status = 200, body = Envelope<Vec<String>>), Failures)
+)]
+async fn status() -> Reply<Vec<String>> {
+    Reply::success(Step::iter().map(|step| step.to_string()).collect())
+}
+
+fn records(
+    state: &AppState,
+    host: Option<&HostSettings>,
+    build: &Build,
+    steps: &[StepRow],
+) -> Vec<StepRecord> {
+    let task_dir = &state.builder.options().folders.task_dir;
+    let address = Address::new(task_dir, host, &build.work_dir_name);
+    let now = state.builder.clock().now();
+    steps.iter().map(|step| StepRecord::new(step, build, &address, now)).collect()
 }

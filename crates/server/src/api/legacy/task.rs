@@ -1,11 +1,13 @@
 //! Build requests, and looking at builds.
 
 use axum::extract::State;
+use fastbuild_builder::no_such_task;
 use fastbuild_spec::{
-    failure::{Failure, ReasonCode},
+    failure::{Failure, Language, ReasonCode},
+    state::BuildState,
     wire::{self, Descriptor},
 };
-use fastbuild_store::{BuildFilter, Page};
+use fastbuild_store::{Build, BuildFilter, Page};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -36,8 +38,14 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(pull_image))
         .routes(routes!(check_image))
         .routes(routes!(list_task))
+        .routes(routes!(all_tasks))
+        .routes(routes!(running_tasks))
+        .routes(routes!(queued_tasks))
         .routes(routes!(task_details_by_task_id))
         .routes(routes!(cancel_task_by_task_id))
+        .routes(routes!(task_detail_by_image_name))
+        .routes(routes!(delete_image_by_task_id))
+        .routes(routes!(delete_task_by_task_id))
 }
 
 /// Takes a build request and answers at once; the build runs in the background. The task part is
@@ -189,8 +197,7 @@ async fn list_task(
     let page = Page { number: wanted.page, size: wanted.page_size };
     let filter = BuildFilter { image_name: wanted.image_name, state: wanted.task_status };
     let (builds, total) = state.store().builds(page, &filter).await?;
-    let task_dir = &state.builder.options().folders.task_dir;
-    let task_list = builds.into_iter().map(|build| Task::new(build, task_dir, language)).collect();
+    let task_list = tasks(&state, builds, language);
     Ok(Reply::success(TaskList { page: PageShown::new(page, total), task_list }))
 }
 
@@ -234,11 +241,115 @@ async fn cancel_task_by_task_id(
     Ok(Reply::saying(zh, en, ended))
 }
 
-fn no_such_task(task_id: i64) -> Failure {
-    Failure::new(
-        ReasonCode::NotFound,
-        format!("任务id<{task_id}>任务不存在。"),
-        format!("There is no task <{task_id}>."),
-    )
-    .blaming(task_id.to_string())
+/// All builds, newest first; refused when there is none.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/task/all-tasks",
+    tag = "task",
+    responses((status = 200, body = Envelope<Vec<Task>>), Failures)
+)]
+async fn all_tasks(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+) -> Result<Reply<Vec<Task>>, Error> {
+    let (builds, _total) = state.store().builds(Page::ALL, &BuildFilter::default()).await?;
+    some_tasks(&state, builds, language)
+}
+
+/// The builds that have begun and not ended, newest first; refused when there is none.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/task/running-tasks",
+    tag = "task",
+    responses((status = 200, body = Envelope<Vec<Task>>), Failures)
+)]
+async fn running_tasks(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+) -> Result<Reply<Vec<Task>>, Error> {
+    let builds = state.store().running_builds().await?;
+    some_tasks(&state, builds, language)
+}
+
+/// The builds that wait for a worker, newest first; refused when there is none.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/task/queued-tasks",
+    tag = "task",
+    responses((status = 200, body = Envelope<Vec<Task>>), Failures)
+)]
+async fn queued_tasks(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+) -> Result<Reply<Vec<Task>>, Error> {
+    let builds = state.store().builds_in(&[BuildState::Queued]).await?;
+    some_tasks(&state, builds, language)
+}
+
+/// The builds whose target image's name, with its tag, holds this part; newest first.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/task/task-detail-by-image-name",
+    tag = "task",
+    params(ImageName),
+    responses((status = 200, body = Envelope<Vec<Task>>), Failures)
+)]
+async fn task_detail_by_image_name(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+    Query(ImageName { image_name }): Query<ImageName>,
+) -> Result<Reply<Vec<Task>>, Error> {
+    let builds = state.store().builds_by_target(&image_name).await?;
+    Ok(Reply::success(tasks(&state, builds, language)))
+}
+
+/// Removes the image that a build made from the engine. The image stays listed, and the registry
+/// keeps it.
+#[utoipa::path(
+    delete,
+    path = "/api/fast-build/task/delete-image-by-task-id",
+    tag = "task",
+    params(TaskId),
+    responses((status = 200, body = Envelope<bool>), Failures)
+)]
+async fn delete_image_by_task_id(
+    State(state): State<AppState>,
+    Query(TaskId { task_id }): Query<TaskId>,
+) -> Result<Reply<bool>, Error> {
+    state.builder.delete_image_of_task(task_id).await?;
+    Ok(Reply::success(true))
+}
+
+/// Forgets a build that has ended: its record, its logs and its folder. Its image stays.
+#[utoipa::path(
+    delete,
+    path = "/api/fast-build/task/delete-task-by-task-id",
+    tag = "task",
+    params(TaskId),
+    responses((status = 200, body = Envelope<String>), Failures)
+)]
+async fn delete_task_by_task_id(
+    State(state): State<AppState>,
+    Query(TaskId { task_id }): Query<TaskId>,
+) -> Result<Reply<&'static str>, Error> {
+    state.builder.delete_task(task_id).await?;
+    Ok(Reply::success("Folder deleted successfully"))
+}
+
+fn tasks(state: &AppState, builds: Vec<Build>, language: Language) -> Vec<Task> {
+    let task_dir = &state.builder.options().folders.task_dir;
+    builds.into_iter().map(|build| Task::new(build, task_dir, language)).collect()
+}
+
+/// The tasks, or the refusal by which old callers know that there is none.
+fn some_tasks(
+    state: &AppState,
+    builds: Vec<Build>,
+    language: Language,
+) -> Result<Reply<Vec<Task>>, Error> {
+    if builds.is_empty() {
+        let failure = Failure::new(ReasonCode::NotFound, "查询结果为空", "There is nothing to list.");
+        return Err(failure.hinting("", "").into());
+    }
+    Ok(Reply::success(tasks(state, builds, language)))
 }

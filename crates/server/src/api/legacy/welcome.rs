@@ -1,4 +1,4 @@
-//! The greeting at the protocol's root.
+//! The greetings at the protocol's root and at each of its modules.
 
 use axum::Json;
 use serde::Serialize;
@@ -10,24 +10,48 @@ use crate::{controllers::Controller, state::AppState};
 inventory::submit! {
     Controller {
         name: "welcome",
-        purpose: "The greeting by which callers see that they reached FastBuild.",
+        purpose: "The greetings by which callers see that they reached FastBuild.",
         routes,
     }
 }
 
-fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(root))
-}
-
-/// A greeting; the only answer without an envelope.
+/// A greeting; these are the only answers without an envelope.
 #[derive(Debug, Serialize, ToSchema)]
 struct Welcome {
     #[schema(example = "Welcome To FastBuild")]
     message: &'static str,
 }
 
-/// Greets, without an envelope.
-#[utoipa::path(get, path = "/api/fast-build/", tag = "welcome", responses((status = 200, description = "The greeting.", body = Welcome)))]
-async fn root() -> Json<Welcome> {
-    Json(Welcome { message: "Welcome To FastBuild" })
+/// A handler for each path, and the routes of them all.
+macro_rules! greetings {
+    ($($name:ident $path:literal $message:literal)*) => {
+        fn routes() -> OpenApiRouter<AppState> {
+            OpenApiRouter::new()$(.routes(routes!($name)))*
+        }
+
+        $(
+            #[utoipa::path(
+                get,
+                path = $path,
+                tag = "welcome",
+                summary = "Greets, without an envelope.",
+                responses((status = 200, description = "The greeting.", body = Welcome))
+            )]
+            async fn $name() -> Json<Welcome> {
+                Json(Welcome { message: $message })
+            }
+        )*
+    };
+}
+
+greetings! {
+    root "/api/fast-build/" "Welcome To FastBuild"
+    check_result "/api/fast-build/check-result/welcome" "Welcome To FastBuild Check Result"
+    config "/api/fast-build/config/welcome" "Welcome To FastBuild Config"
+    file "/api/fast-build/file/welcome" "Welcome To FastBuild File"
+    image "/api/fast-build/image/welcome" "Welcome To FastBuild Image"
+    image_life "/api/fast-build/image-life/welcome" "Welcome To FastBuild Image Life"
+    progress "/api/fast-build/progress/welcome" "Welcome To FastBuild Progress"
+    system "/api/fast-build/system/welcome" "Welcome To FastBuild System"
+    task "/api/fast-build/task/welcome" "Welcome To FastBuild Task"
 }

@@ -1,0 +1,240 @@
+//! Keeping disks from filling up: images that no build used for long leave the engine, files and
+//! logs of builds that ended long ago leave ours, and the build cache stays below a limit.
+//!
+//! An image is only removed when its life on the engine is known (it was pulled or built by this
+//! installation), no queued or running build names it as base or target, and no container was made
+//! from it. Registries keep everything.
+
+use std::time::Duration;
+
+use fastbuild_spec::failure::{Failure, ReasonCode};
+use fastbuild_store::ImageLife;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::service::{Builder, Site, stored};
+
+/// How often it is looked whether a cleaning is due; also the wait after one that failed.
+const LOOK: Duration = Duration::from_mins(10);
+/// Builds whose logs are dropped between two looks at the database.
+const BATCH: u64 = 100;
+
+impl Builder {
+    /// Removes from the engine the images that nobody used for so many days, and returns their
+    /// names. 0 removes all that are not in use right now.
+    ///
+    /// # Errors
+    /// `NotConfigured`, or what the engine answered; what was removed by then is on record.
+    pub async fn clean_images(&self, reserve_days: u32) -> Result<Vec<String>, Failure> {
+        let site = self.site().await?;
+        let cutoff = self.days_ago(reserve_days);
+        let unused = self
+            .store()
+            .images_unused_since(site.engine.address(), cutoff)
+            .await
+            .map_err(|error| stored(&error))?;
+        if unused.is_empty() {
+            return Ok(Vec::new());
+        }
+        let held = site
+            .engine
+            .images_in_containers()
+            .await
+            .map_err(|error| error.failure())?;
+        let mut removed = Vec::new();
+        for life in unused {
+            let name = life.image_name.clone();
+            if self
+                .clean_image(&site, &life, |id| held.contains(id))
+                .await?
+            {
+                tracing::info!(image = %name, last_used = %life.last_used, "unused image removed from the engine");
+                removed.push(name);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes one unused image, unless something needs it; whether it was removed.
+    async fn clean_image(
+        &self,
+        site: &Site,
+        life: &ImageLife,
+        is_held: impl Fn(&str) -> bool,
+    ) -> Result<bool, Failure> {
+        let Ok(image) = life.image_name.parse() else {
+            tracing::warn!(image = %life.image_name, "the recorded name is no image's; it stays");
+            return Ok(false);
+        };
+        // Builds bring their base image under the same lock: one queued before it is seen here,
+        // one queued after it pulls the image anew.
+        let lock = self.image_lock(&life.image_name);
+        let _one_at_a_time = lock.lock().await;
+        let user = self
+            .store()
+            .build_using(&life.image_name)
+            .await
+            .map_err(|error| stored(&error))?;
+        if user.is_some() {
+            return Ok(false);
+        }
+        let found = site
+            .engine
+            .find_image(&image)
+            .await
+            .map_err(|error| error.failure())?;
+        let now = self.clock().now();
+        match found {
+            Some(found) if is_held(&found.id) => Ok(false),
+            Some(_) => match self
+                .discard(site, &image, life.kind, Some(life.generator_time))
+                .await
+            {
+                Err(failure) if failure.code == ReasonCode::InUse => Ok(false),
+                other => other,
+            },
+            None => {
+                // Somebody removed it behind our back; its life has ended all the same.
+                self.store()
+                    .image_removed(
+                        site.engine.address(),
+                        &life.image_name,
+                        life.kind,
+                        life.generator_time,
+                        now,
+                    )
+                    .await
+                    .map_err(|error| stored(&error))?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Removes the files and logs of builds that ended more than so many days ago, and returns
+    /// how many builds that were. Their records, steps and Dockerfiles stay.
+    ///
+    /// # Errors
+    /// `Internal` when the database does not answer.
+    pub async fn clean_tasks(&self, retention_days: u32) -> Result<u64, Failure> {
+        let cutoff = self.days_ago(retention_days);
+        let (mut cleaned, mut after) = (0, 0);
+        loop {
+            let batch = self
+                .store()
+                .kept_logs(cutoff, after, BATCH)
+                .await
+                .map_err(|error| stored(&error))?;
+            let Some(last) = batch.last() else {
+                return Ok(cleaned);
+            };
+            after = last.task_id;
+            for kept in batch {
+                if let Err(error) = self.remove_folder(&kept.work_dir_name).await {
+                    // Its log stays as well, so that the next cleaning finds it again.
+                    let folder = self.folder(&kept.work_dir_name);
+                    tracing::warn!(build = kept.task_id, folder = %folder.display(), %error, "the build's folder cannot be removed");
+                    continue;
+                }
+                let dropped = self.store().drop_log(kept.task_id).await;
+                cleaned += u64::from(dropped.map_err(|error| stored(&error))?);
+            }
+        }
+    }
+
+    /// Throws build cache away until at most `keep_bytes` of it are left, and returns how many
+    /// bytes became free.
+    ///
+    /// # Errors
+    /// `NotConfigured`, or what the engine answered.
+    pub async fn clean_build_cache(&self, keep_bytes: u64) -> Result<u64, Failure> {
+        let site = self.site().await?;
+        site.engine
+            .prune_build_cache(keep_bytes)
+            .await
+            .map_err(|error| error.failure())
+    }
+
+    /// Cleans whenever a cleaning is due, until `shutdown`.
+    pub(crate) async fn keep_clean(self, shutdown: CancellationToken) {
+        loop {
+            let cleaning = async {
+                if self.cleaning_is_due().await? {
+                    self.clean().await?;
+                }
+                Ok::<_, Failure>(())
+            };
+            tokio::select! {
+                cleaned = cleaning => {
+                    if let Err(failure) = cleaned {
+                        tracing::warn!(%failure, "the cleaning did not get done and is tried again");
+                    }
+                }
+                () = shutdown.cancelled() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// The time of the last cleaning is remembered across restarts, so that a service that
+    /// restarts every day is cleaned every day, and one that restarts every minute not more often.
+    async fn cleaning_is_due(&self) -> Result<bool, Failure> {
+        if !self.missing_settings().await?.is_empty() {
+            return Ok(false);
+        }
+        let last = self
+            .store()
+            .last_cleaning()
+            .await
+            .map_err(|error| stored(&error))?;
+        let interval = self.options().cleaning.interval;
+        Ok(last.is_none_or(|last| {
+            let since = self.clock().now().duration_since(last);
+            // A clock that was set back must not stop the cleaning for good.
+            since.is_negative() || since.unsigned_abs() >= interval
+        }))
+    }
+
+    /// All parts that are turned on, once. A part that fails does not keep the others from being
+    /// done.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub async fn clean(&self) -> Result<(), Failure> {
+        let options = &self.options().cleaning;
+        let tasks = match options.task_retention_days {
+            0 => Ok(0),
+            days => self.clean_tasks(days).await,
+        };
+        let images = match options.image_reserve_days {
+            0 => Ok(Vec::new()),
+            days => self.clean_images(days).await,
+        };
+        let cache = match options.build_cache_bytes {
+            0 => Ok(0),
+            bytes => self.clean_build_cache(bytes).await,
+        };
+        let (tasks, images, cache) = (tasks?, images?, cache?);
+        self.store()
+            .cleaned(self.clock().now())
+            .await
+            .map_err(|error| stored(&error))?;
+        tracing::info!(
+            builds = tasks,
+            images = images.len(),
+            cache_bytes = cache,
+            "cleaned"
+        );
+        Ok(())
+    }
+
+    fn days_ago(&self, days: u32) -> Timestamp {
+        let span = SignedDuration::from_hours(24 * i64::from(days));
+        self.clock()
+            .now()
+            .checked_sub(span)
+            .unwrap_or(Timestamp::MIN)
+    }
+}

@@ -1,0 +1,117 @@
+//! What keeps an engine's disk from filling up: which images containers hold, taking an image's name
+//! away, and bounding the build cache.
+
+use std::{collections::HashSet, time::Duration};
+
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveImageOptions};
+use bytes::Bytes;
+use fastbuild_spec::reference::ImageReference;
+use http::Method;
+use http_body_util::{BodyExt as _, Full};
+use serde::Deserialize;
+
+use crate::{
+    Engine, EngineError, classify,
+    images::{engine_name, is_missing},
+    sweep::is_conflict,
+};
+
+/// How long an engine may take to throw cache away; it deletes every file of it before it answers.
+const PRUNE_LIMIT: Duration = Duration::from_mins(10);
+
+/// What taking an image off an engine came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discarded {
+    /// Its name is gone, and its layers with it unless something else needs them.
+    Removed,
+    /// There was none of this name.
+    Missing,
+    /// A container was made from it; it stays.
+    InUse,
+}
+
+/// The answer to `POST /build/prune` (Docker Engine API).
+#[derive(Debug, Deserialize)]
+struct Pruned {
+    #[serde(rename = "SpaceReclaimed")]
+    space_reclaimed: Option<u64>,
+}
+
+impl Engine {
+    /// Takes an image's name off the engine, unless a container was made from it.
+    pub async fn discard_image(&self, image: &ImageReference) -> Result<Discarded, EngineError> {
+        let docker = self.docker().await?;
+        let options = RemoveImageOptions {
+            force: false,
+            noprune: false,
+            ..Default::default()
+        };
+        self.short(async {
+            match docker
+                .remove_image(&engine_name(image), Some(options), None)
+                .await
+            {
+                Ok(_) => Ok(Discarded::Removed),
+                Err(error) if is_missing(&error) => Ok(Discarded::Missing),
+                Err(error) if is_conflict(&error) => Ok(Discarded::InUse),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// The ids (`sha256:...`) of images that containers were made from, running or not.
+    pub async fn images_in_containers(&self) -> Result<HashSet<String>, EngineError> {
+        let docker = self.docker().await?;
+        let options = ListContainersOptionsBuilder::default().all(true).build();
+        let containers = self.short(docker.list_containers(Some(options))).await?;
+        Ok(containers
+            .into_iter()
+            .filter_map(|container| container.image_id)
+            .collect())
+    }
+
+    /// Throws build cache away, least recently used first, until at most `keep_bytes` are left; cache
+    /// that a running build uses stays. Returns the bytes that became free.
+    ///
+    /// # Errors
+    /// `TimedOut` when the engine does not get it done in ten minutes.
+    pub async fn prune_build_cache(&self, keep_bytes: u64) -> Result<u64, EngineError> {
+        // Written out, as the client's own options have only the newer `reserved-space`: an engine
+        // that does not know it would throw everything away. Newer engines still take this name.
+        let path = format!("/build/prune?all=true&keep-storage={keep_bytes}");
+        let request = self
+            .request(Method::POST, &path)
+            .await?
+            .body(Full::<Bytes>::default())
+            .map_err(|error| self.internal(error.to_string()))?;
+        let exchange = async {
+            let (parts, body) = self.transport().send(request).await?.into_parts();
+            let body = body
+                .collect()
+                .await
+                .map_err(|error| self.transport().lost(&error))?
+                .to_bytes();
+            Ok((parts.status, body))
+        };
+        let (status, body) =
+            tokio::time::timeout(PRUNE_LIMIT, exchange)
+                .await
+                .map_err(|_| EngineError::TimedOut {
+                    address: self.address().to_owned(),
+                    what: "throwing build cache away".to_owned(),
+                    limit: PRUNE_LIMIT,
+                })??;
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&body);
+            return Err(classify::answer_error(
+                self.address().to_owned(),
+                status.as_u16(),
+                &text,
+            ));
+        }
+        let pruned: Pruned =
+            serde_json::from_slice(&body).map_err(|error| self.internal(error.to_string()))?;
+        Ok(pruned.space_reclaimed.unwrap_or_default())
+    }
+}

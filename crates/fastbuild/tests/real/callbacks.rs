@@ -1,0 +1,352 @@
+//! Callbacks of the running service: signed, tried again, kept with every try, sent once more.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LOCATION},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use fastbuild_testkit::{
+    client::{set_callback_mode, wait_for_callbacks},
+    request::Request,
+};
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+
+use crate::site::{On, PATIENCE, Site};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDzRvJ5Q==";
+const SIGNATURE_HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+
+/// Asks for an image that fails at its first step, which makes a callback without a long build;
+/// its number.
+async fn fail(site: &Site, tag: &str, callback_url: &str) -> i64 {
+    let request = Request::new(&site.base("base/no-such-image:9"), &site.target(tag))
+        .named("told")
+        .callback(callback_url);
+    let task = site.run(&request).await;
+    assert_eq!(task["state"], "PULL_FAILED", "{task:#}");
+    task["task_id"].as_i64().unwrap()
+}
+
+/// The newest callbacks with every try of them.
+async fn history(site: &Site, query: &str) -> Vec<Value> {
+    let path = format!("callback/history?page=1&page_size=10{query}");
+    let answer = site.client().get(&path).await.unwrap();
+    answer.data().unwrap()["callback_list"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+/// Waits until the callback of a build, tests left out, stands so.
+async fn wait_for_status(site: &Site, task_id: i64, status: &str) -> Value {
+    let until = Instant::now() + Duration::from_mins(1);
+    loop {
+        let rows = history(site, &format!("&task_id={task_id}")).await;
+        let mut real = rows.iter().filter(|row| row["test"] == false);
+        if let Some(row) = real.next().filter(|row| row["status"] == status) {
+            return row.clone();
+        }
+        assert!(Instant::now() < until, "no callback is {status}: {rows:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn statuses(row: &Value) -> Vec<Value> {
+    let attempts = row["attempts"].as_array().unwrap();
+    attempts.iter().map(|try_| try_["status"].clone()).collect()
+}
+
+/// Whether the public package takes a received request for signed with a secret.
+fn verify(secret: &str, received: &Value) -> Result<(), String> {
+    let headers: HeaderMap = received["headers"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.parse::<HeaderName>().unwrap(),
+                value.as_str().unwrap().parse::<HeaderValue>().unwrap(),
+            )
+        })
+        .collect();
+    Webhook::new(secret)
+        .unwrap()
+        .verify(received["body"].as_str().unwrap().as_bytes(), &headers)
+        .map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn every_try_is_signed_under_one_id_and_kept() {
+    let site =
+        Site::configured_with(On::PlainEngine, &[("CALLBACK__SIGNING_SECRET", SECRET)]).await;
+    let mode = json!({"status": 503, "times": 2, "retry_after": "1"});
+    set_callback_mode(&site.parts, &site.token, &mode)
+        .await
+        .unwrap();
+    let task_id = fail(&site, "1", &site.callback_url()).await;
+    let received = wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
+        .await
+        .unwrap();
+    let mut ids = Vec::new();
+    for one in &received {
+        verify(SECRET, one).unwrap();
+        verify(OTHER_SECRET, one).unwrap_err();
+        ids.push(one["headers"]["webhook-id"].as_str().unwrap());
+        assert_eq!(one["body"], received[0]["body"]);
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let second = |one: &Value| -> i64 {
+        let text = one["headers"]["webhook-timestamp"].as_str().unwrap();
+        text.parse().unwrap()
+    };
+    // Each try has its own time: a second at the least lay between them.
+    assert!(second(&received[0]) < second(&received[1]));
+    assert!(second(&received[1]) < second(&received[2]));
+
+    let body: Value = serde_json::from_str(received[0]["body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["taskId"], task_id);
+    assert_eq!(body["state"], "PULL_FAILED");
+    assert_eq!(body["taskName"], "told");
+    assert_eq!(body["reason"], "BaseImageNotFound");
+    assert!(body["message"].as_str().unwrap().contains("no-such-image"));
+    let finished = body["finishedAt"].as_str().unwrap();
+    // Local, without zone, with microseconds: as every time of the protocol.
+    assert_eq!(
+        finished.len(),
+        "2023-09-12T18:42:50.645600".len(),
+        "{finished}"
+    );
+    assert!(
+        finished.parse::<jiff::civil::DateTime>().is_ok(),
+        "{finished}"
+    );
+
+    let row = wait_for_status(&site, task_id, "delivered").await;
+    assert_eq!(statuses(&row), [503, 503, 200]);
+    for (number, attempt) in (1..).zip(row["attempts"].as_array().unwrap()) {
+        assert_eq!(attempt["number"], number);
+        let headers = &attempt["request_headers"];
+        assert_eq!(headers["webhook-signature"], "***");
+        assert_eq!(headers["webhook-id"], ids[0]);
+        assert_eq!(headers["X-BizType"], "DROS");
+        assert!(attempt["body"].as_str().unwrap().contains("received"));
+        assert!(attempt["duration_ms"].is_u64(), "{attempt}");
+    }
+}
+
+#[tokio::test]
+async fn the_secret_is_changed_while_the_service_runs_and_never_shown() {
+    let site = Site::unconfigured(&[]).await;
+    let test = format!("config/test-callback?callback_url={}", site.callback_url());
+    let update = async |secret: &str| {
+        let body = json!({ "secret": secret });
+        let path = "config/update-callback-secret";
+        site.client().post_json(path, &body).await.unwrap()
+    };
+    let mut count = 0;
+    let mut last = async || {
+        site.client().post(&test).await.unwrap().data().unwrap();
+        count += 1;
+        let received = wait_for_callbacks(&site.parts, &site.token, count, PATIENCE).await;
+        received.unwrap().pop().unwrap()
+    };
+    let unsigned = last().await;
+    for name in SIGNATURE_HEADERS {
+        assert!(unsigned["headers"][name].is_null(), "{unsigned}");
+    }
+    for (secret, other) in [(SECRET, OTHER_SECRET), (OTHER_SECRET, SECRET)] {
+        let answer = update(secret).await;
+        answer.data().unwrap();
+        let signed = last().await;
+        verify(secret, &signed).unwrap();
+        verify(other, &signed).unwrap_err();
+    }
+    let refused = update("whsec_hunter2").await;
+    assert_eq!(refused.body["code"], -1, "{}", refused.body);
+    assert!(
+        refused.message().contains("secret"),
+        "{}",
+        refused.message()
+    );
+    assert!(!refused.body.to_string().contains("hunter2"));
+
+    let shown = site
+        .client()
+        .get("config/query-callback-secret")
+        .await
+        .unwrap();
+    let shown = shown.data().unwrap();
+    assert_eq!(
+        (&shown["signing"], &shown["origin"]),
+        (&json!(true), &json!("api"))
+    );
+    let everything = format!(
+        "{shown}{:?}{}",
+        history(&site, "").await,
+        site.service.log()
+    );
+    for secret in [SECRET, OTHER_SECRET] {
+        let key = secret.strip_prefix("whsec_").unwrap();
+        assert!(!everything.contains(key), "{everything}");
+        for file in ["fastbuild.db", "fastbuild.db-wal"] {
+            let bytes = std::fs::read(site.directory.path().join(file)).unwrap();
+            let found = bytes.windows(key.len()).any(|part| part == key.as_bytes());
+            assert!(!found, "the secret stands in {file}");
+        }
+    }
+    update("").await.data().unwrap();
+    assert!(last().await["headers"]["webhook-signature"].is_null());
+}
+
+/// A receiver that answers as it is told, and keeps the paths it was asked for.
+struct Receiver {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Receiver {
+    /// `/away` sends elsewhere, `/hang` never answers, everything else is taken.
+    async fn start() -> Self {
+        type Asked = Arc<Mutex<Vec<String>>>;
+        async fn answer(
+            State(asked): State<Asked>,
+            uri: axum::http::Uri,
+            _body: Bytes,
+        ) -> Response {
+            asked.lock().unwrap().push(uri.path().to_owned());
+            match uri.path() {
+                "/away" => (StatusCode::FOUND, [(LOCATION, "/taken")]).into_response(),
+                "/hang" => std::future::pending().await,
+                _ => StatusCode::OK.into_response(),
+            }
+        }
+        let asked = Asked::default();
+        let router = Router::new()
+            .route("/{*path}", post(answer).get(answer))
+            .with_state(asked.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, asked }
+    }
+}
+
+#[tokio::test]
+async fn only_a_2xx_in_time_counts_and_no_redirect_is_followed() {
+    let variables = [
+        ("CALLBACK__TIMEOUT_SECONDS", "1"),
+        ("CALLBACK__RETRY_SECONDS", "[1]"),
+    ];
+    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    let receiver = Receiver::start().await;
+
+    let task_id = fail(&site, "away", &format!("{}/away", receiver.url)).await;
+    let row = wait_for_status(&site, task_id, "gave_up").await;
+    assert_eq!(statuses(&row), [302, 302]);
+    assert_eq!(*receiver.asked.lock().unwrap(), ["/away", "/away"]);
+
+    let task_id = fail(&site, "hang", &format!("{}/hang", receiver.url)).await;
+    let row = wait_for_status(&site, task_id, "gave_up").await;
+    assert_eq!(statuses(&row), [Value::Null, Value::Null]);
+    for attempt in row["attempts"].as_array().unwrap() {
+        assert!(
+            attempt["error"].as_str().unwrap().contains("in time"),
+            "{attempt}"
+        );
+        let took = attempt["duration_ms"].as_u64().unwrap();
+        assert!((900..5000).contains(&took), "{took} ms");
+    }
+    assert_eq!(row["next_time"], Value::Null);
+}
+
+#[tokio::test]
+async fn callbacks_are_sent_once_more_one_or_all_that_failed() {
+    let site = Site::configured_with(
+        On::PlainEngine,
+        &[
+            ("CALLBACK__RETRY_SECONDS", "[]"),
+            ("CALLBACK__SIGNING_SECRET", SECRET),
+        ],
+    )
+    .await;
+    let mode = json!({"status": 500});
+    set_callback_mode(&site.parts, &site.token, &mode)
+        .await
+        .unwrap();
+    let first = fail(&site, "1", &site.callback_url()).await;
+    let first_row = wait_for_status(&site, first, "gave_up").await;
+    let second = fail(&site, "2", &site.callback_url()).await;
+    let second_row = wait_for_status(&site, second, "gave_up").await;
+    // A test that fails is history, and is not sent once more with the others.
+    let test = site.client().post("config/test-callback").await.unwrap();
+    assert_eq!(test.data().unwrap()["status"], 500);
+
+    set_callback_mode(&site.parts, &site.token, &json!({"status": 200}))
+        .await
+        .unwrap();
+    // What an operator mended since goes along.
+    let headers = json!({"X-BizType": "MENDED", "Content-Type": "application/json"});
+    site.client()
+        .post_json("config/update-headers", &headers)
+        .await
+        .unwrap()
+        .data()
+        .unwrap();
+    let path = format!("callback/redeliver?delivery_id={}", first_row["primary_id"]);
+    site.client().post(&path).await.unwrap().data().unwrap();
+    let again = wait_for_status(&site, first, "delivered").await;
+    assert_eq!(statuses(&again), [500, 200]);
+    let of = |row: &Value, number: usize, name: &str| {
+        row["attempts"][number]["request_headers"][name].clone()
+    };
+    assert_eq!(of(&again, 0, "webhook-id"), of(&again, 1, "webhook-id"));
+    assert_eq!(of(&again, 0, "X-BizType"), "DROS");
+    assert_eq!(of(&again, 1, "X-BizType"), "MENDED");
+
+    let since = second_row["update_time"].as_str().unwrap();
+    let answer = site
+        .client()
+        .post(&format!("callback/redeliver-failed?since={since}"))
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.data().unwrap()["delivery_ids"],
+        json!([second_row["primary_id"]])
+    );
+    let again = wait_for_status(&site, second, "delivered").await;
+    assert_eq!(statuses(&again), [500, 200]);
+    let none = site
+        .client()
+        .post(&format!("callback/redeliver-failed?since={since}"))
+        .await
+        .unwrap();
+    assert_eq!(none.data().unwrap()["delivery_ids"], json!([]));
+
+    let failed = history(&site, "&status=gave_up").await;
+    assert_eq!(failed.len(), 1, "{failed:#?}");
+    assert_eq!(failed[0]["test"], true);
+    for path in [
+        "callback/redeliver?delivery_id=9999",
+        "callback/redeliver?delivery_id=x",
+        "callback/redeliver-failed?since=yesterday",
+        "config/test-callback?callback_url=ftp://nowhere/",
+    ] {
+        let refused = site.client().post(path).await.unwrap();
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (200, &json!(-1)),
+            "{path}"
+        );
+    }
+}

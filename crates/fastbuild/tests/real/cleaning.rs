@@ -1,0 +1,170 @@
+//! What cleaning takes and what it leaves, with the clock moved on by days.
+
+use std::{sync::Arc, time::Duration};
+
+use fastbuild_builder::{
+    Builder,
+    clock::{Clock as _, ManualClock, SystemClock},
+    options::{CallbackOptions, CleaningOptions, Folders, Limits, Options},
+};
+use fastbuild_spec::wire::WireKey;
+use fastbuild_store::{Seal, Store};
+use fastbuild_testkit::{container, request::Request};
+use jiff::SignedDuration;
+
+use crate::site::{On, PATIENCE, Site};
+
+/// A builder on the database and folders of a service that has ended, with a clock that is ahead.
+async fn later(site: &Site, days: i64) -> Builder {
+    let base = site.directory.path();
+    let seal = Seal::load_or_create(&base.join("seal.key")).unwrap();
+    let url = format!("sqlite://{}", base.join("fastbuild.db").display());
+    let store = Store::open(&url, seal).await.unwrap();
+    let clock = ManualClock::new(SystemClock.now());
+    clock.advance(SignedDuration::from_hours(24 * days));
+    let options = Options {
+        folders: Folders {
+            source_dir: site.parts.base_dir.join("source"),
+            tools_dir: site.parts.base_dir.join("tools"),
+            task_dir: base.join("task"),
+        },
+        limits: Limits {
+            builds_per_engine: 1,
+            build_time: Duration::from_mins(9),
+            silence: Duration::from_mins(9),
+            preflight: Duration::from_secs(9),
+            engine_return: Duration::from_secs(9),
+            image_bytes: 50_000_000_000,
+            upload_bytes: 1,
+        },
+        callbacks: CallbackOptions {
+            timeout: Duration::from_secs(9),
+            retry_after: vec![],
+            signing_secret: None,
+        },
+        cleaning: CleaningOptions {
+            image_reserve_days: 7,
+            task_retention_days: 7,
+            build_cache_bytes: 1 << 60,
+            interval: Duration::from_hours(24),
+        },
+        base_images: vec![],
+        wire_key: WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap(),
+        worker: "later".to_owned(),
+    };
+    Builder::new(store, options, Arc::new(clock)).unwrap()
+}
+
+#[tokio::test]
+async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
+    let on = On::PlainEngine;
+    let mut site = Site::configured(on).await;
+    let (base, target) = (site.own_base(on), site.target("1"));
+    let task = site.build(&Request::new(&base, &target)).await;
+    let task_id = task["task_id"].as_i64().unwrap();
+    let recent = site
+        .client()
+        .post("system/auto_clean_image?reserve_days=7")
+        .await
+        .unwrap();
+    assert_eq!(recent.data().unwrap(), &serde_json::json!([]));
+    assert!(!site.build_log(&task).await.is_empty());
+    let folder = std::path::PathBuf::from(task["task_work_dir"].as_str().unwrap());
+    assert!(folder.join("build.log").exists());
+    site.service.stop().await.unwrap();
+
+    // Long unused, but a queued build names the base and a container was made from the target.
+    let builder = later(&site, 8).await;
+    let queued = builder
+        .submit(Request::new(&base, &site.target("2")).body())
+        .await
+        .unwrap();
+    let (parts, engine) = (site.parts.clone(), site.engine(on).clone());
+    let docker = |arguments: &[&str]| {
+        let output = parts.docker(&engine).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let container = docker(&["create", &target]);
+    let none = builder.clean_images(7).await;
+    builder.cancel(queued.build.task_id).await.unwrap();
+    docker(&["rm", &container]);
+    assert_eq!(none.unwrap(), Vec::<String>::new());
+    assert!(site.engine_has(on, &base) && site.engine_has(on, &target));
+
+    // Not yet, then at once.
+    assert_eq!(builder.clean_images(9).await.unwrap(), Vec::<String>::new());
+    let mut removed = builder.clean_images(7).await.unwrap();
+    removed.sort_unstable();
+    let mut expected = vec![base.clone(), target.clone()];
+    expected.sort_unstable();
+    assert_eq!(removed, expected);
+    assert!(!site.engine_has(on, &base) && !site.engine_has(on, &target));
+    assert!(site.registry_has(&base).await && site.registry_has(&target).await);
+    assert_eq!(builder.clean_images(0).await.unwrap(), Vec::<String>::new());
+
+    assert_eq!(builder.clean_tasks(9).await.unwrap(), 0);
+    assert!(folder.exists());
+    assert_eq!(builder.clean_tasks(7).await.unwrap(), 1);
+    assert!(!folder.exists());
+    builder.store().close().await.unwrap();
+
+    // The service shows what is left, and what went, and can build upon it again.
+    site.service.restart_in_place().await.unwrap();
+    for image in [&base, &target] {
+        assert!(site.life(image).await.unwrap()["delete_time"].is_string());
+    }
+    assert_eq!(
+        site.client().task(task_id).await.unwrap()["state"],
+        "PUSH_SUCCESS"
+    );
+    assert_eq!(site.client().steps(task_id).await.unwrap().len(), 5);
+    assert_eq!(site.build_log(&task).await, "");
+    let dockerfile = task["work_dir_name"].as_str().unwrap();
+    let dockerfile = site
+        .client()
+        .task_file(dockerfile, "Dockerfile")
+        .await
+        .unwrap();
+    assert!(dockerfile.contains("FROM"), "{dockerfile}");
+    site.build(&Request::new(&target, &site.target("3"))).await;
+    for image in [&target, &site.target("3")] {
+        container::inspect(&parts, &engine, image, "{{.Id}}").unwrap();
+        docker(&["image", "rm", image]);
+    }
+}
+
+#[tokio::test]
+async fn the_build_cache_is_kept_below_a_limit() {
+    let on = On::PlainEngine;
+    let mut site = Site::configured(on).await;
+    let request = Request::new(&site.base(&site.parts.images.python), &site.target("1"));
+    site.build(&request.pip(&["six=1.16.0"])).await;
+    site.service.stop().await.unwrap();
+    let builder = later(&site, 0).await;
+    assert_eq!(builder.clean_build_cache(1 << 60).await.unwrap(), 0);
+    let freed = builder.clean_build_cache(1).await.unwrap();
+    assert!(freed > 0);
+    builder.store().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_configured_service_cleans_when_it_starts_and_not_again_before_a_day() {
+    let mut site = Site::configured(On::PlainEngine).await;
+    site.service.stop().await.unwrap();
+    let builder = later(&site, 0).await;
+    assert_eq!(builder.store().last_cleaning().await.unwrap(), None);
+    builder.store().close().await.unwrap();
+
+    let done = "cleaned builds=0";
+    site.service.restart_in_place().await.unwrap();
+    site.service.wait_for_log(done, PATIENCE).await.unwrap();
+    site.service.restart_in_place().await.unwrap();
+    site.client().get("progress/status").await.unwrap();
+    site.service.stop().await.unwrap();
+    let log = site.service.log();
+    assert_eq!(log.matches(done).count(), 1, "{log}");
+    let builder = later(&site, 0).await;
+    assert!(builder.store().last_cleaning().await.unwrap().is_some());
+    builder.store().close().await.unwrap();
+}

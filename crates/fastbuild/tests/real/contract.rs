@@ -1,0 +1,377 @@
+//! The table of endpoints (`endpoints.md`), walked row by row against a running service: method and
+//! path, parameters, envelope, every field and its type.
+
+mod table;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use fastbuild_testkit::{client::SiteFields, request::Request};
+use reqwest::{Method, RequestBuilder, multipart::Form};
+use serde_json::{Value, json};
+
+use self::table::{ENDPOINTS, TABLE, WELCOME, query_parameters, table};
+use crate::{
+    raw::{Http, Reply, send},
+    shape,
+    site::{On, PATIENCE, Site},
+};
+
+#[test]
+fn every_row_of_the_table_is_written_down_here_as_it_stands_there() {
+    let table = table();
+    assert_eq!(table.len(), 47);
+    let listed: BTreeSet<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.call).collect();
+    let wanted: BTreeSet<&str> = table.keys().map(String::as_str).collect();
+    assert_eq!(listed, wanted);
+    assert_eq!(listed.len(), ENDPOINTS.len());
+    for endpoint in ENDPOINTS {
+        let row = &table[endpoint.call];
+        assert_eq!(
+            (endpoint.parameters, endpoint.data),
+            (row.parameters, row.data),
+            "{}",
+            endpoint.call
+        );
+    }
+}
+
+#[test]
+fn every_field_the_table_lists_is_in_its_shape() {
+    let mut seen = 0;
+    for line in TABLE.lines() {
+        let Some((name, fields)) = line.split_once(": ") else {
+            continue;
+        };
+        if !["task", "step", "image", "profile"].contains(&name) {
+            continue;
+        }
+        let listed: BTreeSet<&str> = fields.split(", ").collect();
+        let keys = shape::keys(name);
+        let keys: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+        assert_eq!(listed, keys, "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
+}
+
+#[test]
+fn every_endpoint_and_parameter_is_in_the_openapi_document() {
+    let document = serde_json::to_value(fastbuild_server::openapi()).unwrap();
+    let mut missing = Vec::new();
+    for (call, row) in table() {
+        let (method, path) = call.split_once(' ').unwrap();
+        let path = format!("/api/fast-build/{path}");
+        let operation = &document["paths"][&path][method.to_lowercase()];
+        if operation.is_null() {
+            missing.push(call.clone());
+            continue;
+        }
+        for (name, required) in query_parameters(row.parameters) {
+            let known = operation["parameters"].as_array().into_iter().flatten();
+            let mut known = known.filter(|parameter| {
+                parameter["name"] == name
+                    && parameter["in"] == "query"
+                    && parameter["required"].as_bool().unwrap_or(false) == required
+            });
+            if known.next().is_none() {
+                missing.push(format!("{call}: {name}, required: {required}"));
+            }
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// Asks a service and keeps what it answered, by endpoint.
+struct Walker<'a> {
+    site: &'a Site,
+    http: Http,
+    answers: BTreeMap<String, Reply>,
+}
+
+impl<'a> Walker<'a> {
+    fn new(site: &'a Site) -> Self {
+        Self {
+            http: Http::new(&site.client().url),
+            site,
+            answers: BTreeMap::new(),
+        }
+    }
+
+    /// Calls `METHOD path?query`; the answer's data.
+    async fn call(&mut self, call: &str) -> Value {
+        self.call_with(call, |request| request).await
+    }
+
+    async fn call_with(
+        &mut self,
+        call: &str,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Value {
+        let (method, path) = call.split_once(' ').unwrap();
+        let method: Method = method.parse().unwrap();
+        let reply = send(with(self.http.request(method, path))).await;
+        let data = reply.json()["data"].clone();
+        let endpoint = call.split('?').next().unwrap().to_owned();
+        self.answers.insert(endpoint, reply);
+        data
+    }
+
+    /// Asks until the answer holds something.
+    async fn call_until_filled(&mut self, call: &str) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let data = self.call(call).await;
+            let filled = match &data {
+                Value::Array(items) => !items.is_empty(),
+                Value::Object(fields) => {
+                    !fields.is_empty() && fields.values().all(|steps| steps[0].is_object())
+                }
+                _ => false,
+            };
+            if filled {
+                return data;
+            }
+            assert!(Instant::now() < until, "{call} stays empty: {data}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn form(&mut self, call: &str, fields: &SiteFields, names: &[&str]) {
+        let mut form = Form::new();
+        for (name, value) in &fields.fields {
+            if names.iter().any(|start| name.starts_with(start)) {
+                form = form.text(*name, value.clone());
+            }
+        }
+        self.call_with(call, |request| request.multipart(form))
+            .await;
+    }
+
+    async fn configure(&mut self) {
+        let fields = self.site.fields(On::PlainEngine);
+        let all = ["fastbuild_", "harbor_", "docker_"];
+        self.form("POST config/config-fastbuild", &fields, &all)
+            .await;
+        self.form("POST config/update-host", &fields, &all[..1])
+            .await;
+        self.form("POST config/update-harbor", &fields, &all[1..2])
+            .await;
+        self.form("POST config/update-docker-server", &fields, &all[2..])
+            .await;
+        let headers = json!({"Content-Type": "application/json", "X-BizType": "DROS"});
+        self.call_with("POST config/update-headers", |request| {
+            request.json(&headers)
+        })
+        .await;
+        for name in ["host", "harbor", "docker-server"] {
+            self.call(&format!("GET config/query-{name}")).await;
+            self.call(&format!("GET config/query-{name}-all")).await;
+        }
+    }
+
+    async fn fill_the_catalog(&mut self) {
+        for (query, name) in [
+            ("file_type=source&installer=apt&type=mine", "debian-12.list"),
+            ("file_type=source&installer=yum&type=mine", "Centos-7.repo"),
+            ("file_type=source&installer=pip&type=mine", "pip.conf"),
+            ("file_type=source&installer=conda&type=mine", ".condarc"),
+            ("file_type=python", "Python-3.8.10.tgz"),
+            ("file_type=pip", "get-pip.py"),
+            ("file_type=conda", "Miniconda3-py39_4.9.2-Linux-x86_64.sh"),
+        ] {
+            let reply = self.http.upload(query, &[(name, b"content")]).await;
+            let names = &reply.json()["data"]["complete upload filenames"];
+            assert_eq!(*names, json!([name]), "{}", reply.text);
+            self.answers.insert("POST file/upload".to_owned(), reply);
+        }
+        self.call("GET file/list-source").await;
+        self.call("GET file/list-software").await;
+    }
+
+    /// Runs two builds one after the other, and looks at both while they are on their way.
+    async fn build(&mut self) -> [(i64, String); 2] {
+        let base = self.site.base(&self.site.parts.images.debian);
+        self.call(&format!("POST task/pull-image?image_name={base}"))
+            .await;
+        self.call(&format!("POST task/check-image?image_name={base}"))
+            .await;
+        self.call("GET check-result/all-check-result").await;
+        let mut builds = Vec::new();
+        for tag in ["1", "2"] {
+            let target = self.site.target(tag);
+            // Packages make the first build last while the second waits.
+            let request = Request::new(&base, &target)
+                .system("apt", &["file"])
+                .callback(&self.site.callback_url());
+            let data = self
+                .call_with("POST task/build-image", |call| call.json(request.body()))
+                .await;
+            builds.push((data["task_id"].as_i64().unwrap(), target));
+        }
+        self.call_until_filled("GET task/queued-tasks").await;
+        self.call_until_filled("GET task/running-tasks").await;
+        self.call_until_filled("GET progress/running-tasks-progress")
+            .await;
+        for (task_id, _) in &builds {
+            let client = self.site.client();
+            let task = client.wait_for_end(*task_id, PATIENCE).await.unwrap();
+            assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+        }
+        builds.try_into().unwrap()
+    }
+
+    async fn look_at_builds(&mut self, task_id: i64) {
+        let name = &self.site.token;
+        for call in [
+            "GET task/list-task?page=1&page_size=10",
+            "GET task/all-tasks",
+            &format!("GET task/task-details_by_task_id?task_id={task_id}"),
+            &format!("GET task/task-detail-by-image-name?image_name={name}"),
+            &format!("GET progress/details?task_id={task_id}"),
+            "GET progress/status",
+            "GET image/list-image?page=1&page_size=10",
+            "GET image/list-all",
+            "GET config/query-callback",
+            "GET config/query-callback-all",
+            "POST config/test-callback",
+        ] {
+            self.call(call).await;
+        }
+    }
+
+    async fn take_away(&mut self, [first, second]: [(i64, String); 2]) {
+        for call in [
+            &format!("DELETE task/delete-image-by-task-id?task_id={}", first.0),
+            &format!(
+                "DELETE image/delete-image-by-image-name?image_name={}",
+                second.1
+            ),
+            "GET image-life/all",
+            "POST system/auto_clean_image?reserve_days=30",
+            &format!("DELETE task/delete-task-by-task-id?task_id={}", first.0),
+            "DELETE check-result/delete-all-check-result",
+        ] {
+            self.call(call).await;
+        }
+    }
+
+    /// Everything in which the answers differ from the table.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for endpoint in ENDPOINTS {
+            let call = endpoint.call;
+            let Some(reply) = self.answers.get(call) else {
+                mistakes.push(format!("{call} was not called"));
+                continue;
+            };
+            let body = reply.json();
+            let mut say = |what: String| mistakes.push(format!("{call}: {what}"));
+            if reply.status != 200 || !reply.header("content-type").starts_with("application/json")
+            {
+                say(format!("HTTP {} {body}", reply.status));
+                continue;
+            }
+            let is_bare = endpoint.data == WELCOME;
+            if !is_bare {
+                let keys: BTreeSet<&str> = body
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(String::as_str)
+                    .collect();
+                if keys != BTreeSet::from(["code", "msg", "data"]) {
+                    say(format!("the envelope has {keys:?}"));
+                }
+                if body["code"] != 0 || body["msg"].as_str().is_none_or(str::is_empty) {
+                    say(format!("refused: {body}"));
+                    continue;
+                }
+            }
+            let data = if is_bare { &body } else { &body["data"] };
+            for difference in shape::differences(endpoint.shape, data) {
+                say(difference);
+            }
+            if endpoint.data.contains("newest first") && !is_newest_first(data) {
+                say(format!("not newest first: {data}"));
+            }
+            let secret = &self.site.parts.registry.user.password;
+            if reply.text.contains(secret.as_str()) {
+                say("the answer holds a password".to_owned());
+            }
+        }
+        mistakes
+    }
+}
+
+/// Whether the rows of a list, where the answer is one, have falling numbers.
+fn is_newest_first(data: &Value) -> bool {
+    let rows = data["task_list"].as_array().or(data.as_array());
+    let numbers = rows
+        .into_iter()
+        .flatten()
+        .map(|row| row["primary_id"].as_i64());
+    numbers.rev().is_sorted()
+}
+
+#[tokio::test]
+async fn every_row_of_the_table_is_served_as_it_says() {
+    let site = Site::unconfigured(&[
+        ("BUILDS__PER_ENGINE", "1"),
+        ("SOURCE_DIR", ""),
+        ("TOOLS_DIR", ""),
+    ])
+    .await;
+    let mut walker = Walker::new(&site);
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.data == WELCOME) {
+        let body = walker.call(endpoint.call).await;
+        assert_eq!(body, Value::Null, "{}", endpoint.call);
+        let greeting = walker.answers[endpoint.call].json();
+        let message = greeting["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("Welcome To "),
+            "{}: {message}",
+            endpoint.call
+        );
+    }
+    walker.configure().await;
+    walker.fill_the_catalog().await;
+    let builds = walker.build().await;
+    walker.look_at_builds(builds[0].0).await;
+    walker.take_away(builds).await;
+    assert_eq!(walker.mistakes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_required_parameter_is_asked_for_by_its_name() {
+    let site = Site::unconfigured(&[]).await;
+    let http = Http::new(&site.client().url);
+    let mut asked = 0;
+    for (call, row) in table() {
+        let (method, path) = call.split_once(' ').unwrap();
+        let required: Vec<String> = query_parameters(row.parameters)
+            .into_iter()
+            .filter(|(_, required)| *required)
+            .map(|(name, _)| name)
+            .collect();
+        if required.is_empty() {
+            continue;
+        }
+        let reply = send(http.request(method.parse().unwrap(), path)).await;
+        let body = reply.json();
+        assert_eq!(
+            (reply.status, &body["code"]),
+            (200, &json!(-1)),
+            "{call}: {body}"
+        );
+        assert_eq!(body["data"], Value::Null, "{call}: {body}");
+        for name in required {
+            let msg = body["msg"].as_str().unwrap();
+            assert!(msg.contains(&name), "{call}: {msg}");
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 14);
+}

@@ -1,0 +1,245 @@
+//! Base images that are registered, images that builds made, and how both are removed.
+
+use fastbuild_testkit::{container, request::Request};
+use serde_json::{Value, json};
+
+use crate::site::{On, Site};
+
+impl Site {
+    /// A base image that no other test uses: the registry's Debian under a name of its own.
+    pub(crate) fn own_base(&self, on: On) -> String {
+        let (engine, debian) = (self.engine(on), self.base(&self.parts.images.debian));
+        let own = self.target("base");
+        container::pull(&self.parts, engine, &debian).unwrap();
+        for arguments in [
+            ["image", "tag", &debian, &own].as_slice(),
+            &["push", "--quiet", &own],
+        ] {
+            let output = self.parts.docker(engine).args(arguments).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
+        own
+    }
+
+    /// Whether an engine has an image of this name.
+    pub(crate) fn engine_has(&self, on: On, image: &str) -> bool {
+        container::inspect(&self.parts, self.engine(on), image, "{{.Id}}").is_ok()
+    }
+
+    /// The row of an image in the list, by its full name.
+    async fn listed(&self, image: &str) -> Option<Value> {
+        let path = format!(
+            "image/list-image?page=1&page_size=10&keyword={}",
+            self.token
+        );
+        let answer = self.client().get(&path).await.unwrap();
+        let images = answer.data().unwrap()["image_list"]
+            .as_array()
+            .cloned()
+            .unwrap();
+        images.into_iter().find(|row| {
+            let (name, tag) = (row["name"].as_str().unwrap(), row["tag"].as_str().unwrap());
+            format!("{name}:{tag}") == image
+        })
+    }
+
+    /// The newest life of an image.
+    pub(crate) async fn life(&self, image: &str) -> Option<Value> {
+        let answer = self.client().get("image-life/all").await.unwrap();
+        let lives = answer.data().unwrap().as_array().cloned().unwrap();
+        lives.into_iter().find(|life| life["image_name"] == image)
+    }
+
+    async fn delete_image(&self, image: &str) -> fastbuild_testkit::client::Answer {
+        let path = format!("image/delete-image-by-image-name?image_name={image}");
+        self.client().delete(&path).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_base_image_is_registered_by_its_name_and_taken_off_again() {
+    let on = On::PlainEngine;
+    let site = Site::configured(on).await;
+    let base = site.own_base(on);
+    assert!(site.listed(&base).await.is_none());
+    let path = |image: &str| format!("image/register-base-image?image_name={image}");
+    let answer = site.client().post(&path(&base)).await.unwrap();
+    let registered = answer.data().unwrap();
+    let row = site.listed(&base).await.unwrap();
+    assert_eq!(&row, registered);
+    let id = container::inspect(&site.parts, site.engine(on), &base, "{{.Id}}").unwrap();
+    assert_eq!(
+        [
+            &row["type"],
+            &row["task_id"],
+            &row["description"],
+            &row["interaction"]
+        ],
+        [&json!("Base"), &json!(0), &json!("预置镜像"), &json!("")]
+    );
+    assert_eq!(format!("sha256:{}", row["id"].as_str().unwrap()), id);
+    assert!(row["size"].as_str().unwrap().ends_with('G'), "{row}");
+
+    // Registering again renews the row; a name of no image is refused.
+    site.client()
+        .post(&path(&base))
+        .await
+        .unwrap()
+        .data()
+        .unwrap();
+    let nothing = site
+        .client()
+        .post(&path(&site.target("nothing")))
+        .await
+        .unwrap();
+    assert_eq!(
+        nothing.body["reason"], "BaseImageNotFound",
+        "{}",
+        nothing.body
+    );
+    let list = site.client().get("image/list-all").await.unwrap();
+    assert_eq!(list.data().unwrap().as_array().map(Vec::len), Some(1));
+
+    let deleted = site.delete_image(&base).await;
+    assert_eq!(deleted.data().unwrap(), "Image deleted successfully");
+    assert!(
+        deleted.message().contains("镜像仓库"),
+        "{}",
+        deleted.message()
+    );
+    assert!(site.listed(&base).await.is_none());
+    assert!(!site.engine_has(on, &base));
+    assert!(site.registry_has(&base).await);
+    let again = site.delete_image(&base).await;
+    assert_eq!(
+        (again.status, &again.body["code"], &again.body["data"]),
+        (200, &json!(-1), &Value::Null)
+    );
+
+    // The engine brings it back from the registry when it is registered anew.
+    site.client()
+        .post(&path(&base))
+        .await
+        .unwrap()
+        .data()
+        .unwrap();
+    assert!(site.engine_has(on, &base));
+    site.delete_image(&base).await.data().unwrap();
+}
+
+#[tokio::test]
+async fn configured_base_images_are_listed_and_learn_their_size_when_used() {
+    let base = Site::unconfigured(&[]).await.own_base(On::PlainEngine);
+    let names = format!("[{base:?}]");
+    let variables = [("BASE_IMAGES", names.as_str())];
+    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    let rows = async || {
+        let list = site.client().get("image/list-all").await.unwrap();
+        list.data().unwrap().as_array().cloned().unwrap()
+    };
+    let [row]: [Value; 1] = rows().await.try_into().unwrap();
+    assert_eq!(
+        [&row["type"], &row["id"], &row["size"]],
+        [&json!("Base"), &json!(""), &json!("")]
+    );
+    let check = format!("task/check-image?image_name={base}");
+    site.client().post(&check).await.unwrap().data().unwrap();
+    let [row]: [Value; 1] = rows().await.try_into().unwrap();
+    assert_eq!(row["id"].as_str().map(str::len), Some(64), "{row}");
+    assert!(row["size"].as_str().unwrap().ends_with('G'), "{row}");
+    site.delete_image(&base).await.data().unwrap();
+}
+
+#[tokio::test]
+async fn an_image_is_removed_only_once_no_build_and_no_container_uses_it() {
+    let on = On::PlainEngine;
+    let site = Site::configured(on).await;
+    let (base, target) = (site.own_base(on), site.target("1"));
+    let request = Request::new(&base, &target)
+        .system("apt", &["git"])
+        .ssh("Alkaid123456");
+    let task_id = site.submit(&request).await;
+    for image in [&base, &target] {
+        let refused = site.delete_image(image).await;
+        assert_eq!(
+            (refused.status, &refused.body["reason"]),
+            (200, &json!("InUse")),
+            "{}",
+            refused.body
+        );
+        assert!(
+            refused.message().contains(&task_id.to_string()),
+            "{}",
+            refused.message()
+        );
+    }
+    let path = format!("task/delete-task-by-task-id?task_id={task_id}");
+    let refused = site.client().delete(&path).await.unwrap();
+    let expected = format!("任务id<{task_id}>任务仍在进行，无法删除");
+    assert!(refused.message().starts_with(&expected), "{}", refused.body);
+    let task = site
+        .client()
+        .wait_for_end(task_id, crate::site::PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+
+    let row = site.listed(&target).await.unwrap();
+    assert_eq!(
+        [&row["type"], &row["task_id"], &row["interaction"]],
+        [&json!("Customized"), &json!(task_id), &json!("WebSSH")]
+    );
+    assert_eq!(site.life(&target).await.unwrap()["image_type"], "build");
+    assert_eq!(site.life(&base).await.unwrap()["image_type"], "pull");
+
+    // A container that was made from it holds it, running or not.
+    let created = site
+        .parts
+        .docker(site.engine(on))
+        .args(["create", &target])
+        .output()
+        .unwrap();
+    let container = String::from_utf8(created.stdout).unwrap().trim().to_owned();
+    let held = site.delete_image(&target).await;
+    let removed = site
+        .parts
+        .docker(site.engine(on))
+        .args(["rm", &container])
+        .output()
+        .unwrap();
+    assert!(removed.status.success());
+    assert_eq!(held.body["reason"], "InUse", "{}", held.body);
+
+    // By the task's number the engine loses it, and the list keeps it.
+    let by_task = format!("task/delete-image-by-task-id?task_id={task_id}");
+    assert_eq!(
+        site.client()
+            .delete(&by_task)
+            .await
+            .unwrap()
+            .data()
+            .unwrap(),
+        &json!(true)
+    );
+    assert!(!site.engine_has(on, &target));
+    assert!(site.listed(&target).await.is_some());
+    assert!(site.life(&target).await.unwrap()["delete_time"].is_string());
+    assert_eq!(
+        site.client().delete(&by_task).await.unwrap().body["code"],
+        -1
+    );
+
+    // By its name the list loses it as well, and the name is free again; the registry keeps it.
+    let deleted = site.delete_image(&target).await;
+    deleted.data().unwrap();
+    assert!(deleted.message().contains("保留"), "{}", deleted.message());
+    assert!(site.listed(&target).await.is_none());
+    assert!(site.registry_has(&target).await);
+    site.delete_image(&base).await.data().unwrap();
+    assert!(!site.engine_has(on, &base));
+
+    let forgotten = site.client().delete(&path).await.unwrap();
+    assert_eq!(forgotten.data().unwrap(), "Folder deleted successfully");
+    assert!(site.client().task(task_id).await.is_err());
+    assert!(!std::path::Path::new(task["task_work_dir"].as_str().unwrap()).exists());
+}

@@ -1,0 +1,148 @@
+//! The callback workbench: what was sent with every try of it, and sending it once more.
+
+use axum::extract::State;
+use fastbuild_spec::{
+    failure::Sentence,
+    wire::{self, FieldError},
+};
+use fastbuild_store::{DeliveryFilter, DeliveryStatus, Page};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    controllers::Controller,
+    envelope::{Envelope, Failures, Reply},
+    error::Error,
+    extract::Query,
+    state::AppState,
+    view::{CallbackHistory, CallbackList, PageShown, Redelivered},
+};
+
+inventory::submit! {
+    Controller {
+        name: "callback",
+        purpose: "Callbacks with every try of them, and sending them once more.",
+        routes,
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(history))
+        .routes(routes!(redeliver))
+        .routes(routes!(redeliver_failed))
+}
+
+/// Which callbacks to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct History {
+    /// From 1; less counts as 1.
+    #[param(example = 1)]
+    page: i64,
+    /// Rows per page; negative is all of them.
+    #[param(example = 10)]
+    page_size: i64,
+    /// `pending`, `delivered` or `gave_up`.
+    #[param(example = "gave_up")]
+    status: Option<String>,
+    /// The build they tell of.
+    #[param(example = 1_795_426_218_678_i64)]
+    task_id: Option<i64>,
+}
+
+/// Lists callbacks, newest first, with every try: the request's headers with credentials masked,
+/// the answer's status and first 4 KB, and the milliseconds it took.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/callback/history",
+    tag = "callback",
+    params(History),
+    responses((status = 200, body = Envelope<CallbackList>), Failures)
+)]
+async fn history(
+    State(state): State<AppState>,
+    Query(wanted): Query<History>,
+) -> Result<Reply<CallbackList>, Error> {
+    let page = Page { number: wanted.page, size: wanted.page_size };
+    let filter = DeliveryFilter {
+        status: wanted.status.as_deref().map(read_status).transpose()?,
+        task_id: wanted.task_id,
+    };
+    let (rows, total) = state.store().delivery_history(page, filter).await?;
+    Ok(Reply::success(CallbackList {
+        page: PageShown::new(page, total),
+        callback_list: rows.into_iter().map(CallbackHistory::from).collect(),
+    }))
+}
+
+fn read_status(text: &str) -> Result<DeliveryStatus, Error> {
+    text.parse().map_err(|_error| {
+        let allowed = Sentence::new(
+            "应为 pending、delivered 或 gave_up",
+            "must be pending, delivered or gave_up",
+        );
+        wire::failure(&[FieldError::new("status", text, allowed)]).into()
+    })
+}
+
+/// Names a callback.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DeliveryId {
+    /// The callback's `primary_id`.
+    #[param(example = 7)]
+    delivery_id: i64,
+}
+
+/// Sends one callback again, on a new schedule, whatever became of it before. It keeps its
+/// `webhook-id`; the headers in force now are laid over the recorded ones.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/callback/redeliver",
+    tag = "callback",
+    params(DeliveryId),
+    responses((status = 200, body = Envelope<Redelivered>), Failures)
+)]
+async fn redeliver(
+    State(state): State<AppState>,
+    Query(DeliveryId { delivery_id }): Query<DeliveryId>,
+) -> Result<Reply<Redelivered>, Error> {
+    state.builder.redeliver(delivery_id).await?;
+    Ok(queued(vec![delivery_id]))
+}
+
+/// Names a time.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Since {
+    /// Local ISO 8601 without a zone, as all times of this protocol, or RFC 3339 with one.
+    #[param(example = "2023-09-12T18:42:50")]
+    since: String,
+}
+
+/// Sends every callback again that was given up at this time or later; tests of a receiver are
+/// left out.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/callback/redeliver-failed",
+    tag = "callback",
+    params(Since),
+    responses((status = 200, body = Envelope<Redelivered>), Failures)
+)]
+async fn redeliver_failed(
+    State(state): State<AppState>,
+    Query(Since { since }): Query<Since>,
+) -> Result<Reply<Redelivered>, Error> {
+    Ok(queued(state.builder.redeliver_failed(&since).await?))
+}
+
+fn queued(delivery_ids: Vec<i64>) -> Reply<Redelivered> {
+    let count = delivery_ids.len();
+    Reply::saying(
+        format!("{count} 条回调已重新排队发送。"),
+        format!("{count} callback(s) will be sent again."),
+        Redelivered { delivery_ids },
+    )
+}

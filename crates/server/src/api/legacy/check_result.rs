@@ -1,0 +1,62 @@
+//! What was found in images, as it is remembered.
+
+use axum::extract::State;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    controllers::Controller,
+    envelope::{Envelope, Failures, Reply},
+    error::Error,
+    state::AppState,
+    view::CheckResult,
+};
+
+inventory::submit! {
+    Controller {
+        name: "check_result",
+        purpose: "What was found in images, as it is remembered per image.",
+        routes,
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(all_check_result))
+        .routes(routes!(delete_all_check_result))
+}
+
+/// Everything that was found in images, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/check-result/all-check-result",
+    tag = "check_result",
+    responses((status = 200, body = Envelope<Vec<CheckResult>>), Failures)
+)]
+async fn all_check_result(
+    State(state): State<AppState>,
+) -> Result<Reply<Vec<CheckResult>>, Error> {
+    let profiles = state.store().profiles().await?;
+    let results = profiles.into_iter().map(CheckResult::new).collect::<Result<_, _>>();
+    let results = results.map_err(|error| {
+        tracing::error!(%error, "a stored profile could not be written as JSON");
+        Error::internal()
+    })?;
+    Ok(Reply::saying("获取全部检测结果成功", "These are all check results.", results))
+}
+
+/// Forgets everything that was found in images; the next check of each looks anew. The answer's
+/// `data` is how many there were.
+#[utoipa::path(
+    delete,
+    path = "/api/fast-build/check-result/delete-all-check-result",
+    tag = "check_result",
+    responses((status = 200, body = Envelope<u64>), Failures)
+)]
+async fn delete_all_check_result(State(state): State<AppState>) -> Result<Reply<u64>, Error> {
+    let forgotten = state.store().delete_profiles().await?;
+    Ok(Reply::saying(
+        format!("已删除全部 {forgotten} 条检测结果"),
+        format!("All {forgotten} check result(s) have been deleted."),
+        forgotten,
+    ))
+}

@@ -1,0 +1,147 @@
+//! The images people choose from: registered base images, and what builds made.
+
+use axum::extract::State;
+use fastbuild_spec::{
+    failure::Sentence,
+    wire::{self, FieldError},
+};
+use fastbuild_store::{ImageFilter, ImageKind, Page};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    api::parameters::ImageName,
+    controllers::Controller,
+    envelope::{Envelope, Failures, Reply},
+    error::Error,
+    extract::Query,
+    state::AppState,
+    view::{ImageList, ImageRow, PageShown},
+};
+
+inventory::submit! {
+    Controller {
+        name: "image",
+        purpose: "Base images and the images that builds made.",
+        routes,
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list_image))
+        .routes(routes!(list_all))
+        .routes(routes!(register_base_image))
+        .routes(routes!(delete_image_by_image_name))
+}
+
+/// Which images to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListImage {
+    /// From 1; less counts as 1.
+    #[param(example = 1)]
+    page: i64,
+    /// Rows per page; negative is all of them.
+    #[param(example = 10)]
+    page_size: i64,
+    /// Part of the name or of the tag.
+    keyword: Option<String>,
+    /// `Base` or `Customized`; empty is both.
+    #[param(example = "Base")]
+    image_type: Option<String>,
+}
+
+/// Lists images, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/image/list-image",
+    tag = "image",
+    params(ListImage),
+    responses((status = 200, body = Envelope<ImageList>), Failures)
+)]
+async fn list_image(
+    State(state): State<AppState>,
+    Query(wanted): Query<ListImage>,
+) -> Result<Reply<ImageList>, Error> {
+    let page = Page { number: wanted.page, size: wanted.page_size };
+    let kind = kind(wanted.image_type.as_deref().unwrap_or_default())?;
+    let filter = ImageFilter { keyword: wanted.keyword, kind };
+    let (images, total) = state.store().images(page, &filter).await?;
+    let image_list = images.into_iter().map(ImageRow::from).collect();
+    Ok(Reply::success(ImageList { page: PageShown::new(page, total), image_list }))
+}
+
+fn kind(text: &str) -> Result<Option<ImageKind>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let allowed = || Sentence::new("应为 Base 或 Customized", "must be Base or Customized");
+    text.parse()
+        .map(Some)
+        .map_err(|_unknown| wire::failure(&[FieldError::new("image_type", text, allowed())]).into())
+}
+
+/// Lists all images, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/fast-build/image/list-all",
+    tag = "image",
+    responses((status = 200, body = Envelope<Vec<ImageRow>>), Failures)
+)]
+async fn list_all(State(state): State<AppState>) -> Result<Reply<Vec<ImageRow>>, Error> {
+    let (images, _total) = state.store().images(Page::ALL, &ImageFilter::default()).await?;
+    Ok(Reply::success(images.into_iter().map(ImageRow::from).collect()))
+}
+
+/// The base image to register.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct BaseImage {
+    /// `[registry[:port]/]repository[:tag]`; `/` and `:` need no encoding.
+    #[param(example = "172.27.213.154:30003/base/ubuntu:v3")]
+    image_name: String,
+    /// What it is for; `预置镜像` when nothing is said.
+    description: Option<String>,
+}
+
+/// Registers an image as a base image, or renews what is known of it. An image that the engine
+/// does not have is pulled first. `delete-image-by-image-name` takes it off the list again.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/image/register-base-image",
+    tag = "image",
+    params(BaseImage),
+    responses((status = 200, body = Envelope<ImageRow>), Failures)
+)]
+async fn register_base_image(
+    State(state): State<AppState>,
+    Query(wanted): Query<BaseImage>,
+) -> Result<Reply<ImageRow>, Error> {
+    let description = wanted.description.unwrap_or_default();
+    let image = state.builder.register_base_image(&wanted.image_name, &description).await?;
+    let (name, tag) = (&image.name, &image.tag);
+    Ok(Reply::saying(
+        format!("基础镜像 {name}:{tag} 注册成功。"),
+        format!("The base image {name}:{tag} has been registered."),
+        image.into(),
+    ))
+}
+
+/// Removes an image from the engine and from the list; the registry keeps it. Refused while a
+/// build or a container uses it.
+#[utoipa::path(
+    delete,
+    path = "/api/fast-build/image/delete-image-by-image-name",
+    tag = "image",
+    params(ImageName),
+    responses((status = 200, body = Envelope<String>), Failures)
+)]
+async fn delete_image_by_image_name(
+    State(state): State<AppState>,
+    Query(ImageName { image_name }): Query<ImageName>,
+) -> Result<Reply<&'static str>, Error> {
+    let deleted = state.builder.delete_image(&image_name).await?;
+    Ok(Reply::saying(deleted.said.zh, deleted.said.en, "Image deleted successfully"))
+}

@@ -1,0 +1,80 @@
+//! Upkeep that an operator asks for.
+
+use axum::extract::State;
+use fastbuild_spec::{
+    failure::Sentence,
+    wire::{self, FieldError},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    controllers::Controller,
+    envelope::{Envelope, Failures, Reply},
+    error::Error,
+    extract::Query,
+    state::AppState,
+};
+
+inventory::submit! {
+    Controller {
+        name: "system",
+        purpose: "Upkeep that an operator asks for.",
+        routes,
+    }
+}
+
+/// A hundred years; more is a slip of the pen.
+const MOST_DAYS: u32 = 36_500;
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(auto_clean_image))
+}
+
+/// How long images are kept.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ReserveDays {
+    /// Images that were used within so many days stay; 0 keeps only those in use right now.
+    #[param(example = 30)]
+    reserve_days: i64,
+}
+
+/// Removes from the engine the images that no build used for so many days, of those that this
+/// service pulled or built, and answers their names. What a queued or running build or a container
+/// uses stays, and so does everything in the registry.
+#[utoipa::path(
+    post,
+    path = "/api/fast-build/system/auto_clean_image",
+    tag = "system",
+    params(ReserveDays),
+    responses((status = 200, body = Envelope<Vec<String>>), Failures)
+)]
+async fn auto_clean_image(
+    State(state): State<AppState>,
+    Query(ReserveDays { reserve_days }): Query<ReserveDays>,
+) -> Result<Reply<Vec<String>>, Error> {
+    let days = u32::try_from(reserve_days)
+        .ok()
+        .filter(|days| *days <= MOST_DAYS)
+        .ok_or_else(|| out_of_bounds(reserve_days))?;
+    let removed = state.builder.clean_images(days).await?;
+    Ok(Reply::saying(
+        format!("已从 Docker 服务器清理 {} 个镜像，镜像仓库中的内容不受影响。", removed.len()),
+        format!(
+            "{} image(s) have been removed from the Docker server; the registry keeps them.",
+            removed.len()
+        ),
+        removed,
+    ))
+}
+
+fn out_of_bounds(days: i64) -> Error {
+    let allowed = Sentence::new(
+        format!("应在 0 到 {MOST_DAYS} 之间"),
+        format!("must be between 0 and {MOST_DAYS}"),
+    );
+    let mistake = FieldError::new("reserve_days", &days.to_string(), allowed);
+    wire::failure(&[mistake]).into()
+}

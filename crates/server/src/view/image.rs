@@ -1,0 +1,148 @@
+//! Images as the old protocol's image rows, and their lives on engines.
+
+use fastbuild_builder::clock::local_time;
+use fastbuild_store::{Image, ImageLife};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::PageShown;
+
+/// An image that people choose as a base, or that a build made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImageRow {
+    /// The row's number.
+    primary_id: i64,
+    /// The build that made it; 0 for a base image.
+    #[schema(example = 1_795_426_218_678_i64)]
+    task_id: i64,
+    /// Local time, ISO 8601 with microseconds and without a zone.
+    #[schema(example = "2026-11-23T09:35:34.308539")]
+    create_time: String,
+    /// When the row last changed.
+    update_time: String,
+    /// Its name with the registry, without the tag.
+    #[schema(example = "172.27.213.154:30003/base/ubuntu")]
+    name: String,
+    /// Its tag.
+    #[schema(example = "20.04")]
+    tag: String,
+    /// The engine's id of it, 64 hexadecimal digits; empty until the engine had it.
+    id: String,
+    /// `Base`: registered by an operator; `Customized`: made by a build.
+    #[serde(rename = "type")]
+    #[schema(example = "Customized")]
+    kind: String,
+    /// What it is for.
+    description: String,
+    /// Its size on the engine in units of 10^9 bytes; empty until the engine had it.
+    #[schema(example = "0.4G")]
+    size: String,
+    /// How a container of it can be used: `WebSSH`, `JupyterLab`, both or neither.
+    #[schema(example = "WebSSH, JupyterLab")]
+    interaction: String,
+}
+
+impl From<Image> for ImageRow {
+    fn from(image: Image) -> Self {
+        let services = [(image.ssh, "WebSSH"), (image.jupyter_lab, "JupyterLab")];
+        let interaction: Vec<&str> = services
+            .into_iter()
+            .filter_map(|(has, name)| has.then_some(name))
+            .collect();
+        Self {
+            primary_id: image.primary_id,
+            task_id: image.task_id,
+            create_time: local_time(image.create_time),
+            update_time: local_time(image.update_time),
+            name: image.name,
+            tag: image.tag,
+            size: if image.image_id.is_empty() {
+                String::new()
+            } else {
+                gigabytes(image.size)
+            },
+            id: image.image_id.trim_start_matches("sha256:").to_owned(),
+            kind: image.kind.to_string(),
+            description: image.description,
+            interaction: interaction.join(", "),
+        }
+    }
+}
+
+/// Units of 10^9 bytes with at most two decimals and no zeros at the end.
+fn gigabytes(bytes: u64) -> String {
+    let hundredths = bytes.saturating_add(5_000_000) / 10_000_000;
+    let (whole, part) = (hundredths / 100, hundredths % 100);
+    match (part, part % 10) {
+        (0, _) => format!("{whole}G"),
+        (_, 0) => format!("{whole}.{}G", part / 10),
+        _ => format!("{whole}.{part:02}G"),
+    }
+}
+
+/// A page of images.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImageList {
+    /// Which part of the list it is.
+    pub(crate) page: PageShown,
+    /// The images, newest first.
+    pub(crate) image_list: Vec<ImageRow>,
+}
+
+/// An image's time on an engine.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImageLifeRow {
+    /// The row's number.
+    primary_id: i64,
+    /// The image, with its tag.
+    image_name: String,
+    /// `pull` or `build`: how it came to the engine.
+    #[schema(example = "build")]
+    image_type: String,
+    /// When it came: local time, ISO 8601 with microseconds and without a zone.
+    generator_time: String,
+    /// When it was removed; null while it is there.
+    delete_time: Option<String>,
+    /// When the row was made.
+    create_time: String,
+    /// When it last changed: at each use, and at the removal.
+    update_time: String,
+}
+
+impl From<ImageLife> for ImageLifeRow {
+    fn from(life: ImageLife) -> Self {
+        Self {
+            primary_id: life.primary_id,
+            image_name: life.image_name,
+            image_type: life.kind.to_string(),
+            generator_time: local_time(life.generator_time),
+            delete_time: life.delete_time.map(local_time),
+            create_time: local_time(life.create_time),
+            update_time: local_time(life.update_time),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_two_decimals_and_no_zeros_at_the_end() {
+        let shown: Vec<String> = [
+            0,
+            4_000_000,
+            6_000_000,
+            400_000_000,
+            404_999_999,
+            484_000_000,
+            1_000_000_000,
+            1_430_000_000,
+            49_999_999_999,
+        ]
+        .into_iter()
+        .map(gigabytes)
+        .collect();
+        assert_eq!(shown.join(" "), "0G 0G 0.01G 0.4G 0.4G 0.48G 1G 1.43G 50G");
+    }
+}

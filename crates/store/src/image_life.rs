@@ -1,0 +1,249 @@
+//! The lives of images on engines: when each came, by pull or build, when it was last used, and
+//! when it was removed. What nobody used for long is found here.
+
+use fastbuild_spec::{reference::ImageReference, settings::host_and_port};
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, sea_query::Expr,
+};
+use strum::{Display, EnumString};
+
+use crate::{
+    ImageKind, Store, StoreError,
+    builds::stored_size,
+    entity::{image, image_life, setting_docker_server},
+    time::{maybe_timestamp, micros, timestamp},
+};
+
+/// How an image came to an engine; spelt as the old protocol's `image_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum LifeKind {
+    /// From a registry.
+    Pull,
+    /// A build made it.
+    Build,
+}
+
+/// An image's time on an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageLife {
+    /// The row's number.
+    pub primary_id: i64,
+    /// The image, with its tag.
+    pub image_name: String,
+    /// How it came.
+    pub kind: LifeKind,
+    /// The engine's address, `host:port`.
+    pub engine: String,
+    /// When it was pulled or built; where it was replaced under its name, when last.
+    pub generator_time: Timestamp,
+    /// When it was last pulled, checked, built or built upon.
+    pub last_used: Timestamp,
+    /// When it was removed; `None` while it is there.
+    pub delete_time: Option<Timestamp>,
+    /// When the row was made.
+    pub create_time: Timestamp,
+    /// When it last changed.
+    pub update_time: Timestamp,
+}
+
+/// An image that was found on an engine because somebody uses it.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageSeen<'a> {
+    /// The engine's address, `host:port`.
+    pub engine: &'a str,
+    /// The image.
+    pub image: &'a ImageReference,
+    /// The engine's id of it, `sha256:...`.
+    pub image_id: &'a str,
+    /// Bytes it takes there.
+    pub size: u64,
+    /// Whether a registry was asked for it just now. What others put on the engine is no life of
+    /// ours: it may exist nowhere else, and is never cleaned away.
+    pub pulled: bool,
+}
+
+impl TryFrom<image_life::Model> for ImageLife {
+    type Error = StoreError;
+
+    fn try_from(row: image_life::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            kind: row
+                .image_type
+                .parse()
+                .map_err(|_| StoreError::corrupt("image life's type", &row.image_type))?,
+            generator_time: timestamp(row.generated_at)?,
+            last_used: timestamp(row.last_used_at)?,
+            delete_time: maybe_timestamp(row.deleted_at)?,
+            create_time: timestamp(row.created_at)?,
+            update_time: timestamp(row.updated_at)?,
+            primary_id: row.id,
+            image_name: row.image_name,
+            engine: row.engine,
+        })
+    }
+}
+
+fn living(engine: &str, image_name: &str) -> sea_orm::Condition {
+    sea_orm::Condition::all()
+        .add(image_life::Column::Engine.eq(engine))
+        .add(image_life::Column::ImageName.eq(image_name))
+        .add(image_life::Column::DeletedAt.is_null())
+}
+
+async fn begin(
+    tx: &DatabaseTransaction,
+    engine: &str,
+    image_name: &str,
+    kind: LifeKind,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    image_life::Entity::insert(image_life::ActiveModel {
+        image_name: Set(image_name.to_owned()),
+        image_type: Set(kind.to_string()),
+        engine: Set(engine.to_owned()),
+        generated_at: Set(micros(now)),
+        last_used_at: Set(micros(now)),
+        created_at: Set(micros(now)),
+        updated_at: Set(micros(now)),
+        ..Default::default()
+    })
+    .exec_without_returning(tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes a use; whether a life was there to note it in.
+async fn used(
+    tx: &DatabaseTransaction,
+    engine: &str,
+    image_name: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let updated = image_life::Entity::update_many()
+        .col_expr(image_life::Column::LastUsedAt, Expr::value(micros(now)))
+        .col_expr(image_life::Column::UpdatedAt, Expr::value(micros(now)))
+        .filter(living(engine, image_name))
+        .exec(tx)
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
+/// The address of the engine that a settings row names, as [`ImageLife::engine`] has it.
+pub(crate) async fn engine_address(
+    tx: &DatabaseTransaction,
+    revision: Option<i64>,
+) -> Result<Option<String>, StoreError> {
+    let Some(revision) = revision else {
+        return Ok(None);
+    };
+    let row = setting_docker_server::Entity::find_by_id(revision)
+        .one(tx)
+        .await?;
+    Ok(row.map(|row| host_and_port(&row.host, row.port)))
+}
+
+/// Notes that a build made an image on an engine from a base image there.
+pub(crate) async fn built(
+    tx: &DatabaseTransaction,
+    engine: &str,
+    image_name: &str,
+    base_name: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    used(tx, engine, base_name, now).await?;
+    // What had the name until now lost it to the new image.
+    end(tx, engine, image_name, now).await?;
+    begin(tx, engine, image_name, LifeKind::Build, now).await
+}
+
+/// Notes a removal; whether a life was there to end.
+async fn end(
+    tx: &DatabaseTransaction,
+    engine: &str,
+    image_name: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let updated = image_life::Entity::update_many()
+        .col_expr(image_life::Column::DeletedAt, Expr::value(micros(now)))
+        .col_expr(image_life::Column::UpdatedAt, Expr::value(micros(now)))
+        .filter(living(engine, image_name))
+        .exec(tx)
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
+impl Store {
+    /// Notes that an image is on an engine and is used: its life begins or goes on, and a
+    /// registered base image learns its id and size.
+    pub async fn image_seen(&self, seen: ImageSeen<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let image_name = seen.image.to_string();
+        let tx = self.begin().await?;
+        if !used(&tx, seen.engine, &image_name, now).await? && seen.pulled {
+            begin(&tx, seen.engine, &image_name, LifeKind::Pull, now).await?;
+        }
+        image::Entity::update_many()
+            .col_expr(image::Column::ImageId, Expr::value(seen.image_id))
+            .col_expr(image::Column::Size, Expr::value(stored_size(seen.size)))
+            .col_expr(image::Column::UpdatedAt, Expr::value(micros(now)))
+            .filter(image::Column::Name.eq(seen.image.name()))
+            .filter(image::Column::Tag.eq(seen.image.tag()))
+            .filter(image::Column::Kind.eq(ImageKind::Base.to_string()))
+            .filter(image::Column::ImageId.ne(seen.image_id))
+            .exec(&tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Notes that an image was removed from an engine. Of one whose life nobody noted, the whole
+    /// life is written now: it came as `kind`, at the latest by `since`.
+    pub async fn image_removed(
+        &self,
+        engine: &str,
+        image_name: &str,
+        kind: LifeKind,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let tx = self.begin().await?;
+        if !end(&tx, engine, image_name, now).await? {
+            begin(&tx, engine, image_name, kind, since).await?;
+            end(&tx, engine, image_name, now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Every life, newest first.
+    pub async fn image_lives(&self) -> Result<Vec<ImageLife>, StoreError> {
+        image_life::Entity::find()
+            .order_by_desc(image_life::Column::Id)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(ImageLife::try_from)
+            .collect()
+    }
+
+    /// What is on an engine and was not used after `cutoff`, longest unused first.
+    pub async fn images_unused_since(
+        &self,
+        engine: &str,
+        cutoff: Timestamp,
+    ) -> Result<Vec<ImageLife>, StoreError> {
+        image_life::Entity::find()
+            .filter(image_life::Column::Engine.eq(engine))
+            .filter(image_life::Column::DeletedAt.is_null())
+            .filter(image_life::Column::LastUsedAt.lte(micros(cutoff)))
+            .order_by_asc(image_life::Column::LastUsedAt)
+            .order_by_asc(image_life::Column::Id)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(ImageLife::try_from)
+            .collect()
+    }
+}

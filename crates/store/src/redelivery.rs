@@ -1,0 +1,160 @@
+//! Looking back at callbacks with every try, and sending them once more.
+
+use std::collections::HashMap;
+
+use fastbuild_spec::settings::CallbackHeaders;
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction,
+    EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+
+use crate::{
+    Delivery, DeliveryStatus, DeliveryTry, Page, SecretHeaders, Store, StoreError, TaskId,
+    deliveries::purpose,
+    entity::{delivery, delivery_try},
+    time::micros,
+};
+
+/// Deliveries whose tries one statement asks for: databases bound a statement's parameters.
+const STATEMENT_NUMBERS: usize = 500;
+
+/// Which deliveries a history shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// How they stand.
+    pub status: Option<DeliveryStatus>,
+    /// The build they tell of.
+    pub task_id: Option<TaskId>,
+}
+
+/// A delivery with every try of it, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryHistory {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// Its tries.
+    pub tries: Vec<DeliveryTry>,
+}
+
+impl Store {
+    /// A page of deliveries with their tries, newest first, and how many deliveries there are on
+    /// all pages.
+    pub async fn delivery_history(
+        &self,
+        page: Page,
+        filter: DeliveryFilter,
+    ) -> Result<(Vec<DeliveryHistory>, u64), StoreError> {
+        let mut condition = Condition::all();
+        if let Some(status) = filter.status {
+            condition = condition.add(delivery::Column::Status.eq(status.to_string()));
+        }
+        if let Some(task_id) = filter.task_id {
+            condition = condition.add(delivery::Column::TaskId.eq(task_id));
+        }
+        let query = delivery::Entity::find().filter(condition);
+        let total = query.clone().count(self.reader()).await?;
+        let (offset, limit) = page.bounds();
+        let rows = query
+            .order_by_desc(delivery::Column::Id)
+            .offset(limit.map(|_| offset))
+            .limit(limit)
+            .all(self.reader())
+            .await?;
+        let mut tries: HashMap<i64, Vec<DeliveryTry>> = HashMap::new();
+        for some in rows.chunks(STATEMENT_NUMBERS) {
+            let numbers = some.iter().map(|row| row.id);
+            for row in delivery_try::Entity::find()
+                .filter(delivery_try::Column::DeliveryId.is_in(numbers))
+                .order_by_asc(delivery_try::Column::Number)
+                .all(self.reader())
+                .await?
+            {
+                tries
+                    .entry(row.delivery_id)
+                    .or_default()
+                    .push(row.try_into()?);
+            }
+        }
+        let history = rows
+            .into_iter()
+            .map(|row| {
+                Ok::<_, StoreError>(DeliveryHistory {
+                    tries: tries.remove(&row.id).unwrap_or_default(),
+                    delivery: self.shown(row)?,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok((history, total))
+    }
+
+    /// Makes a delivery due now, on a new schedule, whatever became of it before. `headers` are
+    /// laid over the recorded ones: an operator may have mended them since. Says whether there
+    /// is such a delivery.
+    pub async fn redeliver(
+        &self,
+        delivery_id: i64,
+        headers: &CallbackHeaders,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let tx = self.begin().await?;
+        let Some(row) = delivery::Entity::find_by_id(delivery_id)
+            .lock_exclusive()
+            .one(&tx)
+            .await?
+        else {
+            return Ok(false);
+        };
+        self.make_due(&tx, row, headers, now).await?;
+        tx.commit().await?;
+        self.wake.deliveries();
+        Ok(true)
+    }
+
+    /// Makes every delivery due now that was given up at `since` or later, tests of the receiver
+    /// left out; returns their numbers in the order they were written.
+    pub async fn redeliver_failed(
+        &self,
+        since: Timestamp,
+        headers: &CallbackHeaders,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, StoreError> {
+        let tx = self.begin().await?;
+        let rows = delivery::Entity::find()
+            .filter(delivery::Column::Status.eq(DeliveryStatus::GaveUp.to_string()))
+            .filter(delivery::Column::UpdatedAt.gte(micros(since)))
+            .filter(delivery::Column::Test.eq(false))
+            .order_by_asc(delivery::Column::Id)
+            .lock_exclusive()
+            .all(&tx)
+            .await?;
+        let numbers = rows.iter().map(|row| row.id).collect();
+        for row in rows {
+            self.make_due(&tx, row, headers, now).await?;
+        }
+        tx.commit().await?;
+        self.wake.deliveries();
+        Ok(numbers)
+    }
+
+    async fn make_due(
+        &self,
+        tx: &DatabaseTransaction,
+        row: delivery::Model,
+        headers: &CallbackHeaders,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let purpose = purpose(&row.url);
+        let recorded = SecretHeaders::open(&self.seal, &purpose, &row.headers)?;
+        let tries = row.tries;
+        let mut row = row.into_active_model();
+        row.headers = Set(recorded.overlaid(headers).seal(&self.seal, &purpose)?);
+        row.status = Set(DeliveryStatus::Pending.to_string());
+        row.schedule_from = Set(tries);
+        row.next_at = Set(Some(micros(now)));
+        row.updated_at = Set(micros(now));
+        row.update(tx).await?;
+        Ok(())
+    }
+}
