@@ -170,7 +170,7 @@ async fn cancel_on_signal(shutdown: CancellationToken) {
 
 /// Takes the base directory for this process alone: a second one would take the first one's
 /// running builds for lost.
-fn lock(base_dir: &Path) -> Result<File> {
+pub(crate) fn lock(base_dir: &Path) -> Result<File> {
     let path = base_dir.join("fastbuild.lock");
     let file = File::create(&path)
         .with_context(|| format!("the lock file {} cannot be made", path.display()))?;

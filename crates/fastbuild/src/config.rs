@@ -1,6 +1,8 @@
 //! The configuration: the documented default file, an operator's file over it, `FASTBUILD_*`
 //! variables over that, flags over all. Every mistake is named at once.
 
+mod reader;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -14,9 +16,7 @@ use fastbuild_builder::{
     options::{CallbackOptions, CleaningOptions, Folders, Limits},
 };
 use fastbuild_server::AllowedOrigins;
-use fastbuild_spec::{
-    reference::ImageReference, settings::CallbackHeaders, signature::SigningSecret, wire::WireKey,
-};
+use fastbuild_spec::{reference::ImageReference, settings::CallbackHeaders, wire::WireKey};
 use fastbuild_store::Store;
 use figment::{
     Figment,
@@ -24,6 +24,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+
+use self::reader::Reader;
 
 /// The documented default file, which is the default.
 pub const DEFAULT_FILE: &str = include_str!("../fastbuild.toml");
@@ -277,156 +279,6 @@ impl Config {
                 reader.ask_for_the_rest();
                 Err(Mistakes(reader.mistakes))
             }
-        }
-    }
-}
-
-struct Reader<'a> {
-    figment: &'a Figment,
-    mistakes: Vec<String>,
-}
-
-impl Reader<'_> {
-    fn get<'de, T: Deserialize<'de>>(&mut self, key: &str) -> Option<T> {
-        match self.figment.extract_inner(key) {
-            Ok(value) => Some(value),
-            Err(errors) => {
-                for error in errors {
-                    let place = error
-                        .metadata
-                        .as_ref()
-                        .and_then(|metadata| metadata.source.as_ref())
-                        .map(|source| format!(" (in {source})"))
-                        .unwrap_or_default();
-                    self.mistake(key, &format!("{}{place}", error.kind));
-                }
-                None
-            }
-        }
-    }
-
-    /// The secret of callbacks, where there is one. A mistake does not repeat it.
-    fn signing_secret(&mut self) -> Option<SigningSecret> {
-        let text: String = self.get("callback.signing_secret")?;
-        if text.is_empty() {
-            return None;
-        }
-        SigningSecret::parse(&text)
-            .map_err(|error| self.mistake("callback.signing_secret", &error.to_string()))
-            .ok()
-    }
-
-    /// The base images to register; each name that is none is a mistake.
-    fn base_images(&mut self) -> Option<Vec<ImageReference>> {
-        let names: Vec<String> = self.get("base_images")?;
-        names
-            .iter()
-            .map(|name| {
-                name.parse()
-                    .map_err(|error| {
-                        self.mistake(
-                            "base_images",
-                            &format!("{name:?} is no image name: {error}"),
-                        );
-                    })
-                    .ok()
-            })
-            // All of them, so that every mistake is named.
-            .collect::<Vec<_>>()
-            .into_iter()
-            .collect()
-    }
-
-    fn mistake(&mut self, key: &str, what: &str) {
-        let line = format!("{key}: {what}");
-        if !self.mistakes.contains(&line) {
-            self.mistakes.push(line);
-        }
-    }
-
-    fn seconds(&mut self, key: &str) -> Option<Duration> {
-        let seconds = self.at_least_one::<u64>(key)?;
-        Some(Duration::from_secs(seconds))
-    }
-
-    fn hours(&mut self, key: &str) -> Option<Duration> {
-        let hours = self.at_least_one::<u32>(key)?;
-        Some(Duration::from_secs(u64::from(hours) * 3600))
-    }
-
-    fn at_least_one<T: for<'de> Deserialize<'de> + PartialOrd + From<u8>>(
-        &mut self,
-        key: &str,
-    ) -> Option<T> {
-        let number: T = self.get(key)?;
-        if number < T::from(1) {
-            self.mistake(key, "must be at least 1");
-            return None;
-        }
-        Some(number)
-    }
-
-    fn ask_for_the_rest(&mut self) {
-        let _: Option<IpAddr> = self.get("listen.address");
-        let _: Option<u16> = self.get("listen.port");
-        let _: Option<Vec<u64>> = self.get("callback.retry_seconds");
-        let _: Option<u64> = self.get("builds.image_size_limit");
-        let _: Option<u32> = self.get("cleaning.image_reserve_days");
-        let _: Option<u32> = self.get("cleaning.task_retention_days");
-        let _: Option<u64> = self.get("cleaning.build_cache_limit");
-        self.hours("cleaning.interval_hours");
-        self.at_least_one::<usize>("builds.per_engine");
-        self.at_least_one::<u64>("uploads.size_limit");
-        for key in [
-            "callback.timeout_seconds",
-            "builds.total_seconds",
-            "builds.silence_seconds",
-            "builds.preflight_seconds",
-            "builds.engine_return_seconds",
-        ] {
-            self.seconds(key);
-        }
-    }
-
-    /// A key that the default file does not have is a slip of the pen, not a setting.
-    fn refuse_unknown_keys(&mut self) {
-        let default = Figment::from(Toml::string(DEFAULT_FILE));
-        let (Ok(known), Ok(given)) = (
-            default.extract::<serde_json::Value>(),
-            self.figment.extract::<serde_json::Value>(),
-        ) else {
-            return;
-        };
-        let mut unknown = Vec::new();
-        unknown_keys("", &known, &given, &mut unknown);
-        for key in unknown {
-            self.mistake(&key, "is no key of the configuration");
-        }
-    }
-}
-
-fn unknown_keys(
-    prefix: &str,
-    known: &serde_json::Value,
-    given: &serde_json::Value,
-    unknown: &mut Vec<String>,
-) {
-    // Header names are the operator's own.
-    if prefix == "callback.headers" {
-        return;
-    }
-    let (Some(known), Some(given)) = (known.as_object(), given.as_object()) else {
-        return;
-    };
-    for (key, value) in given {
-        let path = if prefix.is_empty() {
-            key.clone()
-        } else {
-            format!("{prefix}.{key}")
-        };
-        match known.get(key) {
-            Some(known) => unknown_keys(&path, known, value, unknown),
-            None => unknown.push(path),
         }
     }
 }

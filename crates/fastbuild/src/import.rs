@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +16,7 @@ use fastbuild_spec::{
 use fastbuild_store::{ImportReport, NewSettings, OldInstallation, Seal, Store};
 use ini::{Ini, ParseOption};
 
-use crate::config::Config;
+use crate::{app, config::Config};
 
 /// What to read, and whether to write.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,7 +61,7 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<String> {
         .build()
         .context("the import's thread cannot be started")?;
     let report = runtime.block_on(async {
-        let store = open(config, arguments.apply).await?;
+        let (store, _lock) = open(config, arguments.apply).await?;
         let report = store
             .import_legacy(
                 &old,
@@ -76,16 +77,18 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<String> {
     Ok(tell(&database, &report, &notes))
 }
 
-/// This installation's database. A dry run makes none: where there is none yet it works on one in
-/// memory.
-async fn open(config: &Config, apply: bool) -> Result<Store> {
+/// This installation's database, taken for this process alone: a service that runs on it must be
+/// ended first. A dry run makes none: where there is none yet it works on one in memory.
+async fn open(config: &Config, apply: bool) -> Result<(Store, Option<File>)> {
     let file = config.database_url.strip_prefix("sqlite://").map(Path::new);
     if !apply && file.is_some_and(|file| !file.exists()) {
         let seal = Seal::from_key(&rand::random::<[u8; 32]>())?;
-        return Ok(Store::open("sqlite::memory:", seal).await?);
+        return Ok((Store::open("sqlite::memory:", seal).await?, None));
     }
+    let lock = app::lock(&config.base_dir)?;
     let seal = Seal::load_or_create(&config.seal_key_file)?;
-    Ok(Store::open(&config.database_url, seal).await?)
+    let store = Store::open(&config.database_url, seal).await?;
+    Ok((store, Some(lock)))
 }
 
 fn tell(database: &Path, report: &ImportReport, notes: &[String]) -> String {

@@ -11,15 +11,16 @@ use crate::{Seal, StoreError};
 const MASK: &str = "***";
 
 /// Parts of a header's name that say its value is a credential.
-const SECRET_NAME_PARTS: [&str; 10] = [
+const SECRET_NAME_PARTS: [&str; 11] = [
     "auth",
     "token",
     "cookie",
     "secret",
-    "password",
-    "passwd",
-    "api-key",
-    "apikey",
+    "pass",
+    "pwd",
+    "key",
+    "session",
+    "jwt",
     "signature",
     "credential",
 ];

@@ -38,6 +38,9 @@ pub struct DeliveryHistory {
     pub tries: Vec<DeliveryTry>,
 }
 
+/// Deliveries with their tries that one page holds at the most.
+const LARGEST_PAGE: u64 = 500;
+
 impl Store {
     /// A page of deliveries with their tries, newest first, and how many deliveries there are on
     /// all pages.
@@ -56,6 +59,8 @@ impl Store {
         let query = delivery::Entity::find().filter(condition);
         let total = query.clone().count(self.reader()).await?;
         let (offset, limit) = page.bounds();
+        // Each row carries every try with 4 KB of answer: nobody gets all of them at once.
+        let limit = Some(limit.unwrap_or(LARGEST_PAGE).min(LARGEST_PAGE));
         let rows = query
             .order_by_desc(delivery::Column::Id)
             .offset(limit.map(|_| offset))

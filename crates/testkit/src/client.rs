@@ -10,6 +10,8 @@ use crate::parts::{EnginePart, Parts};
 
 /// How often a condition is looked at while waiting for it.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long one question to the callback receiver may wait for its answer.
+const LONGEST_WAIT: Duration = Duration::from_mins(4);
 
 /// A caller of one service.
 #[derive(Debug, Clone)]
@@ -286,22 +288,9 @@ pub fn is_terminal(task: &Value) -> bool {
         .is_some_and(fastbuild_spec::state::BuildState::is_terminal)
 }
 
-/// What the callback receiver of the parts has for one token, oldest first.
-///
-/// # Errors
-/// When the receiver does not answer.
-pub async fn received_callbacks(parts: &Parts, token: &str) -> Result<Vec<Value>> {
-    let client = Client::new(parts.callback.url.clone())?;
-    let response = client
-        .http
-        .get(format!("{}/_received/{token}", parts.callback.url))
-        .send()
-        .await?
-        .error_for_status()?;
-    Ok(response.json().await?)
-}
-
-/// Waits until the callback receiver has at least `count` callbacks for a token.
+/// Waits until the callback receiver has at least `count` callbacks for a token, and returns them,
+/// oldest first. The receiver does the waiting: a caller that asked again and again would take the
+/// processor from what it waits for.
 ///
 /// # Errors
 /// What it has when `patience` runs out.
@@ -311,9 +300,19 @@ pub async fn wait_for_callbacks(
     count: usize,
     patience: Duration,
 ) -> Result<Vec<Value>> {
+    let client = Client::new(parts.callback.url.clone())?;
     let until = Instant::now() + patience;
     loop {
-        let received = received_callbacks(parts, token).await?;
+        let wait = until
+            .saturating_duration_since(Instant::now())
+            .min(LONGEST_WAIT);
+        let url = format!(
+            "{}/_received/{token}?at_least={count}&wait_seconds={}",
+            parts.callback.url,
+            wait.as_secs_f64()
+        );
+        let response = client.http.get(url).send().await?.error_for_status()?;
+        let received: Vec<Value> = response.json().await?;
         if received.len() >= count {
             return Ok(received);
         }
@@ -323,7 +322,6 @@ pub async fn wait_for_callbacks(
                 received.len()
             );
         }
-        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -34,6 +35,8 @@ const FRAME: u64 = 1 << 20;
 /// How much may arrive in which there is neither the start of a field nor a part of one; it is held
 /// in memory until there is.
 const SENSELESS: u64 = 1 << 20;
+/// How long a file's next part may keep us waiting.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// The longest text of a field that is no file.
 const TEXT: usize = 4096;
 
@@ -113,7 +116,7 @@ async fn receive(
     unread: &AtomicU64,
 ) -> Result<(), Error> {
     let mut file = upload.file(file_name).await?;
-    while let Some(part) = field.chunk().await.map_err(|error| explain(&error))? {
+    while let Some(part) = next(&mut field).await? {
         unread.store(0, Ordering::Relaxed);
         file.write(&part).await.map_err(|error| match error {
             PartError::TooLarge(failure) => status_too_large(failure),
@@ -121,6 +124,19 @@ async fn receive(
         })?;
     }
     Ok(file.end().await?)
+}
+
+/// The next part of a file. A sender that stops without hanging up is not waited for: its upload
+/// ends, and what came of it is removed.
+async fn next(field: &mut Field<'_>) -> Result<Option<Bytes>, Error> {
+    let part = tokio::time::timeout(LONGEST_PAUSE, field.chunk()).await;
+    part.map_err(|_elapsed| {
+        unreadable(
+            "上传长时间没有收到数据，已放弃。",
+            "Nothing of the upload came for too long; it was given up.",
+        )
+    })?
+    .map_err(|error| explain(&error))
 }
 
 async fn text(mut field: Field<'_>, name: &str) -> Result<String, Error> {

@@ -242,7 +242,8 @@ fn registry_name(column: &str, text: &str) -> Result<String, String> {
         .trim_end_matches('/');
     parse_host_port(bare)
         .map(|name| name.to_string())
-        .map_err(|_| format!("{column} is no registry address: {}", shown(text)))
+        // The address may hold a login: it is not repeated.
+        .map_err(|_| format!("{column} is no registry address"))
 }
 
 fn read_registry(row: &OldRow) -> Result<NewSettings, String> {

@@ -1,0 +1,163 @@
+//! Reading single keys so that every mistake is known at once.
+
+use std::{net::IpAddr, time::Duration};
+
+use fastbuild_spec::{reference::ImageReference, signature::SigningSecret};
+use figment::{
+    Figment,
+    providers::{Format as _, Toml},
+};
+use serde::Deserialize;
+
+use super::DEFAULT_FILE;
+
+/// Asks for one key after the other and collects what is wrong.
+pub(super) struct Reader<'a> {
+    pub(super) figment: &'a Figment,
+    pub(super) mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    pub(super) fn get<'de, T: Deserialize<'de>>(&mut self, key: &str) -> Option<T> {
+        match self.figment.extract_inner(key) {
+            Ok(value) => Some(value),
+            Err(errors) => {
+                for error in errors {
+                    let place = error
+                        .metadata
+                        .as_ref()
+                        .and_then(|metadata| metadata.source.as_ref())
+                        .map(|source| format!(" (in {source})"))
+                        .unwrap_or_default();
+                    self.mistake(key, &format!("{}{place}", error.kind));
+                }
+                None
+            }
+        }
+    }
+
+    /// The secret of callbacks, where there is one. A mistake does not repeat it.
+    pub(super) fn signing_secret(&mut self) -> Option<SigningSecret> {
+        let text: String = self.get("callback.signing_secret")?;
+        if text.is_empty() {
+            return None;
+        }
+        SigningSecret::parse(&text)
+            .map_err(|error| self.mistake("callback.signing_secret", &error.to_string()))
+            .ok()
+    }
+
+    /// The base images to register; each name that is none is a mistake.
+    pub(super) fn base_images(&mut self) -> Option<Vec<ImageReference>> {
+        let names: Vec<String> = self.get("base_images")?;
+        names
+            .iter()
+            .map(|name| {
+                name.parse()
+                    .map_err(|error| {
+                        self.mistake(
+                            "base_images",
+                            &format!("{name:?} is no image name: {error}"),
+                        );
+                    })
+                    .ok()
+            })
+            // All of them, so that every mistake is named.
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    pub(super) fn mistake(&mut self, key: &str, what: &str) {
+        let line = format!("{key}: {what}");
+        if !self.mistakes.contains(&line) {
+            self.mistakes.push(line);
+        }
+    }
+
+    pub(super) fn seconds(&mut self, key: &str) -> Option<Duration> {
+        let seconds = self.at_least_one::<u64>(key)?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    pub(super) fn hours(&mut self, key: &str) -> Option<Duration> {
+        let hours = self.at_least_one::<u32>(key)?;
+        Some(Duration::from_secs(u64::from(hours) * 3600))
+    }
+
+    pub(super) fn at_least_one<T: for<'de> Deserialize<'de> + PartialOrd + From<u8>>(
+        &mut self,
+        key: &str,
+    ) -> Option<T> {
+        let number: T = self.get(key)?;
+        if number < T::from(1) {
+            self.mistake(key, "must be at least 1");
+            return None;
+        }
+        Some(number)
+    }
+
+    pub(super) fn ask_for_the_rest(&mut self) {
+        let _: Option<IpAddr> = self.get("listen.address");
+        let _: Option<u16> = self.get("listen.port");
+        let _: Option<Vec<u64>> = self.get("callback.retry_seconds");
+        let _: Option<u64> = self.get("builds.image_size_limit");
+        let _: Option<u32> = self.get("cleaning.image_reserve_days");
+        let _: Option<u32> = self.get("cleaning.task_retention_days");
+        let _: Option<u64> = self.get("cleaning.build_cache_limit");
+        self.hours("cleaning.interval_hours");
+        self.at_least_one::<usize>("builds.per_engine");
+        self.at_least_one::<u64>("uploads.size_limit");
+        for key in [
+            "callback.timeout_seconds",
+            "builds.total_seconds",
+            "builds.silence_seconds",
+            "builds.preflight_seconds",
+            "builds.engine_return_seconds",
+        ] {
+            self.seconds(key);
+        }
+    }
+
+    /// A key that the default file does not have is a slip of the pen, not a setting.
+    pub(super) fn refuse_unknown_keys(&mut self) {
+        let default = Figment::from(Toml::string(DEFAULT_FILE));
+        let (Ok(known), Ok(given)) = (
+            default.extract::<serde_json::Value>(),
+            self.figment.extract::<serde_json::Value>(),
+        ) else {
+            return;
+        };
+        let mut unknown = Vec::new();
+        unknown_keys("", &known, &given, &mut unknown);
+        for key in unknown {
+            self.mistake(&key, "is no key of the configuration");
+        }
+    }
+}
+
+fn unknown_keys(
+    prefix: &str,
+    known: &serde_json::Value,
+    given: &serde_json::Value,
+    unknown: &mut Vec<String>,
+) {
+    // Header names are the operator's own.
+    if prefix == "callback.headers" {
+        return;
+    }
+    let (Some(known), Some(given)) = (known.as_object(), given.as_object()) else {
+        return;
+    };
+    for (key, value) in given {
+        let path = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
+        match known.get(key) {
+            Some(known) => unknown_keys(&path, known, value, unknown),
+            None => unknown.push(path),
+        }
+    }
+}
