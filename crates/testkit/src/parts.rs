@@ -24,6 +24,10 @@ pub struct Parts {
     pub engine_plain: EnginePart,
     /// The engine that listens with mutual TLS.
     pub engine_tls: EnginePart,
+    /// The engine of a newer version that keeps images in containerd's store, on plain TCP; see
+    /// [`Parts::engine_store`]. A description made before there was one lacks it.
+    #[serde(default)]
+    pub engine_store: Option<EnginePart>,
     /// The registry, with TLS and logins.
     pub registry: RegistryPart,
     /// Certificate files and the archives that `config-fastbuild` takes.
@@ -175,6 +179,23 @@ impl Parts {
                 file.display()
             )
         })
+    }
+
+    /// The engine with containerd's image store.
+    pub fn engine_store(&self) -> Result<&EnginePart> {
+        self.engine_store.as_ref().with_context(|| {
+            format!(
+                "the parts in {} were started before there was an engine with containerd's image store; `cargo xtask env up` adds it",
+                self.home.display()
+            )
+        })
+    }
+
+    /// All engines.
+    pub fn engines(&self) -> impl Iterator<Item = &EnginePart> {
+        [&self.engine_plain, &self.engine_tls]
+            .into_iter()
+            .chain(&self.engine_store)
     }
 
     /// The full name of an image in the registry by address, for example `127.0.0.1:25000/base/debian:12`.

@@ -1,4 +1,4 @@
-//! The two Docker Engines, each with data, sockets, configuration and bridge of its own.
+//! The Docker Engines, each with data, sockets, configuration and bridge of its own.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::daemon::{children, end_process, processes_with_argument, start_time};
 use super::home::{Home, short_path};
-use super::network;
+use super::{network, newer};
 use crate::run::{program, run, succeeds};
 
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -36,8 +36,9 @@ pub(super) fn ensure(home: &Home, parts: &Parts, engine: &EnginePart) -> Result<
         serde_json::to_string_pretty(&configuration(home, parts, engine))?,
     )?;
     let certificates = home.certificates();
+    let programs = programs(home, parts, engine);
     home.daemon(&engine.name).start(
-        "dockerd",
+        programs.dockerd(),
         START_LIMIT,
         |command| {
             // The registry's certificate is signed by our authority, which the machine does not know.
@@ -45,6 +46,9 @@ pub(super) fn ensure(home: &Home, parts: &Parts, engine: &EnginePart) -> Result<
                 .arg("--config-file")
                 .arg(&file)
                 .env("SSL_CERT_FILE", certificates.trust_bundle());
+            if let Some(path) = programs.search_path() {
+                command.env("PATH", path);
+            }
         },
         || answers(parts, engine),
     )?;
@@ -74,20 +78,36 @@ fn configuration(home: &Home, parts: &Parts, engine: &EnginePart) -> Value {
         configuration["tlscert"] = json!(certificates.file("server-cert.pem"));
         configuration["tlskey"] = json!(certificates.file("server-key.pem"));
     }
-    if old_identity() {
+    if has_store(parts, engine) {
+        configuration["features"] = json!({"containerd-snapshotter": true});
+    }
+    if old_identity(&programs(home, parts, engine)) {
         configuration["deprecated-key-path"] = json!(folder.join("key.json"));
     }
     configuration
 }
 
-/// Whether this machine's engine takes its identity from a key file, by default one for all engines of the machine;
+/// Whether the engine is the one with containerd's image store.
+fn has_store(parts: &Parts, engine: &EnginePart) -> bool {
+    parts
+        .engine_store
+        .as_ref()
+        .is_some_and(|store| store.name == engine.name)
+}
+
+/// The programs an engine is started from.
+fn programs(home: &Home, parts: &Parts, engine: &EnginePart) -> newer::Programs {
+    if has_store(parts, engine) {
+        newer::programs(home)
+    } else {
+        newer::Programs::of_the_machine()
+    }
+}
+
+/// Whether the engine takes its identity from a key file, by default one for all engines of the machine;
 /// from version 24 on it lies with the engine's data.
-fn old_identity() -> bool {
-    run(&mut program("dockerd", &["--version"])).is_ok_and(|text| {
-        text.split_whitespace()
-            .find_map(|word| word.split_once('.')?.0.parse::<u32>().ok())
-            .is_some_and(|major| major < 24)
-    })
+fn old_identity(programs: &newer::Programs) -> bool {
+    programs.major_version().is_some_and(|major| major < 24)
 }
 
 /// Where the engine keeps its sockets and those of its containerd.

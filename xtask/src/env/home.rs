@@ -89,10 +89,16 @@ impl Home {
 
     /// The description as it is, or a new one with free ports, free networks and random passwords.
     pub(super) fn parts_or_new(&self) -> Result<Parts> {
-        match self.parts()? {
-            Some(parts) => Ok(parts),
-            None => self.new_parts(),
+        let mut parts = match self.parts()? {
+            Some(parts) => parts,
+            None => self.new_parts()?,
+        };
+        if parts.engine_store.is_none() {
+            let [port] = network::free_ports()?;
+            let [network] = network::free_networks()?;
+            parts.engine_store = Some(engine_part(&parts.id, "engine-c", port, network, None));
         }
+        Ok(parts)
     }
 
     fn new_parts(&self) -> Result<Parts> {
@@ -100,30 +106,21 @@ impl Home {
         let [plain, tls, registry, callback] = network::free_ports()?;
         let [plain_network, tls_network] = network::free_networks()?;
         let certificates = self.certificates();
-        let engine =
-            |name: &str, port: u16, network: String, tls_dir: Option<PathBuf>| EnginePart {
-                name: name.to_owned(),
-                host: "127.0.0.1".to_owned(),
-                port,
-                docker_host: format!("tcp://127.0.0.1:{port}"),
-                socket: short_path(&id).join(format!("run/{name}.sock")),
-                tls_dir,
-                bridge: format!("fb{id}{}", name.trim_start_matches("engine-")),
-                network,
-            };
         Ok(Parts {
             home: self.root.clone(),
             docker: DockerCli {
                 binary: packages::docker()?,
                 config_dir: self.path("docker-config"),
             },
-            engine_plain: engine("engine-a", plain, plain_network, None),
-            engine_tls: engine(
+            engine_plain: engine_part(&id, "engine-a", plain, plain_network, None),
+            engine_tls: engine_part(
+                &id,
                 "engine-b",
                 tls,
                 tls_network,
                 Some(certificates.docker_client()),
             ),
+            engine_store: None,
             registry: RegistryPart {
                 registry: format!("127.0.0.1:{registry}"),
                 registry_dns: format!("localhost:{registry}"),
@@ -176,6 +173,26 @@ impl Home {
                 self.root.display()
             )
         })
+    }
+}
+
+/// An engine of this name, reached by this port.
+fn engine_part(
+    id: &str,
+    name: &str,
+    port: u16,
+    network: String,
+    tls_dir: Option<PathBuf>,
+) -> EnginePart {
+    EnginePart {
+        name: name.to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        docker_host: format!("tcp://127.0.0.1:{port}"),
+        socket: short_path(id).join(format!("run/{name}.sock")),
+        tls_dir,
+        bridge: format!("fb{id}{}", name.trim_start_matches("engine-")),
+        network,
     }
 }
 

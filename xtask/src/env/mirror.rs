@@ -63,7 +63,7 @@ fn make(home: &Home) -> Result<()> {
         ],
     );
     debootstrap.arg(&root);
-    if let Some(mirror) = own_mirror() {
+    if let Some(mirror) = own_mirror(Some(SUITE)) {
         debootstrap.arg(mirror);
     }
     run(&mut debootstrap)?;
@@ -104,8 +104,9 @@ fn remove(folder: &PathBuf) -> Result<()> {
     run(program("rm", &["-rf", "--one-file-system", "--"]).arg(folder)).map(drop)
 }
 
-/// The mirror of Debian's main archive that this machine itself uses; none on other distributions.
-fn own_mirror() -> Option<String> {
+/// The mirror of Debian's main archive that this machine itself uses, for the given release or for any; none on
+/// other distributions.
+pub(super) fn own_mirror(suite: Option<&str>) -> Option<String> {
     let targets = run(&mut program(
         "apt-get",
         &[
@@ -116,16 +117,21 @@ fn own_mirror() -> Option<String> {
         ],
     ))
     .ok()?;
-    targets.lines().find_map(mirror_in).map(str::to_owned)
+    targets
+        .lines()
+        .find_map(|line| mirror_in(line, suite))
+        .map(str::to_owned)
 }
 
-/// The address in a line of `apt-get indextargets`, if it is one of the release we want.
-fn mirror_in(line: &str) -> Option<&str> {
+/// The address in a line of `apt-get indextargets`, if it is one of the release we want. Updates and backports lie
+/// beside their release, security fixes may lie elsewhere.
+fn mirror_in<'a>(line: &'a str, suite: Option<&str>) -> Option<&'a str> {
     let mut words = line.split_whitespace();
-    let found = words.next()? == "Debian" && words.next()? == SUITE && words.next()? == "main";
-    words
-        .next()
-        .filter(|address| found && address.starts_with("http"))
+    let (origin, codename, component) = (words.next()?, words.next()?, words.next()?);
+    let wanted = suite.map_or(!codename.contains("security"), |suite| codename == suite);
+    words.next().filter(|address| {
+        origin == "Debian" && wanted && component == "main" && address.starts_with("http")
+    })
 }
 
 #[cfg(test)]
@@ -134,18 +140,19 @@ mod tests {
 
     #[test]
     fn takes_the_main_archive_of_the_release_only() {
-        assert_eq!(
-            mirror_in("Debian bookworm main http://mirror.example/debian/"),
-            Some("http://mirror.example/debian/")
-        );
-        assert_eq!(
-            mirror_in("Debian bookworm-updates main http://mirror.example/debian/"),
-            None
-        );
-        assert_eq!(
-            mirror_in("Ubuntu noble main http://mirror.example/ubuntu/"),
-            None
-        );
-        assert_eq!(mirror_in(" bookworm main file:/var/packages/"), None);
+        let address = "http://mirror.example/debian/";
+        let main = format!("Debian bookworm main {address}");
+        let updates = format!("Debian bookworm-updates main {address}");
+        assert_eq!(mirror_in(&main, Some("bookworm")), Some(address));
+        assert_eq!(mirror_in(&updates, Some("bookworm")), None);
+        assert_eq!(mirror_in(&updates, None), Some(address));
+        for other in [
+            "Debian bookworm-security main http://mirror.example/debian-security/",
+            "Ubuntu noble main http://mirror.example/ubuntu/",
+            " bookworm main file:/var/packages/",
+        ] {
+            assert_eq!(mirror_in(other, Some("bookworm")), None);
+            assert_eq!(mirror_in(other, None), None);
+        }
     }
 }

@@ -8,6 +8,7 @@ mod home;
 mod images;
 mod mirror;
 mod network;
+mod newer;
 mod packages;
 mod registry;
 mod service;
@@ -87,6 +88,7 @@ pub(crate) fn up() -> Result<Parts> {
     // Nothing of the root file system needs an engine, and it takes longest: both at once.
     std::thread::scope(|scope| -> Result<()> {
         let root_file_system = scope.spawn(|| mirror::ensure_root_file_system(&home));
+        newer::ensure(&home)?;
         for service in Service::ALL {
             service.ensure(&home, &parts)?;
         }
@@ -130,7 +132,7 @@ fn down(purge: bool) -> Result<()> {
         for service in Service::ALL.into_iter().rev() {
             service.stop(&home, &parts, false)?;
         }
-        for engine in [&parts.engine_plain, &parts.engine_tls] {
+        for engine in parts.engines() {
             network::remove_bridge(engine)?;
         }
         let link = short_path(&parts.id);

@@ -32,8 +32,8 @@ pub(super) fn free_ports<const N: usize>() -> Result<[u16; N]> {
         .context("no free ports were found on 127.0.0.1")
 }
 
-/// Chooses two /24 networks that no interface and no route of this machine uses; each as its first three numbers.
-pub(super) fn free_networks() -> Result<[String; 2]> {
+/// Chooses /24 networks that no interface and no route of this machine uses; each as its first three numbers.
+pub(super) fn free_networks<const N: usize>() -> Result<[String; N]> {
     let used = used_networks()?;
     let mut found = Vec::new();
     for _ in 0..1000 {
@@ -46,9 +46,12 @@ pub(super) fn free_networks() -> Result<[String; 2]> {
         if !found.contains(&name) && !used.iter().any(|network| network.overlaps(candidate)) {
             found.push(name);
         }
-        if let [first, second] = &found[..] {
-            return Ok([first.clone(), second.clone()]);
+        if found.len() == N {
+            break;
         }
+    }
+    if let Ok(networks) = found.try_into() {
+        return Ok(networks);
     }
     anyhow::bail!(
         "no free network was found between 172.24.0.0 and 172.31.255.255 for the engines' bridges"

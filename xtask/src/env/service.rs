@@ -24,15 +24,18 @@ pub(crate) enum Service {
     EngineA,
     /// The engine with mutual TLS.
     EngineB,
+    /// The engine of a newer version, with containerd's image store.
+    EngineC,
 }
 
 impl Service {
     /// All of them, in the order in which they are started.
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Registry,
         Self::CallbackReceiver,
         Self::EngineA,
         Self::EngineB,
+        Self::EngineC,
     ];
 
     /// Its name on the command line.
@@ -42,6 +45,7 @@ impl Service {
             Self::CallbackReceiver => RECEIVER,
             Self::EngineA => "engine-a",
             Self::EngineB => "engine-b",
+            Self::EngineC => "engine-c",
         }
     }
 
@@ -49,6 +53,7 @@ impl Service {
         match self {
             Self::EngineA => Some(&parts.engine_plain),
             Self::EngineB => Some(&parts.engine_tls),
+            Self::EngineC => parts.engine_store.as_ref(),
             Self::Registry | Self::CallbackReceiver => None,
         }
     }
