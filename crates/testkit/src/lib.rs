@@ -2,6 +2,7 @@
 //! callback receiver, fixtures) that `cargo xtask env up` starts, the service as a process of its
 //! own, a caller of it, and requests as callers write them.
 
+pub mod chaos;
 pub mod client;
 pub mod container;
 pub mod parts;

@@ -19,6 +19,7 @@ mod imports;
 mod oversized;
 mod raw;
 mod restarts;
+mod scripted;
 mod secrets;
 mod services;
 mod shape;
