@@ -10,9 +10,9 @@ use sea_orm::{
 use strum::{Display, EnumString};
 
 use crate::{
-    ImageKind, Store, StoreError,
+    ImageKind, SettingsRevisions, Store, StoreError,
     builds::stored_size,
-    entity::{image, image_life, setting_docker_server},
+    entity::{engine_revision, image, image_life, setting_docker_server},
     time::{maybe_timestamp, micros, timestamp},
 };
 
@@ -131,12 +131,18 @@ async fn used(
     Ok(updated.rows_affected > 0)
 }
 
-/// The address of the engine that a settings row names, as [`ImageLife::engine`] has it.
+/// The address of the engine that a build's settings name, as [`ImageLife::engine`] has it.
 pub(crate) async fn engine_address(
     tx: &DatabaseTransaction,
-    revision: Option<i64>,
+    revisions: SettingsRevisions,
 ) -> Result<Option<String>, StoreError> {
-    let Some(revision) = revision else {
+    if let Some(revision) = revisions.engine {
+        let row = engine_revision::Entity::find_by_id(revision)
+            .one(tx)
+            .await?;
+        return Ok(row.map(|row| host_and_port(&row.host, row.port)));
+    }
+    let Some(revision) = revisions.docker_server else {
         return Ok(None);
     };
     let row = setting_docker_server::Entity::find_by_id(revision)

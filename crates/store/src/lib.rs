@@ -15,6 +15,7 @@ mod builds;
 mod callback_secrets;
 mod database;
 mod deliveries;
+mod engines;
 mod entity;
 mod error;
 mod events;
@@ -44,6 +45,10 @@ pub use callback_secrets::CallbackSecretRevision;
 pub use database::Store;
 pub use deliveries::{
     Delivery, DeliveryStatus, DeliveryTry, NewDelivery, OutgoingDelivery, Try, TryOutcome,
+};
+pub use engines::{
+    CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, EngineHealth, EngineLabels,
+    EngineRevision, EngineSettings, HealthState, Leftover, NamedEngine, NewEngine, RemoveOutcome,
 };
 pub use error::{EnqueueError, FencedError, StoreError};
 pub use events::{LogChunk, StoredEvent};

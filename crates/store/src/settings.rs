@@ -121,11 +121,15 @@ fn tls_purpose(host: &str, port: i32) -> String {
     format!("setting_docker_servers.tls/{host}:{port}")
 }
 
-fn read_port(port: i32) -> Result<u16, StoreError> {
+pub(crate) fn read_port(port: i32) -> Result<u16, StoreError> {
     u16::try_from(port).map_err(|_| StoreError::corrupt("port", port))
 }
 
-fn seal_tls(seal: &Seal, purpose: &str, tls: &TlsMaterial) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn seal_tls(
+    seal: &Seal,
+    purpose: &str,
+    tls: &TlsMaterial,
+) -> Result<Vec<u8>, StoreError> {
     let plain = SealedTls {
         ca: tls.ca_pem.clone(),
         cert: tls.cert_pem.clone(),
@@ -137,7 +141,11 @@ fn seal_tls(seal: &Seal, purpose: &str, tls: &TlsMaterial) -> Result<Vec<u8>, St
     seal.seal(purpose, plain.expose_secret())
 }
 
-fn open_tls(seal: &Seal, purpose: &str, sealed: &[u8]) -> Result<TlsMaterial, StoreError> {
+pub(crate) fn open_tls(
+    seal: &Seal,
+    purpose: &str,
+    sealed: &[u8],
+) -> Result<TlsMaterial, StoreError> {
     let plain = seal.open(purpose, sealed)?;
     let mut tls: SealedTls = serde_json::from_slice(plain.expose_secret())
         // The parser's own text could quote the key.
@@ -283,6 +291,7 @@ impl Store {
             registry: registry.as_ref().map(|row| row.id),
             docker_server: server.as_ref().map(|row| row.id),
             headers: headers.as_ref().map(|row| row.id),
+            engine: None,
         };
         let settings = Settings {
             host: host
@@ -318,7 +327,7 @@ impl Store {
         })
     }
 
-    fn open_server(
+    pub(crate) fn open_server(
         &self,
         row: setting_docker_server::Model,
     ) -> Result<DockerServerSettings, StoreError> {

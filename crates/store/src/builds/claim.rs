@@ -18,6 +18,7 @@ use sea_orm::{
 use super::{Attempt, Build, TaskId, enqueue::open_passwords, fence, from_json};
 use crate::{
     FencedError, Store, StoreError,
+    engines::fleet::Fleet,
     entity::{build, build_request, step},
     time::{micros, micros_after},
 };
@@ -42,17 +43,46 @@ pub struct Heartbeat {
     pub cancel_requested: bool,
 }
 
+/// What one look at the queue came to.
+enum Claim {
+    Taken(Box<ClaimedBuild>),
+    /// Nothing is queued, or no engine has room.
+    Nothing,
+    /// Another process took the engine's last place in between.
+    PlaceTaken,
+}
+
 impl Store {
-    /// Takes the oldest queued build for `worker`, until `lease_for` after `now`; `None` when
-    /// none is queued. Each build goes to exactly one of any number of callers. The step rows
-    /// of earlier attempts go; their events stay.
+    /// Takes the oldest queued build for `worker` and the engine it runs on, until `lease_for`
+    /// after `now`; `None` when none is queued or no engine has room. Each build goes to exactly
+    /// one of any number of callers, and no engine gets more builds than its capacity. The step
+    /// rows of earlier attempts go; their events stay.
     pub async fn claim(
         &self,
         worker: &str,
         lease_for: Duration,
         now: Timestamp,
     ) -> Result<Option<ClaimedBuild>, StoreError> {
+        loop {
+            match self.try_claim(worker, lease_for, now).await? {
+                Claim::Taken(claimed) => return Ok(Some(*claimed)),
+                Claim::Nothing => return Ok(None),
+                Claim::PlaceTaken => {}
+            }
+        }
+    }
+
+    async fn try_claim(
+        &self,
+        worker: &str,
+        lease_for: Duration,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
         let tx = self.begin().await?;
+        let fleet = Fleet::load(&tx, worker, now).await?;
+        if !fleet.has_room() {
+            return Ok(Claim::Nothing);
+        }
         let Some(row) = build::Entity::find()
             .filter(build::Column::State.eq(BuildState::Queued.to_string()))
             .order_by_asc(build::Column::TaskId)
@@ -62,8 +92,14 @@ impl Store {
             .one(&tx)
             .await?
         else {
-            return Ok(None);
+            return Ok(Claim::Nothing);
         };
+        let Some(engine) = fleet.place(&row) else {
+            return Ok(Claim::Nothing);
+        };
+        if !fleet.still_has_room(&tx, engine).await? {
+            return Ok(Claim::PlaceTaken);
+        }
         let attempt = Attempt {
             task_id: row.task_id,
             number: row.attempt + 1,
@@ -80,6 +116,7 @@ impl Store {
         row.state = Set(BuildState::Started.to_string());
         row.attempt = Set(attempt.number);
         row.worker = Set(Some(worker.to_owned()));
+        row.engine = Set(Some(engine.to_owned()));
         row.lease_until = Set(Some(micros_after(now, lease_for)));
         row.started_at = Set(Some(micros(now)));
         row.updated_at = Set(micros(now));
@@ -91,12 +128,12 @@ impl Store {
             .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
         tx.commit().await?;
         self.wake.events();
-        Ok(Some(ClaimedBuild {
+        Ok(Claim::Taken(Box::new(ClaimedBuild {
             build: row.try_into()?,
             attempt,
             spec: from_json("image spec", &request.spec)?,
             passwords: open_passwords(&self.seal, attempt.task_id, request.passwords.as_deref())?,
-        }))
+        })))
     }
 
     /// Keeps the build until `lease_for` after `now`, and tells whether to stop.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     FencedError, NewDelivery, Store, StoreError,
+    engines::leftovers,
     entity::{build, build_request},
     image_life,
     images::put_customized,
@@ -126,6 +127,8 @@ impl Store {
         tx.commit().await?;
         self.wake.events();
         self.wake.deliveries();
+        // Its engine has room for another.
+        self.wake.queue();
         Ok(build)
     }
 
@@ -272,6 +275,9 @@ impl Store {
                 .transpose()?
                 .unwrap_or_default(),
         };
+        if row.lease_until.is_some() {
+            leftovers::note(tx, &row, now).await?;
+        }
         let build = self.end(tx, row, end, now).await?;
         if let Some(delivery) = make_delivery(&build) {
             self.insert_delivery(tx, Some(build.task_id), &delivery, now)
@@ -300,9 +306,7 @@ impl Store {
                 .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
             let spec: ImageSpec = from_json("image spec", &request.spec)?;
             put_customized(tx, task_id, &spec, image, now).await?;
-            if let Some(engine) =
-                image_life::engine_address(tx, end.settings_revisions.docker_server).await?
-            {
+            if let Some(engine) = image_life::engine_address(tx, end.settings_revisions).await? {
                 image_life::built(tx, &engine, &row.target_image, &row.base_image, now).await?;
             }
         }
@@ -339,6 +343,8 @@ async fn requeue(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     forget(tx, row.task_id).await?;
+    // Its next attempt may run elsewhere.
+    leftovers::note(tx, &row, now).await?;
     let event = Event::State {
         state: BuildState::Queued,
     };

@@ -46,6 +46,9 @@ pub struct SettingsRevisions {
     pub docker_server: Option<i64>,
     /// The callback headers row.
     pub headers: Option<i64>,
+    /// The revision of the named engine; `None` on the one the Docker server row names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<i64>,
 }
 
 /// One build as its row says it. The request's JSON is read with [`crate::Store::request`], the
@@ -96,6 +99,8 @@ pub struct Build {
     pub digest: Option<String>,
     /// The settings it ran with.
     pub settings_revisions: Option<SettingsRevisions>,
+    /// The name of the engine it runs or last ran on; `None` until it is begun.
+    pub engine: Option<String>,
 }
 
 /// A stored state.
@@ -159,6 +164,7 @@ impl TryFrom<build::Model> for Build {
             last_event: row.last_event,
             image_id: row.image_id,
             digest: row.digest,
+            engine: row.engine,
         })
     }
 }

@@ -33,6 +33,7 @@ pub struct Model {
     pub image_size: Option<i64>,
     pub digest: Option<String>,
     pub settings_revisions: Option<String>,
+    pub engine: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

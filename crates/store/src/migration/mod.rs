@@ -7,6 +7,7 @@ mod m0002_callbacks;
 mod m0003_imports;
 mod m0004_image_life;
 mod m0005_list_positions;
+mod m0009_engines;
 
 /// Applies what is missing, in order.
 pub(crate) struct Migrator;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_imports::Migration),
             Box::new(m0004_image_life::Migration),
             Box::new(m0005_list_positions::Migration),
+            Box::new(m0009_engines::Migration),
         ]
     }
 }

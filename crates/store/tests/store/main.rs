@@ -1,6 +1,11 @@
 //! Stories about what is remembered, each on a database file of its own.
 
 mod deliveries;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
+mod engines;
 mod files;
 #[expect(
     clippy::unwrap_used,

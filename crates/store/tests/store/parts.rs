@@ -173,6 +173,7 @@ pub(crate) fn success() -> End {
             registry: Some(2),
             docker_server: Some(3),
             headers: Some(4),
+            engine: None,
         },
     }
 }
