@@ -1,5 +1,6 @@
 //! Keeping disks from filling up: images that no build used for long leave the engine, files and
-//! logs of builds that ended long ago leave ours, and the build cache stays below a limit.
+//! logs of builds that ended long ago leave ours, callbacks that ended long ago are forgotten, and
+//! the build cache stays below a limit.
 //!
 //! An image is only removed when its life on the engine is known (it was pulled or built by this
 //! installation), no queued or running build names it as base or target, and no container was made
@@ -16,7 +17,7 @@ use crate::service::{Builder, Site, stored};
 
 /// How often it is looked whether a cleaning is due; also the wait after one that failed.
 const LOOK: Duration = Duration::from_mins(10);
-/// Builds whose logs are dropped between two looks at the database.
+/// Builds or callbacks that are cleaned away between two looks at the database.
 const BATCH: u64 = 100;
 
 impl Builder {
@@ -110,8 +111,8 @@ impl Builder {
         }
     }
 
-    /// Removes the files and logs of builds that ended more than so many days ago, and returns
-    /// how many builds that were. Their records, steps and Dockerfiles stay.
+    /// Removes the files and logs of builds that ended more than so many days ago, of each build
+    /// once, and returns how many builds that were. Their records, steps and Dockerfiles stay.
     ///
     /// # Errors
     /// `Internal` when the database does not answer.
@@ -121,22 +122,44 @@ impl Builder {
         loop {
             let batch = self
                 .store()
-                .kept_logs(cutoff, after, BATCH)
+                .uncleaned_builds(cutoff, after, BATCH)
                 .await
                 .map_err(|error| stored(&error))?;
             let Some(last) = batch.last() else {
                 return Ok(cleaned);
             };
             after = last.task_id;
-            for kept in batch {
-                if let Err(error) = self.remove_folder(&kept.work_dir_name).await {
-                    // Its log stays as well, so that the next cleaning finds it again.
-                    let folder = self.folder(&kept.work_dir_name);
-                    tracing::warn!(build = kept.task_id, folder = %folder.display(), %error, "the build's folder cannot be removed");
+            for build in batch {
+                if let Err(error) = self.remove_folder(&build.work_dir_name).await {
+                    // Its log stays as well, and the next cleaning finds it again.
+                    let folder = self.folder(&build.work_dir_name);
+                    tracing::warn!(build = build.task_id, folder = %folder.display(), %error, "the build's folder cannot be removed");
                     continue;
                 }
-                let dropped = self.store().drop_log(kept.task_id).await;
-                cleaned += u64::from(dropped.map_err(|error| stored(&error))?);
+                let now = self.clock().now();
+                let done = self.store().clean_build(build.task_id, now).await;
+                cleaned += u64::from(done.map_err(|error| stored(&error))?);
+            }
+        }
+    }
+
+    /// Forgets callbacks that ended more than so many days ago, with their tries, and returns how
+    /// many that were.
+    ///
+    /// # Errors
+    /// `Internal` when the database does not answer.
+    pub async fn clean_callbacks(&self, retention_days: u32) -> Result<u64, Failure> {
+        let cutoff = self.days_ago(retention_days);
+        let mut cleaned = 0;
+        loop {
+            let pruned = self
+                .store()
+                .prune_deliveries(cutoff, BATCH)
+                .await
+                .map_err(|error| stored(&error))?;
+            cleaned += pruned;
+            if pruned < BATCH {
+                return Ok(cleaned);
             }
         }
     }
@@ -208,6 +231,10 @@ impl Builder {
             0 => Ok(0),
             days => self.clean_tasks(days).await,
         };
+        let callbacks = match options.callback_retention_days {
+            0 => Ok(0),
+            days => self.clean_callbacks(days).await,
+        };
         let images = match options.image_reserve_days {
             0 => Ok(Vec::new()),
             days => self.clean_images(days).await,
@@ -216,13 +243,14 @@ impl Builder {
             0 => Ok(0),
             bytes => self.clean_build_cache(bytes).await,
         };
-        let (tasks, images, cache) = (tasks?, images?, cache?);
+        let (tasks, callbacks, images, cache) = (tasks?, callbacks?, images?, cache?);
         self.store()
             .cleaned(self.clock().now())
             .await
             .map_err(|error| stored(&error))?;
         tracing::info!(
             builds = tasks,
+            callbacks,
             images = images.len(),
             cache_bytes = cache,
             "cleaned"

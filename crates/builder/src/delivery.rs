@@ -1,26 +1,31 @@
 //! The delivery of callbacks: what is due is sent, every try is recorded, a failed one is tried
 //! again on the schedule.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use fastbuild_spec::{
     failure::Failure,
     settings::CallbackHeaders,
     signature::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER},
 };
-use fastbuild_store::{OutgoingDelivery, SecretHeaders, Try, TryOutcome};
+use fastbuild_store::{ClaimRoom, ClaimedDelivery, SecretHeaders, Try, TryOutcome};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{
     Response,
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::service::{Builder, stored};
 
-/// Deliveries under way at a time.
-const AT_A_TIME: u64 = 16;
+/// Tries under way at a time in this process.
+const AT_A_TIME: usize = 64;
+/// Tries under way at a time to one host: one that hangs must not take the room of all.
+const PER_RECEIVER: usize = 8;
+/// How long a try's claim holds beyond the time the try itself may take.
+const LEASE_BEYOND_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often deliveries are looked for without having been woken; only a fallback.
 const LOOK: Duration = Duration::from_secs(30);
 /// How long to wait after a fault of the database.
@@ -30,16 +35,63 @@ const ANSWER_BYTES: usize = 4096;
 /// The longest wait a receiver may ask for with `Retry-After`.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
+/// The tries under way: each is a task of its own and goes at its receiver's pace, not at that of
+/// the slowest.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<()>,
+    receivers: HashMap<task::Id, String>,
+}
+
+impl UnderWay {
+    fn room(&self) -> ClaimRoom {
+        let mut under_way = HashMap::new();
+        for receiver in self.receivers.values() {
+            *under_way.entry(receiver.clone()).or_default() += 1;
+        }
+        ClaimRoom {
+            free: AT_A_TIME.saturating_sub(self.receivers.len()),
+            per_receiver: PER_RECEIVER,
+            under_way,
+        }
+    }
+
+    fn begin(&mut self, receiver: String, work: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.tasks.spawn(work);
+        self.receivers.insert(handle.id(), receiver);
+    }
+
+    /// Waits for the end of any of them; for ever where there is none.
+    async fn one_ended(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a callback's try broke off; it is made again once its lease is over");
+                error.id()
+            }
+            None => std::future::pending().await,
+        };
+        self.receivers.remove(&id);
+    }
+
+    async fn all_ended(&mut self) {
+        while !self.tasks.is_empty() {
+            self.one_ended().await;
+        }
+    }
+}
+
 impl Builder {
-    /// Delivers what is due until `shutdown`.
+    /// Delivers what is due until `shutdown`; what is under way then is waited for, so that it need
+    /// not be sent again.
     pub(crate) async fn deliver(self, shutdown: CancellationToken) {
         // Subscribed before the first look, so that nothing written in between is missed.
         let mut written = self.store().subscribe_deliveries();
+        let mut under_way = UnderWay::default();
         while !shutdown.is_cancelled() {
             written.mark_unchanged();
-            let wait = match self.deliver_due().await {
-                Ok(0) => self.until_next().await,
-                Ok(_) => continue,
+            let wait = match self.begin_due(&mut under_way).await {
+                Ok(wait) => wait,
                 Err(failure) => {
                     tracing::error!(%failure, "callbacks cannot be read");
                     AFTER_FAULT
@@ -47,30 +99,51 @@ impl Builder {
             };
             tokio::select! {
                 _ = written.changed() => {}
+                () = under_way.one_ended() => {}
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => {}
             }
         }
+        under_way.all_ended().await;
     }
 
-    /// Tries everything that is due; how many that were.
-    async fn deliver_due(&self) -> Result<usize, Failure> {
-        let due = self
+    /// Begins the tries that are due, as many as there is room for; how long until more can be due.
+    async fn begin_due(&self, under_way: &mut UnderWay) -> Result<Duration, Failure> {
+        let lease = self.options().callbacks.timeout + LEASE_BEYOND_TIMEOUT;
+        let now = self.clock().now();
+        let claimed = self
             .store()
-            .due_deliveries(AT_A_TIME, self.clock().now())
+            .claim_deliveries(under_way.room(), lease, now)
             .await
             .map_err(|error| stored(&error))?;
-        let count = due.len();
-        let tries = due.into_iter().map(|delivery| {
-            let span = tracing::info_span!("callback", build = delivery.task_id);
-            self.deliver_one(delivery).instrument(span)
-        });
-        // A try that cannot be recorded must not be made again at once: the caller waits.
-        futures_util::future::try_join_all(tries).await?;
-        Ok(count)
+        for claimed in claimed {
+            let span = tracing::info_span!("callback", build = claimed.delivery.task_id);
+            let receiver = claimed.receiver.clone();
+            let one = self.clone().deliver_one(claimed, lease);
+            under_way.begin(receiver, one.instrument(span));
+        }
+        let room = under_way.room();
+        if room.free == 0 {
+            // The end of any of them wakes us.
+            return Ok(LOOK);
+        }
+        let next = self
+            .store()
+            .next_delivery_at(&room, now)
+            .await
+            .map_err(|error| stored(&error))?;
+        Ok(next.map_or(LOOK, |at| {
+            let wait = at.duration_since(self.clock().now());
+            Duration::try_from(wait).unwrap_or_default().min(LOOK)
+        }))
     }
 
-    async fn deliver_one(&self, delivery: OutgoingDelivery) -> Result<(), Failure> {
+    /// Makes a claimed try and records it.
+    async fn deliver_one(self, claimed: ClaimedDelivery, lease: Duration) {
+        let over = tokio::time::Instant::now() + lease;
+        let ClaimedDelivery {
+            delivery, number, ..
+        } = claimed;
         // The same in every try, so that a receiver can tell a repetition from a new message.
         let id = format!("msg_{}_{}", self.store().installation(), delivery.id);
         let (tried, asked) = self
@@ -86,15 +159,39 @@ impl Builder {
             url = without_query(&delivery.url),
             status = tried.status,
             error = tried.error.as_deref(),
-            tries = delivery.tries + 1,
+            tries = number,
             ?outcome,
             "callback tried"
         );
-        self.store()
-            .record_try(delivery.id, &tried, outcome, now)
-            .await
-            .map_err(|error| stored(&error))?;
-        Ok(())
+        // A try that was made is recorded, else it would be made again.
+        loop {
+            let recorded = self
+                .store()
+                .record_try(delivery.id, number, &tried, outcome, now)
+                .await;
+            match recorded {
+                Ok(true) => return,
+                Ok(false) => {
+                    tracing::warn!("the callback's try came to its end after its lease");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the callback's try cannot be recorded");
+                }
+            }
+            if tokio::time::Instant::now() >= over {
+                return;
+            }
+            tokio::time::sleep(AFTER_FAULT).await;
+        }
+    }
+
+    /// Tries of processes that ended in their midst need not be waited for.
+    pub(crate) async fn release_deliveries(&self) {
+        let released = self.store().release_deliveries(self.clock().now()).await;
+        if let Err(error) = released {
+            tracing::error!(%error, "callbacks that were under way at the last end wait for the end of their lease");
+        }
     }
 
     /// When a delivery that failed `tries` times before and now once more is tried again.
@@ -113,16 +210,6 @@ impl Builder {
             .ok()
             .and_then(|wait| now.checked_add(wait).ok())
             .map_or(TryOutcome::GaveUp, |at| TryOutcome::Retry { at })
-    }
-
-    async fn until_next(&self) -> Duration {
-        match self.store().next_delivery_at().await {
-            Ok(Some(at)) => {
-                let wait = at.duration_since(self.clock().now());
-                Duration::try_from(wait).unwrap_or_default().min(LOOK)
-            }
-            _ => LOOK,
-        }
     }
 
     /// Sends a callback once under the message id `id`, signed where there is a secret; the

@@ -72,6 +72,8 @@ pub struct CleaningOptions {
     pub image_reserve_days: u32,
     /// Files and logs of builds that ended so many days ago are removed.
     pub task_retention_days: u32,
+    /// Callbacks that ended so many days ago are forgotten, with their tries.
+    pub callback_retention_days: u32,
     /// Bytes of build cache that the engine keeps.
     pub build_cache_bytes: u64,
     /// From one cleaning to the next.

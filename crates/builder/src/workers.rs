@@ -32,6 +32,7 @@ impl Builder {
     pub async fn run(self, shutdown: CancellationToken) {
         // At its start this process is the only one on its database, so whatever runs is lost.
         self.take_back_orphans(true).await;
+        self.release_deliveries().await;
         self.register_configured_base_images().await;
         let tracker = TaskTracker::new();
         for _ in 0..self.options().limits.builds_per_engine {

@@ -265,6 +265,7 @@ impl Config {
                 cleaning: CleaningOptions {
                     image_reserve_days: reader.get("cleaning.image_reserve_days")?,
                     task_retention_days: reader.get("cleaning.task_retention_days")?,
+                    callback_retention_days: reader.get("cleaning.callback_retention_days")?,
                     build_cache_bytes: reader.get("cleaning.build_cache_limit")?,
                     interval: reader.hours("cleaning.interval_hours")?,
                 },
@@ -308,6 +309,7 @@ mod tests {
         assert_eq!(config.callback_headers["X-BizType"], "DROS");
         assert_eq!(config.cleaning.image_reserve_days, 30);
         assert_eq!(config.cleaning.task_retention_days, 90);
+        assert_eq!(config.cleaning.callback_retention_days, 90);
         assert_eq!(config.cleaning.build_cache_bytes, 50_000_000_000);
         assert_eq!(config.cleaning.interval, Duration::from_hours(24));
         assert!(config.base_images.is_empty());

@@ -95,6 +95,15 @@ impl CallbackUrlError {
     }
 }
 
+/// The host that a callback address leads to, by which deliveries are kept apart; the whole text
+/// where it is no address.
+pub fn receiver(url: &str) -> String {
+    Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| url.to_owned())
+}
+
 /// Checks a callback address: `http` or `https`, with a host, without a login in it.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! Callbacks on their way: written with the end of a build, tried on a schedule, every try a
 //! row.
 
-use fastbuild_spec::settings::CallbackHeaders;
+use fastbuild_spec::{callback::receiver, settings::CallbackHeaders};
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseTransaction,
@@ -12,7 +12,8 @@ use strum::{Display, EnumString};
 
 use crate::{
     Page, SecretHeaders, Store, StoreError, TaskId,
-    builds::{from_json, to_json},
+    builds::from_json,
+    delivery_claims::{settle, write_try},
     entity::{delivery, delivery_try},
     time::{maybe_timestamp, micros, timestamp},
 };
@@ -41,6 +42,13 @@ pub enum DeliveryStatus {
     Delivered,
     /// It was tried as often as the schedule says.
     GaveUp,
+    /// An old installation sent it, and did not record whether it arrived.
+    Unknown,
+}
+
+impl DeliveryStatus {
+    /// Those in which nothing more is tried.
+    pub(crate) const ENDED: [Self; 3] = [Self::Delivered, Self::GaveUp, Self::Unknown];
 }
 
 /// A delivery as its worker needs it.
@@ -150,12 +158,12 @@ pub(crate) fn purpose(url: &str) -> String {
     format!("deliveries.headers/{url}")
 }
 
-fn count(number: i64) -> u32 {
+pub(crate) fn count(number: i64) -> u32 {
     u32::try_from(number).unwrap_or_default()
 }
 
 /// The part of an answer that is kept.
-fn cut(text: &str) -> &str {
+pub(crate) fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(KEPT_ANSWER))
         .unwrap_or_default()
 }
@@ -177,6 +185,7 @@ impl Store {
             status: Set(DeliveryStatus::Pending.to_string()),
             tries: Set(0),
             next_at: Set(Some(micros(now))),
+            receiver: Set(receiver(&new.url)),
             created_at: Set(micros(now)),
             updated_at: Set(micros(now)),
             ..Default::default()
@@ -184,7 +193,7 @@ impl Store {
         Ok(delivery::Entity::insert(row).exec(tx).await?.last_insert_id)
     }
 
-    fn outgoing(&self, row: delivery::Model) -> Result<OutgoingDelivery, StoreError> {
+    pub(crate) fn outgoing(&self, row: delivery::Model) -> Result<OutgoingDelivery, StoreError> {
         Ok(OutgoingDelivery {
             headers: SecretHeaders::open(&self.seal, &purpose(&row.url), &row.headers)?,
             create_time: timestamp(row.created_at)?,
@@ -195,58 +204,6 @@ impl Store {
             url: row.url,
             body: row.body,
         })
-    }
-
-    /// At most `limit` deliveries whose time has come, the longest waiting first.
-    pub async fn due_deliveries(
-        &self,
-        limit: u64,
-        now: Timestamp,
-    ) -> Result<Vec<OutgoingDelivery>, StoreError> {
-        delivery::Entity::find()
-            .filter(delivery::Column::NextAt.lte(micros(now)))
-            .order_by_asc(delivery::Column::NextAt)
-            .order_by_asc(delivery::Column::Id)
-            .limit(limit)
-            .all(self.reader())
-            .await?
-            .into_iter()
-            .map(|row| self.outgoing(row))
-            .collect()
-    }
-
-    /// When the next delivery is due; `None` when none is waiting.
-    pub async fn next_delivery_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row = delivery::Entity::find()
-            .filter(delivery::Column::NextAt.is_not_null())
-            .order_by_asc(delivery::Column::NextAt)
-            .one(self.reader())
-            .await?;
-        maybe_timestamp(row.and_then(|row| row.next_at))
-    }
-
-    /// Records a try and what follows from it. Says whether the delivery was there and still
-    /// pending; if not, nothing is written.
-    pub async fn record_try(
-        &self,
-        delivery_id: i64,
-        tried: &Try,
-        outcome: TryOutcome,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let tx = self.begin().await?;
-        let row = delivery::Entity::find_by_id(delivery_id)
-            .filter(delivery::Column::Status.eq(DeliveryStatus::Pending.to_string()))
-            .lock_exclusive()
-            .one(&tx)
-            .await?;
-        let Some(row) = row else {
-            return Ok(false);
-        };
-        settle(&tx, row, tried, outcome, now).await?;
-        tx.commit().await?;
-        self.wake.deliveries();
-        Ok(true)
     }
 
     /// Records a delivery that was made once to try the receiver, with its only try. Returns the
@@ -273,7 +230,8 @@ impl Store {
             .into_active_model();
         row.test = Set(true);
         let row = row.update(&tx).await?;
-        settle(&tx, row, tried, outcome, now).await?;
+        let row = write_try(&tx, row, tried, now).await?;
+        settle(&tx, row, outcome).await?;
         tx.commit().await?;
         Ok(id)
     }
@@ -354,47 +312,4 @@ impl TryFrom<delivery_try::Model> for DeliveryTry {
             error: row.error,
         })
     }
-}
-
-/// Writes a try and moves its delivery on.
-async fn settle(
-    tx: &DatabaseTransaction,
-    row: delivery::Model,
-    tried: &Try,
-    outcome: TryOutcome,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let number = row.tries + 1;
-    delivery_try::Entity::insert(delivery_try::ActiveModel {
-        delivery_id: Set(row.id),
-        number: Set(number),
-        started_at: Set(micros(tried.started)),
-        ended_at: Set(micros(tried.ended)),
-        request_headers: Set(to_json("request headers", &tried.request_headers.masked())?),
-        status: Set(tried.status.map(i32::from)),
-        body: Set(cut(&tried.body).to_owned()),
-        error: Set(tried.error.clone()),
-        ..Default::default()
-    })
-    .exec_without_returning(tx)
-    .await?;
-    let (status, next_at) = match outcome {
-        TryOutcome::Delivered => (DeliveryStatus::Delivered, None),
-        TryOutcome::Retry { at } => (DeliveryStatus::Pending, Some(micros(at))),
-        TryOutcome::GaveUp => (DeliveryStatus::GaveUp, None),
-    };
-    let mut row: delivery::ActiveModel = row.into();
-    row.tries = Set(number);
-    row.status = Set(status.to_string());
-    row.next_at = Set(next_at);
-    row.result = Set(Some(
-        tried
-            .error
-            .as_deref()
-            .unwrap_or(cut(&tried.body))
-            .to_owned(),
-    ));
-    row.updated_at = Set(micros(now));
-    row.update(tx).await?;
-    Ok(())
 }

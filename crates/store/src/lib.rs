@@ -15,6 +15,7 @@ mod builds;
 mod callback_secrets;
 mod database;
 mod deliveries;
+mod delivery_claims;
 mod engines;
 mod entity;
 mod error;
@@ -46,6 +47,7 @@ pub use database::Store;
 pub use deliveries::{
     Delivery, DeliveryStatus, DeliveryTry, NewDelivery, OutgoingDelivery, Try, TryOutcome,
 };
+pub use delivery_claims::{ClaimRoom, ClaimedDelivery};
 pub use engines::{
     CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, EngineHealth, EngineLabels,
     EngineRevision, EngineSettings, HealthState, Leftover, NamedEngine, NewEngine, RemoveOutcome,
@@ -58,7 +60,7 @@ pub use images::{Image, ImageFilter, ImageKind, NewBaseImage};
 pub use import::{ImportReport, OldInstallation, TableReport};
 pub use profiles::StoredProfile;
 pub use redelivery::{DeliveryFilter, DeliveryHistory};
-pub use retention::KeptLog;
+pub use retention::UncleanedBuild;
 pub use seal::Seal;
 pub use settings::{
     DockerServerRevision, HeadersRevision, HostRevision, NewSettings, RegistryRevision,

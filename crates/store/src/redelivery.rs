@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fastbuild_spec::settings::CallbackHeaders;
+use fastbuild_spec::{callback::receiver, settings::CallbackHeaders};
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction,
@@ -94,7 +94,8 @@ impl Store {
         Ok((history, total))
     }
 
-    /// Makes a delivery due now, on a new schedule, whatever became of it before. `headers` are
+    /// Makes a delivery due now, on a new schedule, whatever became of it before, also of a try
+    /// that is being made meanwhile. `headers` are
     /// laid over the recorded ones: an operator may have mended them since. Says whether there
     /// is such a delivery.
     pub async fn redeliver(
@@ -152,10 +153,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let purpose = purpose(&row.url);
         let recorded = SecretHeaders::open(&self.seal, &purpose, &row.headers)?;
-        let tries = row.tries;
+        // The try that is being made right now belongs to the schedule before: whatever comes of
+        // it, this one begins after it.
+        let tries = row.tries.max(row.claim.unwrap_or_default());
+        let receiver = receiver(&row.url);
         let mut row = row.into_active_model();
         row.headers = Set(recorded.overlaid(headers).seal(&self.seal, &purpose)?);
         row.status = Set(DeliveryStatus::Pending.to_string());
+        row.receiver = Set(receiver);
         row.schedule_from = Set(tries);
         row.next_at = Set(Some(micros(now)));
         row.updated_at = Set(micros(now));

@@ -1,5 +1,5 @@
 //! What is kept of builds that ended long ago: their records stay, what their engines printed
-//! goes. Also the time of the last cleaning, which outlives the process.
+//! goes; and of callbacks that ended long ago nothing. Also the time of the last cleaning, which outlives the process.
 
 use fastbuild_spec::state::BuildState;
 use jiff::Timestamp;
@@ -7,23 +7,23 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
-    sea_query::{Expr, ExprTrait as _, OnConflict, Query},
+    sea_query::{Expr, OnConflict},
 };
 use strum::IntoEnumIterator as _;
 
 use crate::{
-    Store, StoreError, TaskId,
+    DeliveryStatus, Store, StoreError, TaskId,
     builds::fence::PRINTED,
-    entity::{build, counter, event},
+    entity::{build, counter, delivery, event},
     time::{micros, timestamp},
 };
 
 /// The counter that holds when the last cleaning ended.
 const CLEANED: &str = "cleaned_at";
 
-/// An ended build whose log is still there.
+/// An ended build whose files and logs were not cleaned away yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptLog {
+pub struct UncleanedBuild {
     /// The build.
     pub task_id: TaskId,
     /// Its folder's name.
@@ -61,31 +61,22 @@ impl Store {
         Ok(task_id)
     }
 
-    /// At most `limit` builds that ended before `cutoff` and whose log is still there, with
-    /// numbers greater than `after`, oldest first.
-    pub async fn kept_logs(
+    /// At most `limit` builds that ended before `cutoff` and were not cleaned yet, with numbers
+    /// greater than `after`, oldest first. Whether they printed anything is no matter: one that was
+    /// cancelled in the queue may have a folder all the same.
+    pub async fn uncleaned_builds(
         &self,
         cutoff: Timestamp,
         after: TaskId,
         limit: u64,
-    ) -> Result<Vec<KeptLog>, StoreError> {
-        // Asked build by build: most builds of a long list have no log any more.
-        let printed = Query::select()
-            .expr(Expr::val(1))
-            .from(event::Entity)
-            .and_where(
-                Expr::col((event::Entity, event::Column::TaskId))
-                    .equals((build::Entity, build::Column::TaskId)),
-            )
-            .and_where(event::Column::Kind.is_in(PRINTED))
-            .take();
+    ) -> Result<Vec<UncleanedBuild>, StoreError> {
         let rows: Vec<(TaskId, String)> = build::Entity::find()
             .select_only()
             .column(build::Column::TaskId)
             .column(build::Column::WorkDirName)
             .filter(build::Column::TaskId.gt(after))
+            .filter(build::Column::CleanedAt.is_null())
             .filter(build::Column::FinishedAt.lt(micros(cutoff)))
-            .filter(Expr::exists(printed))
             .order_by_asc(build::Column::TaskId)
             .limit(limit)
             .into_tuple()
@@ -93,24 +84,59 @@ impl Store {
             .await?;
         Ok(rows
             .into_iter()
-            .map(|(task_id, work_dir_name)| KeptLog {
+            .map(|(task_id, work_dir_name)| UncleanedBuild {
                 task_id,
                 work_dir_name,
             })
             .collect())
     }
 
-    /// Drops what the engine printed during a build that has ended: log lines, stages, transfers.
-    /// Its states and steps stay. Says whether there was anything.
-    pub async fn drop_log(&self, task_id: TaskId) -> Result<bool, StoreError> {
+    /// Drops what the engine printed during a build that has ended (log lines, stages, transfers)
+    /// and marks the build as cleaned, once and for all. Its states and steps stay. Says whether it
+    /// was this call that did it.
+    pub async fn clean_build(&self, task_id: TaskId, now: Timestamp) -> Result<bool, StoreError> {
         let tx = self.begin().await?;
-        let deleted = event::Entity::delete_many()
+        let marked = build::Entity::update_many()
+            .filter(build::Column::TaskId.eq(task_id))
+            .filter(build::Column::FinishedAt.is_not_null())
+            .filter(build::Column::CleanedAt.is_null())
+            .col_expr(build::Column::CleanedAt, Expr::value(micros(now)))
+            .exec(&tx)
+            .await?;
+        if marked.rows_affected == 0 {
+            return Ok(false);
+        }
+        event::Entity::delete_many()
             .filter(event::Column::TaskId.eq(task_id))
             .filter(event::Column::Kind.is_in(PRINTED))
             .exec(&tx)
             .await?;
         tx.commit().await?;
-        Ok(deleted.rows_affected > 0)
+        Ok(true)
+    }
+
+    /// Forgets at most `limit` deliveries that ended before `cutoff`, with their tries; how many
+    /// that were.
+    pub async fn prune_deliveries(&self, cutoff: Timestamp, limit: u64) -> Result<u64, StoreError> {
+        let ended = DeliveryStatus::ENDED.map(|status| status.to_string());
+        let tx = self.begin().await?;
+        let numbers: Vec<i64> = delivery::Entity::find()
+            .select_only()
+            .column(delivery::Column::Id)
+            .filter(delivery::Column::Status.is_in(ended))
+            .filter(delivery::Column::UpdatedAt.lt(micros(cutoff)))
+            .order_by_asc(delivery::Column::Id)
+            .limit(limit)
+            .into_tuple()
+            .all(&tx)
+            .await?;
+        // Their tries go by the foreign key.
+        let deleted = delivery::Entity::delete_many()
+            .filter(delivery::Column::Id.is_in(numbers))
+            .exec(&tx)
+            .await?;
+        tx.commit().await?;
+        Ok(deleted.rows_affected)
     }
 
     /// When the last cleaning ended.

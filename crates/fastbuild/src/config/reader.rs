@@ -104,6 +104,7 @@ impl Reader<'_> {
         let _: Option<u64> = self.get("builds.image_size_limit");
         let _: Option<u32> = self.get("cleaning.image_reserve_days");
         let _: Option<u32> = self.get("cleaning.task_retention_days");
+        let _: Option<u32> = self.get("cleaning.callback_retention_days");
         let _: Option<u64> = self.get("cleaning.build_cache_limit");
         self.hours("cleaning.interval_hours");
         self.at_least_one::<usize>("builds.per_engine");

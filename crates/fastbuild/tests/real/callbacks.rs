@@ -350,3 +350,25 @@ async fn callbacks_are_sent_once_more_one_or_all_that_failed() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_receiver_that_hangs_does_not_keep_the_others_waiting() {
+    let variables = [
+        ("CALLBACK__TIMEOUT_SECONDS", "600"),
+        ("CALLBACK__RETRY_SECONDS", "[]"),
+    ];
+    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    let receiver = Receiver::start().await;
+    // The same machine under another name is another receiver.
+    let hanging = receiver.url.replace("127.0.0.1", "localhost") + "/hang";
+    for number in 0..10 {
+        fail(&site, &format!("hang-{number}"), &hanging).await;
+    }
+    let task_id = fail(&site, "quick", &format!("{}/taken", receiver.url)).await;
+    let row = wait_for_status(&site, task_id, "delivered").await;
+    assert_eq!(statuses(&row), [200]);
+    let asked = receiver.asked.lock().unwrap().clone();
+    // Eight to one receiver at a time, of ten.
+    let hung = asked.iter().filter(|path| *path == "/hang").count();
+    assert_eq!(hung, 8, "{asked:?}");
+}

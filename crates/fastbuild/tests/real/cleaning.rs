@@ -45,6 +45,7 @@ async fn later(site: &Site, days: i64) -> Builder {
         cleaning: CleaningOptions {
             image_reserve_days: 7,
             task_retention_days: 7,
+            callback_retention_days: 7,
             build_cache_bytes: 1 << 60,
             interval: Duration::from_hours(24),
         },
@@ -107,6 +108,18 @@ async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
     assert!(folder.exists());
     assert_eq!(builder.clean_tasks(7).await.unwrap(), 1);
     assert!(!folder.exists());
+    // Each build once: the one that was cancelled in the queue ended too late, by the same clock.
+    assert_eq!(builder.clean_tasks(7).await.unwrap(), 0);
+    let never_ran = builder
+        .options()
+        .folders
+        .task_dir
+        .join(&queued.build.work_dir_name);
+    assert!(never_ran.exists());
+    builder.store().close().await.unwrap();
+    let builder = later(&site, 20).await;
+    assert_eq!(builder.clean_tasks(7).await.unwrap(), 1);
+    assert!(!never_ran.exists());
     builder.store().close().await.unwrap();
 
     // The service shows what is left, and what went, and can build upon it again.

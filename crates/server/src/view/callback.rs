@@ -26,7 +26,8 @@ pub(crate) struct CallbackRow {
     /// The start of what the receiver answered last, or why there was no answer; empty before
     /// the first try.
     result: String,
-    /// `pending`, `delivered` or `gave_up`.
+    /// `pending`, `delivered`, `gave_up`, or `unknown` for one of an old installation that did not
+    /// record whether it arrived.
     #[schema(example = "delivered")]
     status: String,
     /// How often it was tried.

@@ -273,6 +273,7 @@ fn options(base: &Path) -> Options {
         cleaning: CleaningOptions {
             image_reserve_days: 30,
             task_retention_days: 90,
+            callback_retention_days: 90,
             build_cache_bytes: 50_000_000_000,
             interval: Duration::from_hours(24),
         },

@@ -34,6 +34,7 @@ pub struct Model {
     pub digest: Option<String>,
     pub settings_revisions: Option<String>,
     pub engine: Option<String>,
+    pub cleaned_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,5 @@
-//! A callback on its way, or where it ended. `next_at` is empty once nothing more is tried.
+//! A callback on its way, or where it ended. `next_at` is empty once nothing more is tried;
+//! `claim` is the number of the try that is being made.
 
 use sea_orm::entity::prelude::*;
 
@@ -19,6 +20,9 @@ pub struct Model {
     pub updated_at: i64,
     pub schedule_from: i64,
     pub test: bool,
+    pub claim: Option<i64>,
+    pub claimed_until: Option<i64>,
+    pub receiver: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -7,6 +7,7 @@ mod m0002_callbacks;
 mod m0003_imports;
 mod m0004_image_life;
 mod m0005_list_positions;
+mod m0006_claimed_deliveries;
 mod m0009_engines;
 
 /// Applies what is missing, in order.
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_imports::Migration),
             Box::new(m0004_image_life::Migration),
             Box::new(m0005_list_positions::Migration),
+            Box::new(m0006_claimed_deliveries::Migration),
             Box::new(m0009_engines::Migration),
         ]
     }

@@ -5,7 +5,7 @@ use fastbuild_store::{
     DeliveryStatus, ImageFilter, ImageKind, NewBaseImage, NewDelivery, Page, Try, TryOutcome,
 };
 
-use crate::parts::{Site, at, callback, enqueue, headers};
+use crate::parts::{Site, at, callback, claim_due, enqueue, headers, next_delivery};
 
 fn tried(seconds: i64, status: Option<u16>, body: &str, error: Option<&str>) -> Try {
     Try {
@@ -22,28 +22,28 @@ fn tried(seconds: i64, status: Option<u16>, body: &str, error: Option<&str>) -> 
 async fn a_delivery_is_tried_on_its_schedule_across_a_restart() {
     let site = Site::new();
     let store = site.open().await;
-    assert!(store.next_delivery_at().await.unwrap().is_none());
+    assert!(next_delivery(&store, 0).await.is_none());
     let task = enqueue(&store, 1, 0).await.task_id;
     store.request_cancel(task, &callback, at(1)).await.unwrap();
-    assert!(store.due_deliveries(9, at(0)).await.unwrap().is_empty());
-    let due = store.due_deliveries(9, at(1)).await.unwrap();
-    assert_eq!(due[0].headers.expose(), &headers());
+    assert!(claim_due(&store, 0).await.is_empty());
+    let due = claim_due(&store, 1).await;
+    assert_eq!(due[0].delivery.headers.expose(), &headers());
 
     let refused = tried(1, None, "", Some("connection refused"));
     let retry = TryOutcome::Retry { at: at(61) };
     assert!(
         store
-            .record_try(due[0].id, &refused, retry, at(2))
+            .record_try(due[0].delivery.id, 1, &refused, retry, at(2))
             .await
             .unwrap()
     );
-    assert!(store.due_deliveries(9, at(60)).await.unwrap().is_empty());
-    assert_eq!(store.next_delivery_at().await.unwrap(), Some(at(61)));
+    assert!(claim_due(&store, 60).await.is_empty());
+    assert_eq!(next_delivery(&store, 60).await, Some(at(61)));
     store.close().await.unwrap();
 
     let store = site.open().await;
-    let due = store.due_deliveries(9, at(61)).await.unwrap();
-    assert_eq!(due[0].tries, 1);
+    let due = claim_due(&store, 61).await;
+    assert_eq!(due[0].delivery.tries, 1);
     let (shown, _) = store.deliveries(Page::ALL).await.unwrap();
     assert_eq!(shown[0].status, DeliveryStatus::Pending);
     assert_eq!(shown[0].result.as_deref(), Some("connection refused"));
@@ -53,12 +53,12 @@ async fn a_delivery_is_tried_on_its_schedule_across_a_restart() {
     let taken = tried(61, Some(204), &long, None);
     assert!(
         store
-            .record_try(due[0].id, &taken, TryOutcome::Delivered, at(62))
+            .record_try(due[0].delivery.id, 2, &taken, TryOutcome::Delivered, at(62))
             .await
             .unwrap()
     );
-    assert!(store.due_deliveries(9, at(99)).await.unwrap().is_empty());
-    assert!(store.next_delivery_at().await.unwrap().is_none());
+    assert!(claim_due(&store, 99).await.is_empty());
+    assert!(next_delivery(&store, 99).await.is_none());
     let (shown, total) = store.deliveries(Page { number: 1, size: 1 }).await.unwrap();
     assert_eq!(
         (total, shown[0].status, shown[0].tries),
@@ -67,7 +67,7 @@ async fn a_delivery_is_tried_on_its_schedule_across_a_restart() {
     assert_eq!(shown[0].headers["Authorization"], "***");
     assert_eq!(shown[0].update_time, at(62));
 
-    let tries = store.delivery_tries(due[0].id).await.unwrap();
+    let tries = store.delivery_tries(due[0].delivery.id).await.unwrap();
     let seen: Vec<_> = tries
         .iter()
         .map(|row| (row.number, row.status, row.body.len()))
@@ -79,11 +79,18 @@ async fn a_delivery_is_tried_on_its_schedule_across_a_restart() {
     // A second worker that tried at the same time finds it settled.
     assert!(
         !store
-            .record_try(due[0].id, &taken, TryOutcome::GaveUp, at(63))
+            .record_try(due[0].delivery.id, 2, &taken, TryOutcome::GaveUp, at(63))
             .await
             .unwrap()
     );
-    assert_eq!(store.delivery_tries(due[0].id).await.unwrap().len(), 2);
+    assert_eq!(
+        store
+            .delivery_tries(due[0].delivery.id)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -100,7 +107,7 @@ async fn a_single_delivery_is_recorded_and_can_be_repeated() {
         .record_single_delivery(None, &new, &failed, false, at(1))
         .await
         .unwrap();
-    assert!(store.due_deliveries(9, at(99)).await.unwrap().is_empty());
+    assert!(claim_due(&store, 99).await.is_empty());
     let last = store.last_delivery().await.unwrap().unwrap();
     assert_eq!(
         (last.id, last.url.as_str(), last.body.as_str()),

@@ -12,7 +12,8 @@ use fastbuild_store::{
 use secrecy::ExposeSecret as _;
 
 use crate::parts::{
-    Site, at, callback, claim, enqueue, log, request, run_up_to_the_push, success, target, work_dir,
+    Site, at, callback, claim, claim_due, enqueue, log, request, run_up_to_the_push, success,
+    target, work_dir,
 };
 
 #[tokio::test]
@@ -104,9 +105,9 @@ async fn a_build_lives_from_request_to_image() {
     );
     assert_eq!((images[0].ssh, images[0].jupyter_lab), (true, false));
 
-    let due = store.due_deliveries(10, at(7)).await.unwrap();
+    let due = claim_due(&store, 7).await;
     assert_eq!(due.len(), 1);
-    assert_eq!(due[0].task_id, Some(queued.task_id));
+    assert_eq!(due[0].delivery.task_id, Some(queued.task_id));
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ async fn a_registered_base_image_learns_its_id_and_size_when_it_is_seen() {
 }
 
 #[tokio::test]
-async fn a_dropped_log_leaves_the_record_and_its_steps() {
+async fn a_build_is_cleaned_once_and_keeps_its_record_and_steps() {
     let site = Site::new();
     let store = site.open().await;
     for number in 1..=2 {
@@ -174,24 +174,24 @@ async fn a_dropped_log_leaves_the_record_and_its_steps() {
     let lines = vec![log(Step::Pull, "one\n"), log(Step::Pull, "two\n")];
     store.append_events(attempt, lines, at(2)).await.unwrap();
     // A build that runs keeps its log however old it is.
-    assert_eq!(store.kept_logs(at(99), 0, 10).await.unwrap(), []);
+    assert_eq!(store.uncleaned_builds(at(99), 0, 10).await.unwrap(), []);
     let mut end = success();
     end.state = BuildState::PullFailed;
     end.image = None;
     store.finish(attempt, end, None, at(3)).await.unwrap();
 
-    assert_eq!(store.kept_logs(at(3), 0, 10).await.unwrap(), []);
+    assert_eq!(store.uncleaned_builds(at(3), 0, 10).await.unwrap(), []);
     let [kept] = store
-        .kept_logs(at(4), 0, 10)
+        .uncleaned_builds(at(4), 0, 10)
         .await
         .unwrap()
         .try_into()
         .unwrap();
     assert_eq!(kept.task_id, task);
-    assert_eq!(store.kept_logs(at(4), task, 10).await.unwrap(), []);
-    assert!(store.drop_log(task).await.unwrap());
-    assert!(!store.drop_log(task).await.unwrap());
-    assert_eq!(store.kept_logs(at(4), 0, 10).await.unwrap(), []);
+    assert_eq!(store.uncleaned_builds(at(4), task, 10).await.unwrap(), []);
+    assert!(store.clean_build(task, at(5)).await.unwrap());
+    assert!(!store.clean_build(task, at(5)).await.unwrap());
+    assert_eq!(store.uncleaned_builds(at(4), 0, 10).await.unwrap(), []);
 
     let chunk = store.step_log_chunk(task, Step::Pull, 0, 10).await.unwrap();
     assert_eq!(chunk.text, "");
@@ -203,6 +203,21 @@ async fn a_dropped_log_leaves_the_record_and_its_steps() {
         == Event::State {
             state: BuildState::PullFailed
         }));
+}
+
+#[tokio::test]
+async fn a_build_that_never_printed_is_cleaned_as_well() {
+    let site = Site::new();
+    let store = site.open().await;
+    let task = enqueue(&store, 1, 0).await.task_id;
+    assert_eq!(store.uncleaned_builds(at(99), 0, 10).await.unwrap(), []);
+    assert!(!store.clean_build(task, at(1)).await.unwrap());
+    store.request_cancel(task, &|_| None, at(3)).await.unwrap();
+    let found = store.uncleaned_builds(at(4), 0, 10).await.unwrap();
+    assert_eq!(found[0].task_id, task);
+    assert!(store.clean_build(task, at(5)).await.unwrap());
+    assert_eq!(store.uncleaned_builds(at(99), 0, 10).await.unwrap(), []);
+    assert!(store.build(task).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use fastbuild_spec::{
 use fastbuild_store::MAX_ATTEMPTS;
 
 use crate::parts::{
-    LEASE, Site, at, callback, claim, enqueue, log, request, run_up_to_the_push, success, target,
-    work_dir,
+    LEASE, Site, at, callback, claim, claim_due, enqueue, log, request, run_up_to_the_push,
+    success, target, work_dir,
 };
 
 #[tokio::test]
@@ -109,10 +109,10 @@ async fn a_build_lost_three_times_ends_with_a_failure_and_a_callback() {
     assert_eq!(build.state, BuildState::BuildAbort);
     assert_eq!(build.failure.unwrap().code, ReasonCode::EngineLost);
     assert_eq!(store.steps(task).await.unwrap()[0].status, StepStatus::Fail);
-    let due = store.due_deliveries(10, at(now)).await.unwrap();
+    let due = claim_due(&store, now).await;
     assert_eq!(due.len(), 1);
     assert_eq!(
-        due[0].body,
+        due[0].delivery.body,
         format!(r#"{{"taskId":{task},"state":"BUILD_ABORT"}}"#)
     );
     // The target is free again.
@@ -178,7 +178,7 @@ async fn everything_is_there_after_a_kill() {
             store.events(task, 0, 100).await.unwrap()
         );
     }
-    assert_eq!(reopened.due_deliveries(10, at(9)).await.unwrap().len(), 1);
+    assert_eq!(claim_due(&reopened, 9).await.len(), 1);
     assert_eq!(claim(&reopened, 9).await.build.task_id, waiting.task_id);
 
     drop(store);

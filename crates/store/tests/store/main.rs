@@ -1,5 +1,10 @@
 //! Stories about what is remembered, each on a database file of its own.
 
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
+mod claims;
 mod deliveries;
 #[expect(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
 //! What the stories share: a site with a database file, times, and builds to ask for.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use fastbuild_spec::{
     event::{Event, Progress},
@@ -9,8 +9,8 @@ use fastbuild_spec::{
     state::{BuildState, Step},
 };
 use fastbuild_store::{
-    Attempt, Build, ClaimedBuild, End, FinishedImage, NewBuild, NewDelivery, Seal,
-    SettingsRevisions, Store,
+    Attempt, Build, ClaimRoom, ClaimedBuild, ClaimedDelivery, End, FinishedImage, NewBuild,
+    NewDelivery, Seal, SettingsRevisions, Store,
 };
 use jiff::{Timestamp, ToSpan as _};
 use sea_orm::{ConnectionTrait as _, Database};
@@ -134,6 +134,29 @@ pub(crate) fn callback(build: &Build) -> Option<NewDelivery> {
             build.task_id, build.state
         ),
     })
+}
+
+/// Claims what is due, however much of it; each until ten seconds later.
+pub(crate) async fn claim_due(store: &Store, seconds: i64) -> Vec<ClaimedDelivery> {
+    let room = ClaimRoom {
+        free: 99,
+        per_receiver: 99,
+        under_way: HashMap::new(),
+    };
+    let lease = Duration::from_secs(10);
+    store
+        .claim_deliveries(room, lease, at(seconds))
+        .await
+        .unwrap()
+}
+
+/// When the next delivery is due.
+pub(crate) async fn next_delivery(store: &Store, seconds: i64) -> Option<Timestamp> {
+    let room = ClaimRoom {
+        per_receiver: 1,
+        ..ClaimRoom::default()
+    };
+    store.next_delivery_at(&room, at(seconds)).await.unwrap()
 }
 
 pub(crate) fn log(step: Step, text: &str) -> Event {

@@ -7,8 +7,8 @@ use fastbuild_store::{BuildFilter, CancelOutcome, EnqueueError, Page};
 use tokio::task::JoinSet;
 
 use crate::parts::{
-    LEASE, Site, at, callback, claim, enqueue, request, run_up_to_the_push, success, target,
-    work_dir,
+    LEASE, Site, at, callback, claim, claim_due, enqueue, request, run_up_to_the_push, success,
+    target, work_dir,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -150,7 +150,7 @@ async fn cancelling_ends_what_waits_and_tells_what_runs() {
     };
     assert_eq!(ended.state, BuildState::BuildAbort);
     assert_eq!(ended.failure.unwrap().code, ReasonCode::Cancelled);
-    assert_eq!(store.due_deliveries(9, at(3)).await.unwrap().len(), 1);
+    assert_eq!(claim_due(&store, 3).await.len(), 1);
     assert_eq!(
         store
             .request_cancel(waiting, &callback, at(3))

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use fastbuild_store::{Page, Seal, Store, StoreError};
 
-use crate::parts::{Site, at, callback, claim, enqueue, run_up_to_the_push, success};
+use crate::parts::{Site, at, callback, claim, claim_due, enqueue, run_up_to_the_push, success};
 
 #[tokio::test]
 async fn no_secret_is_in_the_files_in_the_clear() {
@@ -21,9 +21,9 @@ async fn no_secret_is_in_the_files_in_the_clear() {
         .finish(claimed.attempt, success(), callback(&build), at(2))
         .await
         .unwrap();
-    let due = store.due_deliveries(1, at(2)).await.unwrap();
+    let due = claim_due(&store, 2).await;
     assert_eq!(
-        due[0].headers.expose()["Authorization"],
+        due[0].delivery.headers.expose()["Authorization"],
         "Bearer callback-token-1"
     );
 

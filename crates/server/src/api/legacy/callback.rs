@@ -44,7 +44,7 @@ struct History {
     /// Rows per page; negative is all of them.
     #[param(example = 10)]
     page_size: i64,
-    /// `pending`, `delivered` or `gave_up`.
+    /// `pending`, `delivered`, `gave_up`, or `unknown` for one of an old installation.
     #[param(example = "gave_up")]
     status: Option<String>,
     /// The build they tell of.
@@ -65,7 +65,10 @@ async fn history(
     State(state): State<AppState>,
     Query(wanted): Query<History>,
 ) -> Result<Reply<CallbackList>, Error> {
-    let page = Page { number: wanted.page, size: wanted.page_size };
+    let page = Page {
+        number: wanted.page,
+        size: wanted.page_size,
+    };
     let filter = DeliveryFilter {
         status: wanted.status.as_deref().map(read_status).transpose()?,
         task_id: wanted.task_id,
@@ -80,8 +83,8 @@ async fn history(
 fn read_status(text: &str) -> Result<DeliveryStatus, Error> {
     text.parse().map_err(|_error| {
         let allowed = Sentence::new(
-            "应为 pending、delivered 或 gave_up",
-            "must be pending, delivered or gave_up",
+            "应为 pending、delivered、gave_up 或 unknown",
+            "must be pending, delivered, gave_up or unknown",
         );
         wire::failure(&[FieldError::new("status", text, allowed)]).into()
     })
