@@ -10,7 +10,10 @@ use std::{
 use fastbuild_spec::failure::{Failure, ReasonCode};
 use tempfile::NamedTempFile;
 
-use super::{Arrived, Upload, UploadPlace, UploadedFile};
+use super::{
+    Arrived, Upload, UploadPlace, UploadedFile,
+    undo::{self, Undo},
+};
 use crate::options::Folders;
 
 /// What the name of a file that is still arriving begins and ends with; no listing shows it.
@@ -53,44 +56,54 @@ pub fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(folder)
 }
 
-/// Moves the files of an upload to where they belong.
+/// Moves the files of an upload to where they belong: all of them, or none.
 pub(super) fn install(upload: Upload) -> Result<Vec<UploadedFile>, Failure> {
     let folder = upload.place.folder;
     let arrived = upload.arrived;
     let moved = || -> io::Result<Vec<UploadedFile>> {
         let made = !folder.is_dir();
         fs::create_dir_all(&folder)?;
-        let mut uploaded = Vec::new();
-        for Arrived {
-            name,
-            file,
-            sha256,
-            size,
-        } in arrived
-        {
-            let target = folder.join(&name);
-            let replaced = target.exists();
-            file.persist(&target).map_err(|error| error.error)?;
-            uploaded.push(UploadedFile {
-                name,
-                sha256,
-                size,
-                replaced,
-            });
-        }
-        // The names are on disk only once their folder is.
-        File::open(&folder)?.sync_all()?;
         if made && let Some(parent) = folder.parent() {
             File::open(parent)?.sync_all()?;
         }
+        let files = arrived.iter().map(|file| (file.name.as_str(), &file.file));
+        let undo = Undo::begin(&folder, files)?;
+        let mut uploaded = Vec::new();
+        for file in arrived {
+            match put(&folder, file) {
+                Ok(file) => uploaded.push(file),
+                Err(error) => {
+                    undo.roll_back()?;
+                    return Err(error);
+                }
+            }
+        }
+        undo.done()?;
         Ok(uploaded)
     };
     moved().map_err(|error| unwritable(&folder, &error))
 }
 
-/// Whether a file of the catalog's folders is one that is still arriving.
+/// Moves one file into place.
+pub(super) fn put(folder: &Path, arrived: Arrived) -> io::Result<UploadedFile> {
+    let target = folder.join(&arrived.name);
+    let replaced = target.exists();
+    arrived.file.persist(&target).map_err(|error| error.error)?;
+    Ok(UploadedFile {
+        name: arrived.name,
+        sha256: arrived.sha256,
+        size: arrived.size,
+        replaced,
+    })
+}
+
+/// Whether a file of the catalog's folders belongs to an upload that is under way.
 pub(crate) fn is_arriving(name: &str) -> bool {
-    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+    name == undo::LIST || is_named(name, SUFFIX) || is_named(name, undo::KEPT_SUFFIX)
+}
+
+fn is_named(name: &str, suffix: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(suffix)
 }
 
 /// Removes what uploads left whose process died.
@@ -101,25 +114,54 @@ pub(super) fn sweep(folders: &Folders) {
 }
 
 fn sweep_folder(folder: &Path, depth: usize) {
+    match undo::recover(folder) {
+        Ok(true) => {
+            tracing::info!(folder = %folder.display(), "took back an upload that was half way in place");
+        }
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "an upload that was half way in place cannot be taken back");
+        }
+    }
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     for entry in entries.flatten() {
         let path = entry.path();
-        let arriving = entry.file_name().to_str().is_some_and(is_arriving);
-        if arriving && path.is_file() {
-            match remove_abandoned(&path) {
-                Ok(true) => {
-                    tracing::info!(file = %path.display(), "removed a half-finished upload");
-                }
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(file = %path.display(), %error, "a half-finished upload cannot be removed");
-                }
+        let name = entry.file_name();
+        let named = |suffix| name.to_str().is_some_and(|name| is_named(name, suffix));
+        let removed = if named(SUFFIX) && path.is_file() {
+            remove_abandoned(&path)
+        } else if named(undo::KEPT_SUFFIX) {
+            remove_needless(folder, &path)
+        } else {
+            if depth > 0 && path.is_dir() {
+                sweep_folder(&path, depth - 1);
             }
-        } else if depth > 0 && path.is_dir() {
-            sweep_folder(&path, depth - 1);
+            Ok(false)
+        };
+        match removed {
+            Ok(true) => {
+                tracing::info!(file = %path.display(), "removed what an upload left behind");
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "what an upload left behind cannot be removed");
+            }
         }
+    }
+}
+
+/// Removes the second name of a replaced file, unless a list that could need it is there; whether
+/// it did.
+fn remove_needless(folder: &Path, path: &Path) -> io::Result<bool> {
+    if folder.join(undo::LIST).exists() {
+        return Ok(false);
+    }
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -6,10 +6,12 @@
 //! the catalog meanwhile finds the old file or the new one. What an upload leaves behind when it is
 //! given up is removed at once; what a process that died left is swept at the next start.
 //!
-//! `place.rs` says which name may go where, `disk.rs` writes, moves and sweeps.
+//! `place.rs` says which name may go where, `disk.rs` writes, moves and sweeps, `undo.rs` takes back
+//! the files of a request of which not all could be moved.
 
 mod disk;
 mod place;
+mod undo;
 
 use fastbuild_spec::{
     failure::{Failure, ReasonCode, Sentence},
@@ -100,7 +102,8 @@ impl Builder {
         )
     }
 
-    /// Removes what uploads to this catalog left behind whose process died. An upload that another
+    /// Removes what uploads to this catalog left behind whose process died, and takes back those
+    /// of which only a part was in place. An upload that another
     /// process is receiving right now is let be.
     pub async fn sweep_uploads(&self) {
         let folders = self.options().folders.clone();
@@ -150,7 +153,8 @@ impl Upload {
         Ok(name)
     }
 
-    /// Moves the files that arrived into place, all of them.
+    /// Moves the files that arrived into place: all of them, or none, also when the process dies
+    /// half way and starts again.
     ///
     /// # Errors
     /// `SpecInvalid` when none arrived, `Internal` when the folder cannot be written to.

@@ -8,6 +8,8 @@ use std::{
 use super::{disk::sweep, place::MIRROR_LIMIT, *};
 use crate::options::Folders;
 
+mod half_way;
+
 fn folders(base: &Path) -> Folders {
     Folders {
         source_dir: base.join("source"),
