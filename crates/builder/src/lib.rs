@@ -5,6 +5,7 @@ pub mod catalog;
 mod cleaning;
 pub mod clock;
 mod delivery;
+mod document;
 mod events;
 pub mod files;
 mod hash;
@@ -21,6 +22,7 @@ pub mod upload;
 mod workbench;
 mod workers;
 
+pub use document::{Rendered, Taken};
 pub use images::{CheckedImage, PulledImage};
 pub use removal::{DeletedImage, no_such_task};
 pub use service::Builder;

@@ -2,9 +2,14 @@
 //! build.
 
 use fastbuild_spec::{
-    catalog::Catalog, failure::Failure, image_spec::ImageSpec, plan, profile::ImageProfile, wire,
+    catalog::Catalog,
+    failure::Failure,
+    image_spec::ImageSpec,
+    plan,
+    profile::ImageProfile,
+    wire::{self, BuildRequest},
 };
-use fastbuild_store::{Build, EnqueueError, NewBuild};
+use fastbuild_store::{Build, EnqueueError, NewBuild, RequestKey};
 use serde_json::Value;
 
 use crate::{
@@ -34,6 +39,15 @@ impl Builder {
         self.site().await?;
         let request = wire::parse_build_request(body, &self.options().wire_key)
             .map_err(|errors| wire::failure(&errors))?;
+        self.take(request, None).await
+    }
+
+    /// Takes a parsed request: refuses what can be refused now and queues the rest.
+    pub(crate) async fn take(
+        &self,
+        request: BuildRequest,
+        key: Option<RequestKey>,
+    ) -> Result<Submitted, Failure> {
         let catalog = self.catalog().await?;
         plan::check(&request.spec, None, &catalog)?;
         let profile = self.fitting_profile(&request.spec, &catalog).await?;
@@ -49,6 +63,7 @@ impl Builder {
                     spec: request.spec,
                     passwords: request.passwords,
                     callback_url: request.callback_url.unwrap_or_default(),
+                    key,
                 },
                 &work_dir_name,
                 self.clock().now(),

@@ -9,7 +9,8 @@ use crate::{docs, state::AppState, task_files};
 
 /// One controller: a group of routes in one file.
 pub(crate) struct Controller {
-    /// Its name, which is its tag in the OpenAPI document and its place in the order.
+    /// Its name, which is its tag in the OpenAPI document and its place in the order: its file's,
+    /// with `v1 ` before it in version 1.
     pub(crate) name: &'static str,
     /// What its routes are for, in one sentence.
     pub(crate) purpose: &'static str,
@@ -45,13 +46,18 @@ mod tests {
 
     #[test]
     fn every_file_in_the_folder_is_a_controller_of_its_name() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/legacy");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-            .filter(|name| name != "mod")
-            .collect();
+        let mut files = Vec::new();
+        for (folder, prefix) in [("legacy", ""), ("v1", "v1 ")] {
+            let folder = format!("{}/src/api/{folder}", env!("CARGO_MANIFEST_DIR"));
+            files.extend(
+                std::fs::read_dir(folder)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path())
+                    .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+                    .filter(|name| name != "mod")
+                    .map(|name| format!("{prefix}{name}")),
+            );
+        }
         files.sort();
         let mut names: Vec<&str> = inventory::iter::<Controller>()
             .map(|controller| controller.name)

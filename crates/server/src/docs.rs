@@ -9,6 +9,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     controllers,
     envelope::{InsideFailure, Refusal},
+    problem::{Mistake, Problem},
     state::AppState,
 };
 
@@ -34,12 +35,15 @@ pub(crate) fn titled() -> OpenApiRouter<AppState> {
             "Builds container images from a structured request on a remote Docker Engine, pushes \
              them to a registry and calls back. Every answer under `/api/fast-build/` is \
              `{code, msg, data}`; `code` 0 is success, -1 a refusal the caller can act on. \
+             Under `/api/v1/` answers are plain JSON, and failures problem details (RFC 9457). \
              Messages are Chinese, or English where `Accept-Language` prefers it.",
         ))
         .build();
     let components = ComponentsBuilder::new()
         .schema_from::<Refusal>()
         .schema_from::<InsideFailure>()
+        .schema_from::<Problem>()
+        .schema_from::<Mistake>()
         .build();
     let document = OpenApiBuilder::new()
         .info(info)
@@ -50,7 +54,12 @@ pub(crate) fn titled() -> OpenApiRouter<AppState> {
 
 /// Says of every answer what is true of all of them, where its route says nothing.
 pub(crate) fn describe_answers(document: &mut OpenApi) {
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
+        let said = if path.starts_with("/api/v1/") {
+            "The answer."
+        } else {
+            "The answer, or a refusal: `code` -1, `data` null, and `msg` says what to do."
+        };
         let operations = [
             &mut item.get,
             &mut item.post,
@@ -62,8 +71,7 @@ pub(crate) fn describe_answers(document: &mut OpenApi) {
                 if let RefOr::T(answer) = answer
                     && answer.description.is_empty()
                 {
-                    "The answer, or a refusal: `code` -1, `data` null, and `msg` says what to do."
-                        .clone_into(&mut answer.description);
+                    said.clone_into(&mut answer.description);
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! The one place where a failure becomes an HTTP answer.
+//! The one place where a failure becomes an HTTP answer, with a face for each surface. Version 1
+//! answers problem details ([`crate::problem`]). In the old protocol:
 //!
 //! What a caller can act on is HTTP 200 with `code` -1, since callers test `code` and show `msg`
 //! to a person, and a browser client shows only the status text of anything else. What failed
@@ -8,12 +9,13 @@
 use axum::response::{IntoResponse, Response};
 use fastbuild_spec::failure::{Failure, Fault, ReasonCode};
 use fastbuild_store::StoreError;
-use http::{Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
 
 use crate::{
     envelope::{InsideFailure, Refusal},
     language,
+    problem::{self, Problem},
 };
 
 /// A failure on its way to the caller.
@@ -25,6 +27,8 @@ pub(crate) struct Error {
     status: Option<StatusCode>,
     /// The word that old callers know this refusal by.
     data: Option<&'static str>,
+    /// When to ask again, in seconds.
+    retry_after: Option<u32>,
 }
 
 impl Error {
@@ -44,6 +48,13 @@ impl Error {
         self
     }
 
+    #[expect(dead_code, reason = "event streams say when to come back")]
+    /// The same failure, which is over in so many seconds.
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
     /// The same refusal, with the word in `data` that old callers know it by.
     pub(crate) fn with_data(mut self, word: &'static str) -> Self {
         self.data = Some(word);
@@ -57,6 +68,7 @@ impl From<Failure> for Error {
             failure: Box::new(failure),
             status: None,
             data: None,
+            retry_after: None,
         }
     }
 }
@@ -74,7 +86,9 @@ impl IntoResponse for Error {
             failure,
             status,
             data,
+            retry_after,
         } = self;
+        let problem_status = status.unwrap_or_else(|| problem::status(failure.code));
         let refused = is_refusal(failure.code);
         let status = status.unwrap_or(if refused {
             StatusCode::OK
@@ -82,7 +96,8 @@ impl IntoResponse for Error {
             tracing::error!(%failure, "request failed inside");
             StatusCode::INTERNAL_SERVER_ERROR
         });
-        language::unworded(status, move |language| {
+        let told = failure.clone();
+        let answer = language::unworded(status, move |language| {
             let msg = failure.sentence(language);
             let code = failure.code.to_string();
             if refused {
@@ -90,7 +105,16 @@ impl IntoResponse for Error {
             } else {
                 json!(InsideFailure::new(code, msg))
             }
-        })
+        });
+        let mut answer = language::with_problem(answer, problem_status, move |language| {
+            json!(Problem::new(&told, problem_status, language))
+        });
+        if let Some(seconds) = retry_after {
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        answer
     }
 }
 

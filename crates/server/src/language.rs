@@ -15,6 +15,8 @@ use fastbuild_spec::failure::Language;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use serde_json::Value;
 
+use crate::problem;
+
 /// The language of the request, for answers whose data holds sentences.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InLanguage(pub(crate) Language);
@@ -31,6 +33,13 @@ impl<S: Sync> FromRequestParts<S> for InLanguage {
 #[derive(Clone)]
 struct Unworded(Arc<dyn Fn(Language) -> Value + Send + Sync>);
 
+/// The other face of an unworded failure, for callers of version 1.
+#[derive(Clone)]
+struct OtherFace {
+    status: StatusCode,
+    body: Unworded,
+}
+
 /// A response whose body is made once the language is known.
 pub(crate) fn unworded(
     status: StatusCode,
@@ -41,21 +50,43 @@ pub(crate) fn unworded(
     response
 }
 
+/// The same response with another face for callers of version 1: problem details.
+pub(crate) fn with_problem(
+    mut response: Response,
+    status: StatusCode,
+    body: impl Fn(Language) -> Value + Send + Sync + 'static,
+) -> Response {
+    response.extensions_mut().insert(OtherFace {
+        status,
+        body: Unworded(Arc::new(body)),
+    });
+    response
+}
+
+/// Whose paths are answered with problem details.
+const PROBLEM_PATHS: &str = "/api/v1/";
+
 /// The layer that puts every unworded response into words.
 pub(crate) async fn speak(request: Request, next: Next) -> Response {
     let language = preferred(request.headers());
+    let with_problems = request.uri().path().starts_with(PROBLEM_PATHS);
     let mut response = next.run(request).await;
-    let Some(Unworded(body)) = response.extensions_mut().remove() else {
+    let Some(Unworded(mut body)) = response.extensions_mut().remove() else {
         return response;
     };
+    let mut media_type = "application/json";
+    if let Some(other) = response.extensions_mut().remove::<OtherFace>()
+        && with_problems
+    {
+        media_type = problem::MEDIA_TYPE;
+        *response.status_mut() = other.status;
+        body = other.body.0;
+    }
     let (mut parts, _empty) = response.into_parts();
     let headers = &mut parts.headers;
     // The length of the empty body it had so far.
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(
         header::CONTENT_LANGUAGE,
         HeaderValue::from_static(tag(language)),

@@ -10,12 +10,13 @@
 //! | `options.rs`, `state.rs` | what the server is told at its start, and what every handler can reach |
 //! | `controllers.rs` | where each controller enters itself; the routes are gathered from there |
 //! | `api/legacy/*.rs` | the old protocol, one file per controller; a file dropped in is served |
+//! | `api/v1/*.rs` | version 1 of the API, likewise: plain JSON, and problem details for failures |
 //! | `api/parameters.rs`, `api/site_form.rs` | parameters and forms that several of them take |
 //! | `extract/` | what a handler takes from a request; a refusal names the field |
 //! | `view/` | what a handler answers: rows of the store in the protocol's shapes |
 //! | `task_files.rs` | step logs and Dockerfiles under `/task`, as text, while the build runs |
 //! | `envelope.rs` | `{code, msg, data}`, the shape of every answer |
-//! | `error.rs` | the one place where a failure becomes an HTTP answer |
+//! | `error.rs`, `problem.rs` | the one place where a failure becomes an HTTP answer, and its face in version 1 |
 //! | `linger.rs` | bodies that are refused while they are still being sent |
 //! | `language.rs` | Chinese or English, from `Accept-Language`; answers are put into words last |
 //! | `docs.rs`, `health.rs` | the OpenAPI document with its pages, and the sign of life |
@@ -35,6 +36,7 @@ mod language;
 mod linger;
 mod log;
 mod options;
+mod problem;
 mod state;
 mod task_files;
 mod view;
@@ -63,6 +65,7 @@ pub fn router(state: AppState, options: &ServerOptions) -> Router {
         // Without this, an unknown path of the protocol would lack the headers that let a page
         // of another origin read the answer.
         .route("/api/fast-build/{*unknown}", any(error::unknown_route))
+        .route("/api/v1/{*unknown}", any(error::unknown_route))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(catch_panics())
         .layer(options.allowed_origins.layer());

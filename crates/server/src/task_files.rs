@@ -100,7 +100,11 @@ async fn begun(
 }
 
 /// A step's log from its start to what is written now, a part at a time.
-fn log(store: Store, task_id: i64, step: Step) -> impl Stream<Item = Result<String, StoreError>> {
+pub(crate) fn log(
+    store: Store,
+    task_id: i64,
+    step: Step,
+) -> impl Stream<Item = Result<String, StoreError>> {
     stream::try_unfold((store, 0), move |(store, after)| async move {
         let LogChunk { text, last_seq } = store
             .step_log_chunk(task_id, step, after, EVENTS_AT_A_TIME)

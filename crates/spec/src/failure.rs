@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-use crate::state::Step;
+use crate::{state::Step, wire::FieldError};
 
 /// One sentence in the two languages FastBuild speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,10 @@ pub enum ReasonCode {
     NotFound,
     /// The build is in a state in which this cannot be done.
     WrongState,
+    /// The idempotency key of the request was used before, for another request.
+    IdempotencyKeyReused,
+    /// More clients follow builds at this moment than the service takes.
+    TooManyStreams,
     /// What is to be removed is needed by a build or a container.
     InUse,
     /// The chosen mirror file does not exist or does not fit the base image.
@@ -140,6 +144,7 @@ impl ReasonCode {
             | Self::TargetTaken
             | Self::NotFound
             | Self::WrongState
+            | Self::IdempotencyKeyReused
             | Self::InUse
             | Self::MirrorMismatch
             | Self::ToolMissing
@@ -151,6 +156,7 @@ impl ReasonCode {
             | Self::TimedOut
             | Self::Cancelled => Fault::Failed,
             Self::NotConfigured
+            | Self::TooManyStreams
             | Self::EngineUnreachable
             | Self::EngineTlsFailed
             | Self::EngineUnsupported
@@ -214,6 +220,14 @@ impl ReasonCode {
             Self::WrongState => (
                 "请查看任务的状态（task-details_by_task_id）。",
                 "Look at the build's state (task-details_by_task_id).",
+            ),
+            Self::IdempotencyKeyReused => (
+                "新的请求请使用新的 Idempotency-Key；重复同一请求时请保持内容不变。",
+                "Use a new Idempotency-Key for a new request, and send a repeated request unchanged.",
+            ),
+            Self::TooManyStreams => (
+                "请稍候再连接，或请管理员调高 api.stream_clients。",
+                "Connect again a little later, or ask the operator to raise api.stream_clients.",
             ),
             Self::InUse => (
                 "请等待使用它的任务结束，或停止使用它的容器后再试。",
@@ -302,6 +316,9 @@ pub struct Failure {
     pub step: Option<Step>,
     /// The last lines of that step's log.
     pub last_lines: Vec<String>,
+    /// The fields of the request that do not parse, where that is why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldError>,
 }
 
 impl Failure {
@@ -314,6 +331,7 @@ impl Failure {
             culprit: None,
             step: None,
             last_lines: Vec::new(),
+            fields: Vec::new(),
         }
     }
 
@@ -336,6 +354,13 @@ impl Failure {
     pub fn in_step(mut self, step: Step, last_lines: Vec<String>) -> Self {
         self.step = Some(step);
         self.last_lines = last_lines;
+        self
+    }
+
+    /// The same failure, with the fields that are the reason.
+    #[must_use]
+    pub(crate) fn in_fields(mut self, fields: &[FieldError]) -> Self {
+        self.fields = fields.to_vec();
         self
     }
 

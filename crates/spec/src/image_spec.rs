@@ -1,6 +1,8 @@
 //! What an image should be: the one form both wire shapes parse into. Every name in it has been
 //! parsed; nothing of it needs checking again, and no secret is in it.
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,12 @@ pub struct ImageSpec {
     pub ssh: bool,
     /// Whether JupyterLab with a password is wanted.
     pub jupyter_lab: bool,
+    /// Environment variables of the image.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Labels of the image, beside those FastBuild gives it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A Python to install from the catalog.

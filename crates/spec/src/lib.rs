@@ -1,13 +1,14 @@
 //! What an image should be, and everything that follows from it without touching the world.
 //!
 //! This crate is pure: no I/O, no async runtime, no clock. It holds the wire shapes of the two
-//! request forms, the [`image_spec::ImageSpec`] they parse into, image references, the
+//! request forms and the build document of version 1, the [`image_spec::ImageSpec`] they parse into, image references, the
 //! [`profile::ImageProfile`] of a base image, the [`plan`] that renders a Dockerfile, the states a
 //! build goes through and the closed list of reasons for which one can fail.
 
 pub mod callback;
 pub mod catalog;
 pub mod diagnose;
+pub mod document;
 pub mod event;
 pub mod failure;
 pub mod family;

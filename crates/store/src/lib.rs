@@ -28,6 +28,7 @@ mod migration;
 mod positions;
 mod profiles;
 mod redelivery;
+mod request_keys;
 mod retention;
 mod seal;
 mod settings;
@@ -41,6 +42,7 @@ pub use builds::{
     enqueue::NewBuild,
     finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, Reconciled},
     read::{BuildFilter, DeleteOutcome, Page},
+    search::BuildSearch,
 };
 pub use callback_secrets::CallbackSecretRevision;
 pub use database::Store;
@@ -60,6 +62,7 @@ pub use images::{Image, ImageFilter, ImageKind, NewBaseImage};
 pub use import::{ImportReport, OldInstallation, TableReport};
 pub use profiles::StoredProfile;
 pub use redelivery::{DeliveryFilter, DeliveryHistory};
+pub use request_keys::{KeptAnswer, RequestKey};
 pub use retention::UncleanedBuild;
 pub use seal::Seal;
 pub use settings::{

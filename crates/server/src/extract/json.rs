@@ -22,27 +22,32 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
-    async fn from_request(mut request: Request, state: &S) -> Result<Self, Error> {
-        refuse_announced(request.headers(), LIMIT)?;
-        DefaultBodyLimit::max(LIMIT).apply(&mut request);
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| {
-                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                    too_large(LIMIT)
-                } else {
-                    unreadable(
-                        "请求体没有完整到达。",
-                        "The request's body did not arrive whole.",
-                    )
-                }
-            })?;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let body = body(request, state).await?;
         let parser = &mut serde_json::Deserializer::from_slice(&body);
         let value =
             serde_path_to_error::deserialize(&mut *parser).map_err(|error| explain(&error))?;
         parser.end().map_err(|error| malformed(&error))?;
         Ok(Self(value))
     }
+}
+
+/// The whole body, within the limit.
+pub(super) async fn body<S: Send + Sync>(mut request: Request, state: &S) -> Result<Bytes, Error> {
+    refuse_announced(request.headers(), LIMIT)?;
+    DefaultBodyLimit::max(LIMIT).apply(&mut request);
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                too_large(LIMIT)
+            } else {
+                unreadable(
+                    "请求体没有完整到达。",
+                    "The request's body did not arrive whole.",
+                )
+            }
+        })
 }
 
 fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {

@@ -1,11 +1,15 @@
 //! What a handler takes from a request. Each extractor refuses with the envelope and names the
 //! field; none lets the framework's own rejections through.
 
+mod build_id;
+mod document;
 mod files;
 mod form;
 mod json;
 mod query;
 
+pub(crate) use build_id::BuildId;
+pub(crate) use document::{Document, IdempotencyKey};
 pub(crate) use files::receive_files;
 pub(crate) use form::Form;
 pub(crate) use json::Json;

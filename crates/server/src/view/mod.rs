@@ -2,6 +2,7 @@
 //! empty. Pure: each is made from values that were read already.
 
 mod address;
+mod build;
 mod callback;
 mod catalog;
 mod check_result;
@@ -12,6 +13,7 @@ mod submitted;
 mod task;
 
 pub(crate) use address::Address;
+pub(crate) use build::{BuildList, BuildShown, Cancelled, PlanShown, path as build_path};
 pub(crate) use callback::{
     CallbackHistory, CallbackList, CallbackRow, CallbackSigning, Redelivered, TriedCallback,
 };

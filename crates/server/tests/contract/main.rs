@@ -13,3 +13,4 @@ mod images;
 mod protocol;
 mod service;
 mod tasks;
+mod v1;

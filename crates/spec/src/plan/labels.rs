@@ -27,5 +27,10 @@ pub(super) fn write(planner: &mut Planner<'_>) {
     }
     labels.push(("constructor", "FastBuild".to_owned()));
     labels.push(("task_id", planner.context.task_id.to_string()));
+    for (name, value) in &spec.labels {
+        // The caller's word on a label stands instead of ours.
+        labels.retain(|(ours, _)| *ours != name.as_str());
+        labels.push((name.as_str(), value.clone()));
+    }
     planner.out.labels(&labels);
 }

@@ -229,6 +229,9 @@ impl Planner<'_> {
         if self.spec.jupyter_lab {
             self.out.expose(8888);
         }
+        for (name, value) in &self.spec.env {
+            self.out.env(name, value);
+        }
         start::entrypoint(self);
         if !self.user_is_root() {
             self.out.user(&self.profile.config.user);

@@ -1,5 +1,7 @@
 //! A build request, from either of its two wire shapes.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -153,6 +155,8 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
             conda,
             ssh: ssh.is_some(),
             jupyter_lab: jupyter_lab.is_some(),
+            env: BTreeMap::new(),
+            labels: BTreeMap::new(),
         },
         passwords: ServicePasswords { ssh, jupyter_lab },
         completed,

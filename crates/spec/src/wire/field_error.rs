@@ -1,5 +1,7 @@
 //! What is wrong with a request, field by field, and the one failure that tells all of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     failure::{Failure, ReasonCode, Sentence},
     names::is_invisible,
@@ -9,9 +11,10 @@ use crate::{
 const SHOWN: usize = 60;
 
 /// One field that does not parse.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
-    /// Where it is, such as `dockerfile_json.base_image` or `task_data.callback_url`.
+    /// Where it is: a path such as `dockerfile_json.base_image` in the old protocol, a JSON
+    /// pointer such as `/pip/packages/3` in a document of version 1, or a parameter's name.
     pub path: String,
     /// What was there, shortened and without control characters; empty for secrets and for
     /// fields that are missing.
@@ -35,10 +38,24 @@ impl FieldError {
         Self::new(path, "", allowed)
     }
 
+    /// The whole sentence, the field being its subject.
     fn describe(&self) -> Sentence {
+        self.described_as(&self.path)
+    }
+
+    /// What is wrong, for a reader who is told apart which field it is.
+    pub fn detail(&self) -> Sentence {
+        let sentence = self.described_as("");
+        let trimmed = |text: &str| text.trim().to_owned();
+        Sentence::new(
+            trimmed(sentence.zh.trim_start_matches(" 的")),
+            trimmed(&sentence.en),
+        )
+    }
+
+    fn described_as(&self, path: &str) -> Sentence {
         let Sentence { zh, en } = &self.allowed;
         let zh = spaced(zh);
-        let path = &self.path;
         if self.value.is_empty() {
             Sentence::new(format!("{path} {zh}"), format!("{path} {en}"))
         } else {
@@ -94,6 +111,7 @@ pub fn failure(errors: &[FieldError]) -> Failure {
         format!("The request has {} mistake(s): {en}.", errors.len()),
     )
     .blaming(paths.join(", "))
+    .in_fields(errors)
 }
 
 #[cfg(test)]

@@ -125,6 +125,8 @@ pub(crate) fn nothing() -> ImageSpec {
         conda: CondaSpec::default(),
         ssh: false,
         jupyter_lab: false,
+        env: std::collections::BTreeMap::new(),
+        labels: std::collections::BTreeMap::new(),
     }
 }
 

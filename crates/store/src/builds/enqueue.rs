@@ -13,8 +13,9 @@ use sea_orm::{
 
 use super::{Build, TaskId, fence::append, to_json};
 use crate::{
-    EnqueueError, ImageKind, Store, StoreError,
+    EnqueueError, ImageKind, RequestKey, Store, StoreError,
     entity::{build, build_request, counter, image},
+    request_keys,
     seal::Seal,
     time::micros,
 };
@@ -35,6 +36,9 @@ pub struct NewBuild {
     pub passwords: ServicePasswords,
     /// Where to tell how it ended; empty for nowhere.
     pub callback_url: String,
+    /// The key under which the request may be repeated. It is written with the build; one that
+    /// was used before is refused by the database.
+    pub key: Option<RequestKey>,
 }
 
 /// The form in which passwords are sealed.
@@ -196,6 +200,9 @@ impl Store {
         })
         .exec_without_returning(&tx)
         .await?;
+        if let Some(key) = &new.key {
+            request_keys::insert(&tx, &self.seal, task_id, key, now).await?;
+        }
         append(
             &tx,
             task_id,

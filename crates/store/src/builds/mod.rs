@@ -6,6 +6,7 @@ pub(crate) mod fence;
 pub(crate) mod finish;
 pub(crate) mod progress;
 pub(crate) mod read;
+pub(crate) mod search;
 
 use std::str::FromStr as _;
 

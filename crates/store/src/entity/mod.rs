@@ -20,6 +20,7 @@ pub mod imported_row;
 pub mod leftover;
 pub mod list_position;
 pub mod profile;
+pub mod request_key;
 pub mod seal_check;
 pub mod setting_callback_secret;
 pub mod setting_docker_server;

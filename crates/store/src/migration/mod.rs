@@ -9,6 +9,7 @@ mod m0004_image_life;
 mod m0005_list_positions;
 mod m0006_claimed_deliveries;
 mod m0009_engines;
+mod m0010_api;
 
 /// Applies what is missing, in order.
 pub(crate) struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_list_positions::Migration),
             Box::new(m0006_claimed_deliveries::Migration),
             Box::new(m0009_engines::Migration),
+            Box::new(m0010_api::Migration),
         ]
     }
 }

@@ -78,6 +78,8 @@ pub(crate) fn spec(target: &str) -> ImageSpec {
         conda: CondaSpec::default(),
         ssh: true,
         jupyter_lab: false,
+        env: std::collections::BTreeMap::new(),
+        labels: std::collections::BTreeMap::new(),
     }
 }
 
@@ -91,6 +93,7 @@ pub(crate) fn request(target: &str) -> NewBuild {
             jupyter_lab: None,
         },
         callback_url: "http://platform.site/callback".to_owned(),
+        key: None,
     }
 }
 

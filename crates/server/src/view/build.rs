@@ -1,0 +1,241 @@
+//! A build as version 1 shows it.
+
+use fastbuild_builder::Rendered;
+use fastbuild_spec::{
+    failure::{Failure, Language},
+    plan::ContextSource,
+};
+use fastbuild_store::Build;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::problem::fault;
+
+/// A build.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BuildShown {
+    /// Its number.
+    #[schema(example = 1_795_426_218_678_i64)]
+    id: i64,
+    /// The name its caller gave it, perhaps empty.
+    name: String,
+    /// `QUEUED`, `STARTED`, ... `PUSH_SUCCESS`.
+    #[schema(example = "PUSH_SUCCESS")]
+    state: String,
+    /// Whether nothing follows this state.
+    ended: bool,
+    /// The base image, with its tag.
+    base: String,
+    /// The target image, with its tag.
+    target: String,
+    /// What the image is for.
+    description: String,
+    /// Where its end is reported to; empty for nowhere.
+    callback_url: String,
+    /// When it was asked for (RFC 3339).
+    #[schema(example = "2026-11-23T09:30:18.683455Z")]
+    created_at: String,
+    /// When its row last changed.
+    updated_at: String,
+    /// When its newest attempt began.
+    started_at: Option<String>,
+    /// When it ended.
+    finished_at: Option<String>,
+    /// How often it was begun.
+    attempt: i64,
+    /// Whether somebody asked to stop it.
+    cancel_requested: bool,
+    /// The number of its newest event.
+    last_event: i64,
+    /// The image it made.
+    image: Option<ImageMade>,
+    /// Why it failed.
+    failure: Option<FailureShown>,
+    /// Where to go on from here.
+    links: Links,
+}
+
+/// The image a build made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImageMade {
+    /// The engine's id of it.
+    id: String,
+    /// Bytes it takes on the engine.
+    size: Option<u64>,
+    /// The digest the registry knows it by, once it is pushed.
+    digest: Option<String>,
+}
+
+/// Why a build failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FailureShown {
+    /// The stable code of the reason.
+    #[schema(example = "PackageNotFound")]
+    code: String,
+    /// `failed`: the request's fault; `errored`: the platform's.
+    fault: &'static str,
+    /// What happened, for a person.
+    detail: String,
+    /// What to do about it.
+    hint: String,
+    /// What is to blame, where it is known.
+    culprit: Option<String>,
+    /// The step it happened in.
+    step: Option<String>,
+    /// The last lines of that step's log.
+    last_lines: Vec<String>,
+}
+
+/// Where to go on from a build.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Links {
+    /// The build itself.
+    #[serde(rename = "self")]
+    itself: String,
+    /// Its events, as a stream.
+    events: String,
+    /// Its log.
+    log: String,
+    /// Its Dockerfile.
+    dockerfile: String,
+}
+
+impl FailureShown {
+    /// A failure in a language.
+    pub(crate) fn new(failure: &Failure, language: Language) -> Self {
+        Self {
+            code: failure.code.to_string(),
+            fault: fault(failure.code),
+            detail: failure.message.in_language(language).to_owned(),
+            hint: failure.hint.in_language(language).to_owned(),
+            culprit: failure.culprit.clone(),
+            step: failure.step.map(|step| step.to_string()),
+            last_lines: failure.last_lines.clone(),
+        }
+    }
+}
+
+impl BuildShown {
+    /// A build's row, its failure in this language.
+    pub(crate) fn new(build: Build, language: Language) -> Self {
+        let itself = path(build.task_id);
+        Self {
+            id: build.task_id,
+            state: build.state.to_string(),
+            ended: build.state.is_terminal(),
+            created_at: build.create_time.to_string(),
+            updated_at: build.update_time.to_string(),
+            started_at: build.started.map(|time| time.to_string()),
+            finished_at: build.finished.map(|time| time.to_string()),
+            attempt: build.attempt,
+            cancel_requested: build.cancel_requested,
+            last_event: build.last_event,
+            image: build.image_id.map(|id| ImageMade {
+                id,
+                size: build.image_size,
+                digest: build.digest,
+            }),
+            failure: build
+                .failure
+                .map(|failure| FailureShown::new(&failure, language)),
+            links: Links {
+                events: format!("{itself}/events"),
+                log: format!("{itself}/log"),
+                dockerfile: format!("{itself}/dockerfile"),
+                itself,
+            },
+            name: build.task_name,
+            base: build.base_image,
+            target: build.target_image,
+            description: build.description,
+            callback_url: build.callback_url,
+        }
+    }
+}
+
+/// The path of a build.
+pub(crate) fn path(task_id: i64) -> String {
+    format!("/api/v1/builds/{task_id}")
+}
+
+/// A piece of the list of builds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BuildList {
+    /// The builds, newest first.
+    pub(crate) builds: Vec<BuildShown>,
+    /// What `cursor` is to be for the next piece; null at the end.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// What a request to stop a build came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Cancelled {
+    /// The build.
+    pub(crate) id: i64,
+    /// Whether it has ended already; a running one does as soon as its engine lets go.
+    pub(crate) ended: bool,
+}
+
+/// What a build document would become.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlanShown {
+    /// The Dockerfile's text.
+    dockerfile: String,
+    /// The files of its context.
+    files: Vec<FileShown>,
+    /// The names of the secrets it mounts.
+    secrets: Vec<&'static str>,
+    /// The document, its passwords masked.
+    document: Value,
+}
+
+/// One file of a build's context.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FileShown {
+    /// Its path in the context.
+    path: String,
+    /// Its Unix permission bits, octal.
+    #[schema(example = "0644")]
+    mode: String,
+    /// `inline`, `mirror` or `tool`.
+    source: &'static str,
+    /// The file's name in the catalog.
+    name: Option<String>,
+    /// Its text, where FastBuild writes it.
+    text: Option<String>,
+}
+
+impl PlanShown {
+    /// A rendered document.
+    pub(crate) fn new(rendered: Rendered) -> Self {
+        let plan = rendered.plan;
+        Self {
+            dockerfile: plan.dockerfile,
+            files: plan
+                .files
+                .into_iter()
+                .map(|file| {
+                    let (source, name, text) = match file.source {
+                        ContextSource::Inline(text) => ("inline", None, Some(text)),
+                        ContextSource::Mirror(mirror) => (
+                            "mirror",
+                            Some(format!("{}/{}", mirror.group, mirror.file_name)),
+                            None,
+                        ),
+                        ContextSource::Tool(tool) => ("tool", Some(tool.file_name), None),
+                    };
+                    FileShown {
+                        path: file.path,
+                        mode: format!("{:04o}", file.mode),
+                        source,
+                        name,
+                        text,
+                    }
+                })
+                .collect(),
+            secrets: plan.secrets.iter().map(|secret| secret.id()).collect(),
+            document: rendered.request,
+        }
+    }
+}

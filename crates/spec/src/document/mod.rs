@@ -1,0 +1,252 @@
+//! The build document of the API's version 1: what an image should be, as a person writes it in
+//! YAML or a program in JSON.
+//!
+//! Every field that is wrong is named at once, by its JSON pointer (RFC 6901); a field that does
+//! not exist is a mistake, since it is one of the writer's spelling.
+
+mod access;
+mod installers;
+mod lists;
+mod reader;
+mod text;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use self::reader::{Place, Reader};
+pub use self::text::{Syntax, SyntaxError, read};
+use crate::{
+    callback::{CallbackUrlError, check_callback_url},
+    failure::Sentence,
+    image_spec::ImageSpec,
+    names::{
+        NameError, parse_description, parse_env_name, parse_env_value, parse_label_name, parse_line,
+    },
+    reference::ImageReference,
+    wire::{BuildRequest, FieldError, WireKey},
+};
+
+const LONGEST_LINE: usize = 255;
+const LONGEST_DESCRIPTION: usize = 4096;
+/// The range of a build's priority; the higher goes first.
+const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
+/// No limit is longer than a week.
+const LONGEST_LIMIT: i64 = 7 * 24 * 3600;
+
+/// A parsed build document.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// What both surfaces have in common.
+    pub request: BuildRequest,
+    /// For whom the image is built; builds of different owners take turns. Perhaps empty.
+    pub owner: String,
+    /// Builds of a higher priority go first.
+    pub priority: i32,
+    /// Bounds of this build, where other than the configured ones.
+    pub limits: RequestedLimits,
+}
+
+/// Bounds a request sets for its own build, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RequestedLimits {
+    /// From its start to its end.
+    pub total: Option<u64>,
+    /// Without any output.
+    pub silence: Option<u64>,
+    /// For the push alone.
+    pub push: Option<u64>,
+}
+
+/// Parses a build document. `key` reads passwords that are given in the wire form.
+///
+/// # Errors
+/// Every field that does not parse, all at once.
+pub fn parse(body: &Value, key: &WireKey) -> Result<Document, Vec<FieldError>> {
+    let mut reader = Reader::default();
+    let root = reader.object(&Place::root(body));
+    reader.only(
+        &root,
+        &[
+            "base",
+            "target",
+            "name",
+            "description",
+            "maintainer",
+            "owner",
+            "priority",
+            "limits",
+            "callback_url",
+            "python",
+            "system",
+            "pip",
+            "conda",
+            "mirrors",
+            "env",
+            "labels",
+            "ssh",
+            "jupyter",
+        ],
+    );
+    let base = image(&mut reader, &root.field("base"));
+    let target = image(&mut reader, &root.field("target"));
+    if let Some(digest) = target.as_ref().and_then(ImageReference::digest) {
+        reader.refuse(
+            &root.field("target"),
+            digest,
+            Sentence::new(
+                "目标镜像不能带摘要（@sha256:...），只能带标签",
+                "the target image must not carry a digest (@sha256:...), only a tag",
+            ),
+        );
+    }
+    let task_name = line(&mut reader, &root.field("name"));
+    let maintainer = line(&mut reader, &root.field("maintainer"));
+    let owner = line(&mut reader, &root.field("owner"));
+    let description = {
+        let place = root.field("description");
+        let written = reader.text(&place);
+        let parsed = parse_description(&written, LONGEST_DESCRIPTION);
+        reader.parsed(&place, &written, parsed).unwrap_or_default()
+    };
+    let callback_url = callback_url(&mut reader, &root.field("callback_url"));
+    let priority = reader
+        .integer(&root.field("priority"), PRIORITIES)
+        .and_then(|priority| i32::try_from(priority).ok())
+        .unwrap_or_default();
+    let limits = limits(&mut reader, &root.field("limits"));
+
+    let mirrors = reader.object(&root.field("mirrors"));
+    reader.only(&mirrors, &["system", "pip", "conda"]);
+    let python = installers::python(&mut reader, &root.field("python"));
+    let system = installers::system(&mut reader, &root.field("system"), &mirrors.field("system"));
+    let (pip_place, conda_place) = (root.field("pip"), root.field("conda"));
+    let mut pip = installers::pip(&mut reader, &pip_place, &mirrors.field("pip"));
+    let (conda, environment) =
+        installers::conda(&mut reader, &conda_place, &mirrors.field("conda"));
+    pip.requirements.extend(environment.pip);
+
+    let mut env: BTreeMap<String, String> = environment.variables;
+    env.extend(entries(&mut reader, &root.field("env"), parse_env_name));
+    let labels = entries(&mut reader, &root.field("labels"), parse_label_name);
+    let ssh = access::password(&mut reader, &root.field("ssh"), key);
+    let jupyter_lab = access::password(&mut reader, &root.field("jupyter"), key);
+
+    let (Some(base), Some(target), []) = (base, target, reader.errors.as_slice()) else {
+        return Err(reader.errors);
+    };
+    let passwords = crate::image_spec::ServicePasswords { ssh, jupyter_lab };
+    Ok(Document {
+        request: BuildRequest {
+            task_name,
+            callback_url,
+            spec: ImageSpec {
+                base,
+                target,
+                maintainer,
+                description: description.split_whitespace().collect::<Vec<_>>().join(" "),
+                python,
+                system,
+                pip,
+                conda,
+                ssh: passwords.ssh.is_some(),
+                jupyter_lab: passwords.jupyter_lab.is_some(),
+                env,
+                labels,
+            },
+            passwords,
+            completed: access::masked(body),
+        },
+        owner,
+        priority,
+        limits,
+    })
+}
+
+fn line(reader: &mut Reader, place: &Place<'_>) -> String {
+    let text = reader.text(place);
+    let parsed = parse_line(&text, LONGEST_LINE);
+    reader.parsed(place, &text, parsed).unwrap_or_default()
+}
+
+fn image(reader: &mut Reader, place: &Place<'_>) -> Option<ImageReference> {
+    if !place.is_given() {
+        reader.refuse(
+            place,
+            "",
+            Sentence::new("是必填项，应为镜像名", "is required: the name of an image"),
+        );
+        return None;
+    }
+    let text = reader.text_once(place)?;
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        reader.refuse(
+            place,
+            &text,
+            Sentence::new(
+                "应为镜像名 [仓库地址[:端口]/]名称[:标签]，名称只用小写字母、数字及 . _ - /，例如 harbor.example:30003/base/ubuntu:18.04",
+                "must be an image name, [registry[:port]/]name[:tag] with lower case letters, \
+                 digits and . _ - / in the name, such as harbor.example:30003/base/ubuntu:18.04",
+            ),
+        );
+    }
+    parsed
+}
+
+fn callback_url(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
+    let text = reader.text(place);
+    if text.is_empty() {
+        return None;
+    }
+    match check_callback_url(&text) {
+        Ok(()) => return Some(text),
+        // It holds a password.
+        Err(error @ CallbackUrlError::HasLogin) => reader.refuse(place, "", error.allowed()),
+        Err(error) => reader.refuse(place, &text, error.allowed()),
+    }
+    None
+}
+
+fn limits(reader: &mut Reader, place: &Place<'_>) -> RequestedLimits {
+    let place = reader.object(place);
+    reader.only(
+        &place,
+        &["total_seconds", "silence_seconds", "push_seconds"],
+    );
+    let mut seconds = |name: &str| {
+        reader
+            .integer(&place.field(name), 1..=LONGEST_LIMIT)
+            .and_then(|seconds| u64::try_from(seconds).ok())
+    };
+    RequestedLimits {
+        total: seconds("total_seconds"),
+        silence: seconds("silence_seconds"),
+        push: seconds("push_seconds"),
+    }
+}
+
+/// Names with values, each name read by `parse_name`.
+fn entries(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    parse_name: impl Fn(&str) -> Result<String, NameError>,
+) -> BTreeMap<String, String> {
+    let place = reader.object(place);
+    let mut entries = BTreeMap::new();
+    for name in place.names() {
+        let entry = place.field(name);
+        let parsed = parse_name(name);
+        let name = reader.parsed(&entry, name, parsed);
+        let Some(value) = reader.text_once(&entry) else {
+            continue;
+        };
+        let parsed = parse_env_value(&value);
+        let value = reader.parsed(&entry, &value, parsed);
+        entries.extend(name.zip(value));
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests;
