@@ -18,11 +18,12 @@ const MIRROR_KINDS: [MirrorKind; 4] = [
     MirrorKind::Conda,
 ];
 
-const TOOL_KINDS: [ToolKind; 4] = [
+const TOOL_KINDS: [ToolKind; 5] = [
     ToolKind::Python,
     ToolKind::Pip2,
     ToolKind::Pip3,
     ToolKind::Conda,
+    ToolKind::Uv,
 ];
 
 /// Lists the mirrors and tools that exist right now. A folder that is not there is empty.

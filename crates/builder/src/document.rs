@@ -109,7 +109,10 @@ impl Builder {
             .ok_or_else(|| not_looked_at(&base))?
             .profile;
         let context = PlanContext {
+            // No engine is asked; what every one of them with BuildKit understands.
             dialect: Dialect::BuildKit,
+            link: false,
+            lists_fresh_minutes: self.options().making.lists_fresh_minutes,
             task_id: 0,
         };
         Ok(Rendered {

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+pub use fastbuild_engine::Compression;
 use fastbuild_spec::{reference::ImageReference, signature::SigningSecret, wire::WireKey};
 
 /// What a builder is told at its start.
@@ -11,6 +12,8 @@ pub struct Options {
     pub folders: Folders,
     /// Bounds on what a build may take.
     pub limits: Limits,
+    /// What builds do to be fast and to get through.
+    pub making: Making,
     /// How callbacks are delivered.
     pub callbacks: CallbackOptions,
     /// What is removed by and by.
@@ -78,4 +81,26 @@ pub struct CleaningOptions {
     pub build_cache_bytes: u64,
     /// From one cleaning to the next.
     pub interval: Duration,
+}
+
+/// What builds do to be fast and to get through.
+#[derive(Debug, Clone)]
+pub struct Making {
+    /// How layers are packed on an engine that packs them itself.
+    pub compression: Compression,
+    /// The wait before each further push after the registry could not be reached; its length bounds the
+    /// tries.
+    pub push_again_after: Vec<Duration>,
+    /// For how many minutes package lists that an engine has in its caches count as fresh.
+    pub lists_fresh_minutes: u32,
+}
+
+impl Default for Making {
+    fn default() -> Self {
+        Self {
+            compression: Compression::Gzip,
+            push_again_after: vec![Duration::from_secs(2), Duration::from_secs(10)],
+            lists_fresh_minutes: 60,
+        }
+    }
 }

@@ -4,13 +4,12 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use fastbuild_engine::{
-    BuildFile, BuildRequest, BuilderKind, Built, FileSource, ImageFound, ProgressSender,
-    progress_channel,
+    BuildFile, BuildRequest, Built, FileSource, ImageFound, ProgressSender, progress_channel,
 };
 use fastbuild_spec::{
     diagnose::diagnose,
     failure::{Failure, ReasonCode},
-    plan::{self, BuildPlan, ContextSource, Dialect, PlanContext},
+    plan::{self, BuildPlan, ContextSource},
     profile::ImageProfile,
     state::{BuildState, Step, StepStatus},
 };
@@ -24,6 +23,7 @@ use crate::{
     files::{DOCKERFILE, log_file},
     hash::secret_value,
     images::log,
+    means::Means,
     service::{Builder, Site, internal},
 };
 
@@ -85,7 +85,7 @@ impl Run<'_> {
             .await?;
         self.reach(BuildState::CheckSuccess).await?;
 
-        let (plan, kind) = self
+        let (plan, means) = self
             .step(Step::Prepare, async |progress| {
                 self.prepare(&profile, progress).await
             })
@@ -99,7 +99,7 @@ impl Run<'_> {
         self.reach(BuildState::Building).await?;
         let built = self
             .step(Step::Build, async |progress| {
-                Box::pin(self.build(&plan, kind, progress)).await
+                Box::pin(self.build(&plan, means, progress)).await
             })
             .await?;
         self.reach(BuildState::BuildSuccess).await?;
@@ -108,17 +108,7 @@ impl Run<'_> {
         self.reach(BuildState::CheckImageSizeSuccess).await?;
 
         let pushed = self
-            .step(Step::Push, async |progress| {
-                let target = &self.claimed.spec.target;
-                let ours = target
-                    .registry()
-                    .is_some_and(|registry| self.site.registry.is_ours(registry));
-                self.site
-                    .engine
-                    .push(target, ours.then_some(&self.site.registry), progress)
-                    .await
-                    .map_err(|error| error.failure())
-            })
+            .step(Step::Push, async |progress| self.push(progress).await)
             .await?;
         Ok(FinishedImage {
             id: built.image_id,
@@ -177,26 +167,23 @@ impl Run<'_> {
         &self,
         profile: &ImageProfile,
         progress: &ProgressSender,
-    ) -> Result<(BuildPlan, BuilderKind), Failure> {
+    ) -> Result<(BuildPlan, Means), Failure> {
         let info = self
             .site
             .engine
             .ping()
             .await
             .map_err(|error| error.failure())?;
-        let (dialect, kind) = if info.buildkit {
-            (Dialect::BuildKit, BuilderKind::BuildKit)
-        } else {
-            (Dialect::Classic, BuilderKind::Classic)
-        };
+        let means = Means::of(&info, &self.builder.options().making);
+        log(
+            progress,
+            &format!("{}\n{}\n", info.summary(), means.summary()),
+        );
         let plan = plan::plan(
             &self.claimed.spec,
             profile,
             &self.builder.catalog().await?,
-            &PlanContext {
-                dialect,
-                task_id: self.claimed.build.task_id,
-            },
+            &means.plan_context(self.claimed.build.task_id),
         )?;
         let path = self.folder().join(DOCKERFILE);
         // A copy for operators; the build's row holds the same.
@@ -207,13 +194,13 @@ impl Run<'_> {
         for file in &plan.files {
             log(progress, &format!("context: {}\n", file.path));
         }
-        Ok((plan, kind))
+        Ok((plan, means))
     }
 
     async fn build(
         &self,
         plan: &BuildPlan,
-        kind: BuilderKind,
+        means: Means,
         progress: &ProgressSender,
     ) -> Result<Built, Failure> {
         let folders = &self.builder.options().folders;
@@ -249,7 +236,9 @@ impl Run<'_> {
             base: self.claimed.spec.base.clone(),
             tag: self.claimed.spec.target.clone(),
             registry: Some(self.site.registry.clone()),
-            builder: kind,
+            builder: means.builder,
+            packing: means.packing,
+            no_cache: false,
             build_id: self.builder.label(&self.claimed.build.task_id.to_string()),
         };
         self.site

@@ -26,8 +26,34 @@ pub struct BuildRequest {
     pub registry: Option<RegistrySettings>,
     /// Which builder makes it.
     pub builder: BuilderKind,
+    /// How its layers are packed while it is built, on an engine that can ([`crate::EngineInfo::packs`]);
+    /// `None` leaves packing to the push.
+    pub packing: Option<Compression>,
+    /// Whether every step runs anew, whatever the engine has of earlier builds.
+    pub no_cache: bool,
     /// The build's id: the value of [`crate::BUILD_LABEL`] on the image.
     pub build_id: String,
+}
+
+/// How the layers of an image are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// What every registry and every engine takes.
+    #[default]
+    Gzip,
+    /// Smaller and much faster; engines before 20.10 and old registries do not take it.
+    Zstd,
+}
+
+impl Compression {
+    /// Its name in `BuildKit`'s exporters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 /// A file of a build context.

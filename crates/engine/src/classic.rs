@@ -47,6 +47,7 @@ pub(crate) async fn build(
         ("rm", "1"),
         ("forcerm", "1"),
         ("labels", &labels),
+        ("nocache", if request.no_cache { "1" } else { "0" }),
     ];
     let query =
         serde_urlencoded::to_string(query).map_err(|error| engine.internal(error.to_string()))?;

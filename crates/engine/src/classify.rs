@@ -96,6 +96,9 @@ fn unavailable(text: &str) -> bool {
         "toomanyrequests",
         ": eof",
         "unexpected eof",
+        "broken pipe",
+        "use of closed network connection",
+        "server closed idle connection",
     ]
     .iter()
     .any(|needle| text.contains(needle))

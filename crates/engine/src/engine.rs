@@ -162,6 +162,8 @@ mod tests {
             tag: image.clone(),
             registry: None,
             builder: crate::BuilderKind::BuildKit,
+            packing: None,
+            no_cache: false,
             build_id: String::new(),
         };
         sendable(&engine.build(request, &progress));

@@ -25,7 +25,7 @@ mod sweep;
 mod tls;
 mod transport;
 
-pub use build::{BuildFile, BuildRequest, BuilderKind, Built, FileSource};
+pub use build::{BuildFile, BuildRequest, BuilderKind, Built, Compression, FileSource};
 pub use cleaning::Discarded;
 pub use endpoint::{Endpoint, EngineLimits};
 pub use engine::Engine;

@@ -7,6 +7,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{Engine, EngineError, NoAnswer, classify};
 
 /// What an engine is.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what an engine can do is a list of independent yes and no"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
     /// The id it gives itself; engines that share one machine's `/etc/docker` may share it.
@@ -23,6 +27,10 @@ pub struct EngineInfo {
     pub buildkit: bool,
     /// Whether it keeps images in containerd's image store.
     pub containerd_store: bool,
+    /// Whether its Dockerfile frontend has `COPY --link`.
+    pub copy_link: bool,
+    /// Whether a build can pack an image's layers itself ([`crate::BuildRequest::packing`]).
+    pub packs: bool,
     /// Processors it sees.
     pub cpus: u32,
     /// Bytes of memory it sees.
@@ -67,18 +75,24 @@ impl Engine {
         let (version, info) = tokio::try_join!(self.get("/version"), self.get("/info"))?;
         let release: Release = self.read(&version)?;
         let info: Info = self.read(&info)?;
+        let buildkit = has_buildkit(ping.headers(), &release.api_version);
+        let containerd_store = info
+            .driver_status
+            .unwrap_or_default()
+            .iter()
+            .any(|pair| matches!(pair.as_slice(), [name, value] if name == "driver-type" && value.starts_with("io.containerd.snapshotter")));
         Ok(EngineInfo {
             id: info.id,
-            buildkit: has_buildkit(ping.headers(), &release.api_version),
+            buildkit,
+            // Docker 23, whose BuildKit is the first with a frontend of version 1.4.
+            copy_link: buildkit && api_is_at_least(&release.api_version, (1, 42)),
+            // Docker 25; before, the store was an experiment whose exporter differed.
+            packs: buildkit && containerd_store && api_is_at_least(&release.api_version, (1, 44)),
             version: release.version,
             api_version: release.api_version,
             os: release.os,
             arch: release.arch,
-            containerd_store: info
-                .driver_status
-                .unwrap_or_default()
-                .iter()
-                .any(|pair| matches!(pair.as_slice(), [name, value] if name == "driver-type" && value.starts_with("io.containerd.snapshotter"))),
+            containerd_store,
             cpus: info.cpus,
             memory: info.memory,
         })
@@ -111,10 +125,41 @@ impl Engine {
 /// without taking BuildKit away. Windows engines have none.
 fn has_buildkit(headers: &HeaderMap, api_version: &str) -> bool {
     let windows = headers.get("ostype").is_some_and(|os| os == "windows");
-    let newest = api_version
+    !windows && api_is_at_least(api_version, (1, 41))
+}
+
+fn api_is_at_least(version: &str, wanted: (u32, u32)) -> bool {
+    version
         .split_once('.')
-        .and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)));
-    !windows && newest.is_some_and(|newest| newest >= (1, 41))
+        .and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)))
+        .is_some_and(|version| version >= wanted)
+}
+
+impl EngineInfo {
+    /// What it is and can do, in one line for a build's log.
+    pub fn summary(&self) -> String {
+        let mut can = vec![if self.buildkit {
+            "BuildKit"
+        } else {
+            "the classic builder only"
+        }];
+        if self.copy_link {
+            can.push("COPY --link");
+        }
+        can.push(if self.containerd_store {
+            "containerd's image store"
+        } else {
+            "Docker's own image store"
+        });
+        format!(
+            "Docker Engine {} (API {}, {}/{}): {}",
+            self.version,
+            self.api_version,
+            self.os,
+            self.arch,
+            can.join(", ")
+        )
+    }
 }
 
 #[cfg(test)]

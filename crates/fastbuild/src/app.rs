@@ -55,6 +55,7 @@ impl App {
             Options {
                 folders: config.folders,
                 limits: config.limits,
+                making: config.making,
                 callbacks: config.callbacks,
                 cleaning: config.cleaning,
                 base_images: config.base_images,

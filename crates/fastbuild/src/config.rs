@@ -13,7 +13,7 @@ use std::{
 
 use fastbuild_builder::{
     check_headers,
-    options::{CallbackOptions, CleaningOptions, Folders, Limits},
+    options::{CallbackOptions, CleaningOptions, Folders, Limits, Making},
 };
 use fastbuild_server::AllowedOrigins;
 use fastbuild_spec::{reference::ImageReference, settings::CallbackHeaders, wire::WireKey};
@@ -72,6 +72,8 @@ pub struct Config {
     pub callbacks: CallbackOptions,
     /// Bounds on what a build may take.
     pub limits: Limits,
+    /// What builds do to be fast and to get through.
+    pub making: Making,
     /// Base images to register at the start.
     pub base_images: Vec<ImageReference>,
     /// What is removed by and by.
@@ -260,6 +262,15 @@ impl Config {
                     engine_return: reader.seconds("builds.engine_return_seconds")?,
                     image_bytes: reader.get("builds.image_size_limit")?,
                     upload_bytes: reader.at_least_one("uploads.size_limit")?,
+                },
+                making: Making {
+                    compression: reader.get("builds.compression")?,
+                    push_again_after: reader
+                        .get::<Vec<u64>>("builds.push_retry_seconds")?
+                        .into_iter()
+                        .map(Duration::from_secs)
+                        .collect(),
+                    lists_fresh_minutes: reader.get("builds.package_lists_fresh_minutes")?,
                 },
                 base_images: base_images?,
                 cleaning: CleaningOptions {

@@ -58,6 +58,8 @@ pub enum ToolKind {
     Pip3,
     /// Miniconda or Anaconda installers, `conda/`.
     Conda,
+    /// The program `uv`, which installs pip's packages faster, `uv/`.
+    Uv,
 }
 
 impl ToolKind {
@@ -68,6 +70,7 @@ impl ToolKind {
             Self::Pip2 => "pip/pip2",
             Self::Pip3 => "pip/pip3",
             Self::Conda => "conda",
+            Self::Uv => "uv",
         }
     }
 }

@@ -90,6 +90,9 @@ pub struct PipSpec {
     pub mirror: Option<MirrorFile>,
     /// Requirements in PEP 508 form without URL or marker, such as `requests[socks]>=2,<3`.
     pub requirements: Vec<String>,
+    /// Whether uv installs them where the operator has it; `None` leaves it to the operator.
+    #[serde(default)]
+    pub uv: Option<bool>,
 }
 
 /// conda and its packages.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use fastbuild_spec::{
-    catalog::{MirrorKind, ToolKind},
+    catalog::{Catalog, MirrorKind, ToolKind},
     failure::{Language, ReasonCode},
     image_spec::{ImageSpec, PackageManager},
     plan::{BuildPlan, ContextSource, Dialect, PlanContext, PlanSecret, check, plan},
@@ -35,6 +35,8 @@ fn render(spec: &ImageSpec, profile: &ImageProfile, dialect: Dialect) -> BuildPl
         &catalog(),
         &PlanContext {
             dialect,
+            link: false,
+            lists_fresh_minutes: 60,
             task_id: TASK,
         },
     )
@@ -43,16 +45,32 @@ fn render(spec: &ImageSpec, profile: &ImageProfile, dialect: Dialect) -> BuildPl
     plan
 }
 
+/// For an engine with `COPY --link`.
+fn render_linked(spec: &ImageSpec, profile: &ImageProfile, catalog: &Catalog) -> String {
+    let context = PlanContext {
+        dialect: Dialect::BuildKit,
+        link: true,
+        lists_fresh_minutes: 60,
+        task_id: TASK,
+    };
+    let plan = plan(spec, profile, catalog, &context).unwrap();
+    verify(&plan, spec, Dialect::BuildKit);
+    plan.dockerfile
+}
+
 /// What holds for every plan: it parses, its shell text parses, its files are all used, and it
 /// says nothing that the dialect lacks.
 fn verify(plan: &BuildPlan, spec: &ImageSpec, dialect: Dialect) {
     let text = plan.dockerfile.as_str();
     let dockerfile = parse_dockerfile::parse(text).unwrap();
     let classic = dialect == Dialect::Classic;
-    let stages = 1
-        + usize::from(spec.python.is_some())
-        + usize::from(classic && spec.conda.installer.is_some());
-    assert_eq!(dockerfile.stages().count(), stages, "{text}");
+    for stage in ["python-build", "conda-build", "ground", "python-packages"] {
+        assert_eq!(
+            text.contains(&format!(" AS {stage}\n")),
+            text.contains(&format!("--from={stage} ")) || text.contains(&format!("FROM {stage}")),
+            "{text}"
+        );
+    }
     let mut entrypoints = 0;
     for instruction in &dockerfile.instructions {
         match instruction {
@@ -68,7 +86,7 @@ fn verify(plan: &BuildPlan, spec: &ImageSpec, dialect: Dialect) {
                 assert!(
                     copy.options
                         .iter()
-                        .all(|option| option.name.value == "from"),
+                        .all(|option| ["from", "link"].contains(&option.name.value.as_ref())),
                     "{text}"
                 );
             }
@@ -301,6 +319,71 @@ fn an_installer_updates_the_conda_of_an_earlier_build_and_keeps_its_environments
 }
 
 #[test]
+fn what_does_not_depend_on_each_other_is_made_in_stages_of_its_own() {
+    let mut spec = nothing();
+    spec.system.packages = packages(&["git", "vim"]);
+    spec.pip.mirror = Some(mirror(MirrorKind::Pip, "pip.conf"));
+    spec.pip.requirements = vec!["numpy".into()];
+    spec.conda.installer = Some(tool(ToolKind::Conda, MINICONDA));
+    spec.conda.mirror = Some(mirror(MirrorKind::Conda, ".condarc"));
+    spec.conda.packages = vec!["scipy=1.9.3".into()];
+    let text = render_linked(&spec, &debian_python(), &catalog());
+    insta::assert_snapshot!("apart_and_linked", text);
+
+    // What pip compiles may need these, so it comes after them.
+    for needed in ["libpq-dev", "gcc", "python3-numpy", "build-essential"] {
+        spec.system.packages = packages(&["git", needed]);
+        let text = render_linked(&spec, &debian_python(), &catalog());
+        assert!(!text.contains("AS ground"), "{needed}: {text}");
+        let (apt, pip) = (
+            text.find(needed).unwrap(),
+            text.find("numpy'").or(text.rfind("numpy")),
+        );
+        assert!(apt < pip.unwrap(), "{text}");
+    }
+    // An environment that an earlier build made is changed in its place.
+    spec.system.packages = packages(&["git"]);
+    let mut again = debian_python();
+    again.config.env = vec!["PATH=/usr/local/dros/venv/bin:/usr/bin:/bin".into()];
+    let text = render_linked(&spec, &again, &catalog());
+    assert!(!text.contains("AS ground"), "{text}");
+}
+
+#[test]
+fn uv_installs_where_the_operator_has_it_and_the_request_does_not_refuse_it() {
+    let mut with_uv = catalog();
+    with_uv.tools.push(tool(ToolKind::Uv, "uv"));
+    let mut spec = nothing();
+    spec.pip.mirror = Some(mirror(MirrorKind::Pip, "pip.conf"));
+    spec.pip.requirements = vec!["numpy==1.26.4".into()];
+    let text = render_linked(&spec, &debian_python(), &with_uv);
+    insta::assert_snapshot!("uv", text);
+    spec.pip.uv = Some(false);
+    let text = render_linked(&spec, &debian_python(), &with_uv);
+    assert!(
+        !text.contains("/mnt/uv") && text.contains("-m pip install"),
+        "{text}"
+    );
+    // It does not know Pythons this old.
+    spec.pip.uv = None;
+    let old = with_python(apt("ubuntu", "18.04"), "3.6");
+    let text = render_linked(&spec, &old, &with_uv);
+    assert!(!text.contains("/mnt/uv"), "{text}");
+    let context = PlanContext {
+        dialect: Dialect::Classic,
+        link: false,
+        lists_fresh_minutes: 0,
+        task_id: TASK,
+    };
+    let classic = plan(&spec, &debian_python(), &with_uv, &context).unwrap();
+    assert!(
+        !classic.dockerfile.contains("/mnt/uv"),
+        "{}",
+        classic.dockerfile
+    );
+}
+
+#[test]
 fn user_entrypoint_and_command_hold() {
     both(
         "application_without_services",
@@ -376,6 +459,8 @@ fn the_same_request_gives_the_same_plan_and_only_the_end_names_the_build() {
 fn what_cannot_work_is_refused() {
     let context = PlanContext {
         dialect: Dialect::BuildKit,
+        link: false,
+        lists_fresh_minutes: 60,
         task_id: TASK,
     };
     let refusal = |spec: &ImageSpec, profile: &ImageProfile| {
@@ -439,6 +524,8 @@ fn without_a_profile_only_the_catalog_is_checked() {
 fn an_engine_without_buildkit_gets_no_passwords() {
     let context = PlanContext {
         dialect: Dialect::Classic,
+        link: false,
+        lists_fresh_minutes: 60,
         task_id: TASK,
     };
     let failure = plan(

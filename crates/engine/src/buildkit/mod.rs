@@ -20,7 +20,7 @@ use self::{
     status::Tracker,
 };
 use crate::{
-    BuildFile, BuildRequest, Built, Engine, EngineError, FileSource, ProgressSender,
+    BuildFile, BuildRequest, Built, Compression, Engine, EngineError, FileSource, ProgressSender,
     classify::{self, Subject},
     registry::registry_of,
     sweep::labels,
@@ -60,7 +60,12 @@ pub(crate) async fn build(
     let mut watching = control.clone();
 
     let tag = request.tag.to_string();
-    let solve = control.solve(solve_request(&id, &tag, &request.build_id));
+    let output = Output {
+        tag: &tag,
+        packing: request.packing,
+        no_cache: request.no_cache,
+    };
+    let solve = control.solve(solve_request(&id, &output, &request.build_id));
     let watch = async {
         // Answered once the build exists; until then this waits.
         let mut updates = watching
@@ -135,7 +140,38 @@ async fn control(engine: &Engine, session: &str) -> Result<ControlClient<Channel
     Ok(ControlClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE))
 }
 
-fn solve_request(id: &str, tag: &str, build_id: &str) -> SolveRequest {
+/// What a build leaves behind.
+struct Output<'a> {
+    tag: &'a str,
+    packing: Option<Compression>,
+    no_cache: bool,
+}
+
+impl Output<'_> {
+    /// The exporter and its attributes. `moby` is the one that every Docker Engine has, and leaves packing to the
+    /// push, which packs one layer after the other. `image` packs all layers at once as a part of the build,
+    /// and keeps what it packed with the layers, so that neither the next build nor the push packs them again.
+    fn exporter(&self) -> (&'static str, HashMap<String, String>) {
+        let mut attributes = HashMap::from([("name".to_owned(), self.tag.to_owned())]);
+        let Some(compression) = self.packing else {
+            return ("moby", attributes);
+        };
+        for (name, value) in [
+            ("compression", compression.name()),
+            // Nobody runs the image on this engine before it is pushed; running it unpacks it.
+            ("unpack", "false"),
+        ] {
+            attributes.insert(name.to_owned(), value.to_owned());
+        }
+        if compression == Compression::Zstd {
+            // Docker's own media types have none for zstd.
+            attributes.insert("oci-mediatypes".to_owned(), "true".to_owned());
+        }
+        ("image", attributes)
+    }
+}
+
+fn solve_request(id: &str, output: &Output<'_>, build_id: &str) -> SolveRequest {
     let mut frontend = HashMap::from([
         ("filename".to_owned(), "Dockerfile".to_owned()),
         // The base image was brought to the engine before.
@@ -144,14 +180,19 @@ fn solve_request(id: &str, tag: &str, build_id: &str) -> SolveRequest {
     for (name, value) in labels(build_id) {
         frontend.insert(format!("label:{name}"), value);
     }
+    if output.no_cache {
+        // Empty means: no step at all.
+        frontend.insert("no-cache".to_owned(), String::new());
+    }
+    let (exporter, attributes) = output.exporter();
     SolveRequest {
         r#ref: id.to_owned(),
         session: id.to_owned(),
         frontend: "dockerfile.v0".into(),
         frontend_attrs: frontend,
-        // The one exporter every Docker Engine has; newer ones read these fields as before.
-        exporter_deprecated: "moby".into(),
-        exporter_attrs_deprecated: HashMap::from([("name".to_owned(), tag.to_owned())]),
+        // Newer engines have newer fields and read these as before.
+        exporter_deprecated: exporter.into(),
+        exporter_attrs_deprecated: attributes,
         cache: Some(CacheOptions::default()),
         ..SolveRequest::default()
     }

@@ -101,6 +101,8 @@ pub(crate) fn request(parts: &Parts, base: &ImageReference, instructions: &str) 
         tag: image(&parts.image(&format!("tests/{name}:1"))),
         registry: Some(registry(parts)),
         builder: BuilderKind::BuildKit,
+        packing: None,
+        no_cache: false,
         build_id: name,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use fastbuild_builder::options::Compression;
 use fastbuild_spec::{reference::ImageReference, signature::SigningSecret};
 use figment::{
     Figment,
@@ -102,6 +103,9 @@ impl Reader<'_> {
         let _: Option<u16> = self.get("listen.port");
         let _: Option<Vec<u64>> = self.get("callback.retry_seconds");
         let _: Option<u64> = self.get("builds.image_size_limit");
+        let _: Option<Compression> = self.get("builds.compression");
+        let _: Option<Vec<u64>> = self.get("builds.push_retry_seconds");
+        let _: Option<u32> = self.get("builds.package_lists_fresh_minutes");
         let _: Option<u32> = self.get("cleaning.image_reserve_days");
         let _: Option<u32> = self.get("cleaning.task_retention_days");
         let _: Option<u32> = self.get("cleaning.callback_retention_days");

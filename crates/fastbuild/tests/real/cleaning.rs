@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use fastbuild_builder::{
     Builder,
     clock::{Clock as _, ManualClock, SystemClock},
-    options::{CallbackOptions, CleaningOptions, Folders, Limits, Options},
+    options::{CallbackOptions, CleaningOptions, Folders, Limits, Making, Options},
 };
 use fastbuild_spec::wire::WireKey;
 use fastbuild_store::{Seal, Store};
@@ -37,6 +37,7 @@ async fn later(site: &Site, days: i64) -> Builder {
             image_bytes: 50_000_000_000,
             upload_bytes: 1,
         },
+        making: Making::default(),
         callbacks: CallbackOptions {
             timeout: Duration::from_secs(9),
             retry_after: vec![],

@@ -17,6 +17,7 @@ mod hostile;
 mod images;
 mod imports;
 mod oversized;
+mod pushes;
 mod raw;
 mod restarts;
 mod scripted;

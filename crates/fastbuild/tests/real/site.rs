@@ -29,6 +29,8 @@ pub(crate) struct Site {
 pub(crate) enum On {
     PlainEngine,
     TlsEngine,
+    /// The newer one, which keeps images in containerd's store.
+    ContainerdStore,
 }
 
 /// How the service of a test is started.
@@ -86,6 +88,7 @@ impl Site {
         match on {
             On::PlainEngine => &self.parts.engine_plain,
             On::TlsEngine => &self.parts.engine_tls,
+            On::ContainerdStore => self.parts.engine_store().unwrap(),
         }
     }
 

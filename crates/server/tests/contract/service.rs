@@ -6,7 +6,7 @@ use axum::{Router, body::Body};
 use fastbuild_builder::{
     Builder,
     clock::ManualClock,
-    options::{CallbackOptions, CleaningOptions, Folders, Limits, Options},
+    options::{CallbackOptions, CleaningOptions, Folders, Limits, Making, Options},
 };
 use fastbuild_server::{AppState, ServerOptions, router};
 use fastbuild_spec::{
@@ -265,6 +265,7 @@ fn options(base: &Path) -> Options {
             image_bytes: 50_000_000_000,
             upload_bytes: 1_000_000,
         },
+        making: Making::default(),
         callbacks: CallbackOptions {
             timeout: Duration::from_secs(5),
             retry_after: vec![Duration::from_mins(1)],

@@ -149,6 +149,7 @@ pub(super) fn pip(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>) ->
         get_pip,
         mirror,
         requirements,
+        uv: None,
     }
 }
 

@@ -36,8 +36,15 @@ pub(super) fn mirror(planner: &mut Planner<'_>, file: MirrorFile) {
 /// The commands that install `packages`. Lists and archives stay outside the image.
 ///
 /// Lists and archives have folders of their own in the cache: an image's `docker-clean` empties
-/// the usual one after each run, and `/var/lib/apt/lists` stays as it was.
-pub(super) fn install(dialect: Dialect, packages: &[SystemPackage], more: Option<&str>) -> Script {
+/// the usual one after each run, and `/var/lib/apt/lists` stays as it was. With `fresh` minutes the lists are
+/// fetched again only when they are older, or of other sources; when the packages cannot be installed from
+/// lists that were kept, once more from new ones.
+pub(super) fn install(
+    dialect: Dialect,
+    fresh: u32,
+    packages: &[SystemPackage],
+    more: Option<&str>,
+) -> Script {
     let words: Vec<String> = packages
         .iter()
         .map(|package| match &package.version {
@@ -50,33 +57,73 @@ pub(super) fn install(dialect: Dialect, packages: &[SystemPackage], more: Option
         Dialect::BuildKit => "/var/cache/apt/fastbuild",
         Dialect::Classic => "/tmp/fastbuild-apt",
     };
+    let mut options = [
+        "-o Dir::State::Lists=\"$cache/lists\"",
+        "-o Dir::Cache::Archives=\"$cache/archives\"",
+        "-o Dir::Log=\"$cache/log\"",
+        "-o Dir::Cache::pkgcache=\"\"",
+        "-o Dir::Cache::srcpkgcache=\"\"",
+        "-o APT::Keep-Downloaded-Packages=true",
+        "-o Acquire::Retries=3",
+        "-o Acquire::Languages=none",
+        "-o Dpkg::Use-Pty=0",
+        "-o Dpkg::Options::=--force-unsafe-io",
+        "-o Dpkg::Options::=--force-confdef",
+        "-o Dpkg::Options::=--force-confold",
+        "-o Dpkg::Options::=--log=/dev/null",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    if !wants_documents(packages) {
+        // The licences stay. So do manual pages: programs of alternatives fail without their folder.
+        options.extend(
+            [
+                "-o 'Dpkg::Options::=--path-exclude=/usr/share/doc/*'",
+                "-o 'Dpkg::Options::=--path-include=/usr/share/doc/*/copyright'",
+            ]
+            .map(str::to_owned),
+        );
+    }
     let mut script = Script::default();
     script
         .line("export DEBIAN_FRONTEND=noninteractive")
         .line(format!("cache={cache}"))
         .line("mkdir -p \"$cache/lists/partial\" \"$cache/archives/partial\" \"$cache/log\"")
-        .command(
-            "set -- -q -y",
-            &[
-                "-o Dir::State::Lists=\"$cache/lists\"",
-                "-o Dir::Cache::Archives=\"$cache/archives\"",
-                "-o Dir::Log=\"$cache/log\"",
-                "-o Dir::Cache::pkgcache=\"\"",
-                "-o Dir::Cache::srcpkgcache=\"\"",
-                "-o APT::Keep-Downloaded-Packages=true",
-                "-o Acquire::Retries=3",
-                "-o Dpkg::Use-Pty=0",
-                "-o Dpkg::Options::=--force-unsafe-io",
-                "-o Dpkg::Options::=--force-confdef",
-                "-o Dpkg::Options::=--force-confold",
-                "-o Dpkg::Options::=--log=/dev/null",
-            ]
-            .map(str::to_owned),
-        )
-        .line("apt-get \"$@\" update")
-        .command("apt-get \"$@\" install --no-install-recommends", &words);
+        .command("set -- -q -y", &options);
+    let command = "apt-get \"$@\" install --no-install-recommends";
+    if dialect == Dialect::Classic || fresh == 0 {
+        script
+            .line("apt-get \"$@\" update")
+            .command(command, &words);
+    } else {
+        let mut packages = Script::default();
+        packages.command(command, &words);
+        script
+            .line("sources=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null || :; } | cksum)")
+            .line("update() { rm -f \"$cache/updated\"; apt-get \"$@\" update && { echo \"$sources\" > \"$cache/updated\" || :; }; }")
+            .open("install() {")
+            .append(packages)
+            .line("}")
+            .open(format!(
+                "if [ \"$(cat \"$cache/updated\" 2> /dev/null)\" = \"$sources\" ] && [ -n \"$(find \"$cache/updated\" -mmin -{fresh})\" ]; then"
+            ))
+            .line("install \"$@\" || { update \"$@\" && install \"$@\"; } || exit")
+            .open("else")
+            .line("update \"$@\" || exit")
+            .line("install \"$@\" || exit")
+            .line("fi");
+    }
     if dialect == Dialect::Classic {
         script.line("rm -rf \"$cache\"");
     }
     script
+}
+
+/// Whether the request is for documents among others.
+fn wants_documents(packages: &[SystemPackage]) -> bool {
+    packages.iter().any(|package| {
+        package.name.ends_with("-doc")
+            || package.name.ends_with("-docs")
+            || package.name == "man-db"
+    })
 }

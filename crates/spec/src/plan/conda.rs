@@ -3,7 +3,7 @@
 use super::{
     ContextSource, Dialect, Planner,
     dockerfile::{Mount, Script},
-    quote,
+    quote, system,
 };
 use crate::{
     failure::{Failure, ReasonCode},
@@ -56,8 +56,17 @@ pub(super) fn check(spec: &ImageSpec, profile: &ImageProfile) -> Result<(), Fail
     }
 }
 
-/// For the classic builder, which has no mounts: runs the installer in a stage of its own, so
-/// that the installer itself is in no layer of the image.
+/// Whether conda is made in a stage of its own, packages and all, beside everything else: where the image gets it as
+/// a layer of its own, and has none in its place, as copying adds and never takes away.
+pub(super) fn is_apart(planner: &Planner<'_>) -> bool {
+    planner.context.dialect == Dialect::BuildKit
+        && planner.context.link
+        && planner.spec.conda.installer.is_some()
+        && !is_there(planner.profile)
+}
+
+/// Runs the installer in a stage of its own. The classic builder has no mounts, and so the installer itself is in no
+/// layer of the image; others make conda there while they make the rest.
 pub(super) fn stage(planner: &mut Planner<'_>) {
     let Some(installer) = planner.spec.conda.installer.clone() else {
         return;
@@ -67,18 +76,30 @@ pub(super) fn stage(planner: &mut Planner<'_>) {
         0o755,
         ContextSource::Tool(installer),
     );
-    if planner.context.dialect == Dialect::Classic {
-        planner
-            .out
-            .comment("conda, installed in a stage of its own.");
-        planner
-            .out
-            .from(&planner.spec.base.to_string(), Some(STAGE));
-        if !planner.user_is_root() {
-            planner.out.user("root");
-        }
+    let classic = planner.context.dialect == Dialect::Classic;
+    if !classic && !is_apart(planner) {
+        return;
+    }
+    planner
+        .out
+        .comment("conda, installed in a stage of its own.");
+    planner
+        .out
+        .from(&planner.spec.base.to_string(), Some(STAGE));
+    if !planner.user_is_root() {
+        planner.out.user("root");
+    }
+    if classic {
         planner.out.copy("tools/conda/", "/mnt/");
         planner.out.run(&[], &installation());
+    } else {
+        let installer = [Mount::Context {
+            source: "tools/conda",
+            target: "/mnt",
+        }];
+        planner.out.run(&installer, &installation());
+        settings_of_mirror(planner);
+        packages(planner);
     }
 }
 
@@ -102,6 +123,9 @@ pub(super) fn install(planner: &mut Planner<'_>) {
     let mut script = Script::default();
     let mut mounts = vec![];
     match planner.context.dialect {
+        Dialect::BuildKit if is_apart(planner) => {
+            planner.out.copy_from(STAGE, PREFIX, PREFIX);
+        }
         Dialect::BuildKit => {
             mounts = vec![Mount::Context {
                 source: "tools/conda",
@@ -127,16 +151,30 @@ pub(super) fn install(planner: &mut Planner<'_>) {
 
 /// The mirror for conda.
 pub(super) fn mirror(planner: &mut Planner<'_>) {
+    if planner.spec.conda.mirror.is_some() {
+        planner.out.comment("The mirror for conda.");
+        settings_of_mirror(planner);
+    }
+}
+
+fn settings_of_mirror(planner: &mut Planner<'_>) {
     if let Some(file) = &planner.spec.conda.mirror {
         let source = ContextSource::Mirror(file.clone());
         planner.file("mirrors/condarc", 0o644, source);
-        planner.out.comment("The mirror for conda.");
         planner.out.copy("mirrors/condarc", "/etc/conda/.condarc");
     }
 }
 
-/// The conda packages of the request, in the environment `default`, so that `base` cannot break.
+/// The conda packages of the request, where they do not come with conda's own stage.
 pub(super) fn requested(planner: &mut Planner<'_>) {
+    if !is_apart(planner) && !planner.spec.conda.packages.is_empty() {
+        planner.out.comment("conda packages.");
+        packages(planner);
+    }
+}
+
+/// Installs the packages in the environment `default`, so that `base` cannot break.
+fn packages(planner: &mut Planner<'_>) {
     let spec = planner.spec;
     if spec.conda.packages.is_empty() {
         return;
@@ -174,13 +212,12 @@ pub(super) fn requested(planner: &mut Planner<'_>) {
     if classic {
         script.line(format!("rm -rf {cache}"));
     } else {
-        let id = "fastbuild-conda".to_owned();
+        let id = system::cache_id("conda", planner.profile, spec.conda.mirror.as_ref());
         mounts.push(Mount::Cache {
             id,
             target: "/var/cache",
             locked: true,
         });
     }
-    planner.out.comment("conda packages.");
     planner.out.run(&mounts, &script);
 }

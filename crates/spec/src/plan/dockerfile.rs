@@ -8,6 +8,7 @@ use super::quote;
 #[derive(Debug, Default)]
 pub(super) struct Dockerfile {
     text: String,
+    link: bool,
 }
 
 /// A mount of one `RUN` (`BuildKit` only).
@@ -155,6 +156,15 @@ impl Dockerfile {
         self.instruction(&format!("EXPOSE {port}"));
     }
 
+    /// With `link`, `COPY` makes layers of their own, which stay when what is below them changes. Only for
+    /// targets below no symbolic link of the base image.
+    pub(super) fn linking(link: bool) -> Self {
+        Self {
+            link,
+            ..Self::default()
+        }
+    }
+
     /// `COPY` of context files.
     pub(super) fn copy(&mut self, source: &str, target: &str) {
         let paths = [source, target].map(quote::copy_path).join(", ");
@@ -164,7 +174,10 @@ impl Dockerfile {
     /// `COPY` out of another stage.
     pub(super) fn copy_from(&mut self, stage: &str, source: &str, target: &str) {
         let paths = [source, target].map(quote::copy_path).join(", ");
-        self.instruction(&format!("COPY --from={stage} [{paths}]"));
+        // Nothing of a distribution's is in our own folder.
+        let own = target.starts_with("/usr/local/dros/");
+        let link = if self.link && own { " --link" } else { "" };
+        self.instruction(&format!("COPY{link} --from={stage} [{paths}]"));
     }
 
     /// `RUN` of a script; nothing when it is empty.

@@ -31,6 +31,11 @@ use crate::{
     profile::ImageProfile,
 };
 
+/// The stage that the image and its Python packages stand on.
+const GROUND: &str = "ground";
+/// The stage that makes the Python packages.
+const PYTHON_PACKAGES: &str = "python-packages";
+
 /// Which Dockerfile features the engine's built-in frontend understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -45,6 +50,10 @@ pub enum Dialect {
 pub struct PlanContext {
     /// What the engine understands.
     pub dialect: Dialect,
+    /// Whether its frontend has `COPY --link`.
+    pub link: bool,
+    /// For how many minutes the package lists in the engine's caches count as fresh.
+    pub lists_fresh_minutes: u32,
     /// The build's number, for its label and to keep the secrets' step out of the cache.
     pub task_id: i64,
 }
@@ -126,13 +135,16 @@ pub fn plan(
         ));
     }
     let python = PythonTool::of(spec)?;
-    let pip = PipEnvironment::choose(spec, profile, catalog, python.as_ref())?;
+    let mut pip = PipEnvironment::choose(spec, profile, catalog, python.as_ref())?;
+    if let (Dialect::Classic, Some(pip)) = (context.dialect, &mut pip) {
+        pip.without_uv();
+    }
     let before = python
         .iter()
         .map(PythonTool::bin)
         .chain(pip.iter().filter_map(PipEnvironment::bin));
     let path = SearchPath::new(profile, before, conda::bin(spec));
-    let installer = Installer::of(profile, spec.system.mirror.as_ref(), context.dialect);
+    let installer = Installer::of(profile, spec.system.mirror.as_ref(), context);
     let planner = Planner {
         spec,
         profile,
@@ -141,7 +153,7 @@ pub fn plan(
         python,
         pip,
         path,
-        out: Dockerfile::default(),
+        out: Dockerfile::linking(context.link),
         files: vec![],
         secrets: vec![],
     };
@@ -166,24 +178,45 @@ impl Planner<'_> {
     fn render(mut self) -> BuildPlan {
         python::stage(&mut self);
         conda::stage(&mut self);
-
-        self.out.comment("The image.");
-        self.out.from(&self.spec.base.to_string(), None);
-        if !self.user_is_root() {
-            self.out.user("root");
+        if self.pip_is_apart() {
+            self.out
+                .comment("What the image and its Python packages both stand on.");
+            self.base(Some(GROUND));
+            self.foundation();
+            self.out
+                .comment("The Python packages, while the system's are installed.");
+            self.out.from(GROUND, Some(PYTHON_PACKAGES));
+            self.pip();
+            self.out.comment("The image.");
+            self.out.from(GROUND, None);
+            if !conda::is_apart(&self) {
+                conda::install(&mut self);
+            }
+            system::requested(&mut self);
+            self.out.comment("The Python packages.");
+            pip::settings_of_mirror(&mut self);
+            self.out.copy_from(PYTHON_PACKAGES, pip::VENV, pip::VENV);
+        } else {
+            self.out.comment("The image.");
+            self.base(None);
+            self.foundation();
+            if !conda::is_apart(&self) {
+                conda::install(&mut self);
+            }
+            if self.pip_needs_nothing_requested() {
+                self.pip();
+                system::requested(&mut self);
+            } else {
+                pip::mirror(&mut self);
+                pip::environment(&mut self);
+                pip::jupyter_lab(&mut self);
+                system::requested(&mut self);
+                pip::requested(&mut self);
+            }
         }
-        system::mirror(&mut self);
-        python::install(&mut self);
-        conda::install(&mut self);
-        if self.path.is_changed() {
-            self.out.env("PATH", &self.path.image());
+        if conda::is_apart(&self) {
+            conda::install(&mut self);
         }
-        self.support();
-        pip::mirror(&mut self);
-        pip::environment(&mut self);
-        pip::jupyter_lab(&mut self);
-        system::requested(&mut self);
-        pip::requested(&mut self);
         conda::mirror(&mut self);
         conda::requested(&mut self);
         start::scripts(&mut self);
@@ -196,6 +229,51 @@ impl Planner<'_> {
             files: self.files,
             secrets: self.secrets,
         }
+    }
+
+    /// The base image, with the rights to change it.
+    fn base(&mut self, stage: Option<&str>) {
+        self.out.from(&self.spec.base.to_string(), stage);
+        if !self.user_is_root() {
+            self.out.user("root");
+        }
+    }
+
+    /// What changes rarely and everything else stands on.
+    fn foundation(&mut self) {
+        system::mirror(self);
+        python::install(self);
+        if self.path.is_changed() {
+            self.out.env("PATH", &self.path.image());
+        }
+        self.support();
+    }
+
+    /// Everything pip does.
+    fn pip(&mut self) {
+        pip::mirror(self);
+        pip::environment(self);
+        pip::jupyter_lab(self);
+        pip::requested(self);
+    }
+
+    /// Whether what pip does comes out the same before as after the request's system packages.
+    fn pip_needs_nothing_requested(&self) -> bool {
+        !system::serve_pip(&self.spec.system.packages)
+    }
+
+    /// Whether the Python packages get a stage of their own: they are made while the system's packages are
+    /// installed, and a change of one kind leaves the other in the cache. It takes a folder that holds all of
+    /// them, which an environment of our own is, and system packages that have nothing to do with them.
+    fn pip_is_apart(&self) -> bool {
+        self.context.dialect == Dialect::BuildKit
+            && !self.spec.system.packages.is_empty()
+            && self.pip_needs_nothing_requested()
+            && self
+                .pip
+                .as_ref()
+                .is_some_and(|pip| pip.is_new_environment(self.profile))
+            && (self.spec.jupyter_lab || !self.spec.pip.requirements.is_empty())
     }
 
     /// The system packages that pip and the services stand on, in one run.

@@ -16,10 +16,11 @@ use crate::{
 };
 
 /// The environment made where the distribution's own Python refuses pip (PEP 668).
-const VENV: &str = "/usr/local/dros/venv";
+pub(super) const VENV: &str = "/usr/local/dros/venv";
 /// A folder every image has, under which the cache mount leaves nothing behind.
 const CACHE_MOUNT: &str = "/var/cache";
 const CACHE: &str = "/var/cache/fastbuild-pip";
+const UV_CACHE: &str = "/var/cache/fastbuild-uv";
 
 /// How `pip` comes to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(super) struct PipEnvironment {
     pub(super) packages: Vec<SystemPackage>,
     /// Whether the Python belongs to FastBuild and not to the distribution.
     own: bool,
+    /// What installs in pip's place, where the operator has it and the Python is new enough for it.
+    uv: Option<ToolFile>,
 }
 
 impl PipEnvironment {
@@ -64,28 +67,45 @@ impl PipEnvironment {
         if !spec.needs_pip() {
             return Ok(None);
         }
+        let mut chosen = Self::choose_python(spec, profile, catalog, tool)?;
+        let version = tool.map_or_else(
+            || chosen.version_of_base_python(profile),
+            |tool| Some((tool.version.0, tool.version.1)),
+        );
+        chosen.uv = uv(spec, catalog).filter(|_| version.is_some_and(|version| version >= UV_FROM));
+        Ok(Some(chosen))
+    }
+
+    fn choose_python(
+        spec: &ImageSpec,
+        profile: &ImageProfile,
+        catalog: &Catalog,
+        tool: Option<&PythonTool>,
+    ) -> Result<Self, Failure> {
         let get_pip = get_pip(spec, catalog, tool)?;
         let obtain = |otherwise: Obtain| get_pip.clone().map_or(otherwise, Obtain::GetPip);
         if let Some(tool) = tool {
-            return Ok(Some(Self {
+            return Ok(Self {
                 base_python: format!("{}/python", tool.bin()),
                 venv: false,
                 obtain: obtain(Obtain::Present),
                 packages: vec![],
                 own: true,
-            }));
+                uv: None,
+            });
         }
         if let Some(file) = &get_pip
             && file.kind == ToolKind::Pip2
             && let Some(command) = python_command(profile, "Python 2")
         {
-            return Ok(Some(Self {
+            return Ok(Self {
                 base_python: command,
                 venv: false,
                 obtain: Obtain::GetPip(file.clone()),
                 packages: vec![],
                 own: false,
-            }));
+                uv: None,
+            });
         }
         let manager = Manager::of(profile);
         let Some(command) = python_command(profile, "Python 3") else {
@@ -98,13 +118,14 @@ impl PipEnvironment {
             if get_pip.is_none() {
                 names.push(if venv { "python3-venv" } else { "python3-pip" });
             }
-            return Ok(Some(Self {
+            return Ok(Self {
                 base_python: "python3".to_owned(),
                 venv,
                 obtain: obtain(Obtain::Present),
                 packages: system::packages(names),
                 own: false,
-            }));
+                uv: None,
+            });
         };
         let present = if profile.externally_managed {
             profile.has_venv
@@ -124,13 +145,50 @@ impl PipEnvironment {
                 (None, _) => return Err(no_way_to("pip", spec)),
             }
         }
-        Ok(Some(Self {
+        Ok(Self {
             base_python: command,
             venv: profile.externally_managed,
             obtain: obtain(otherwise),
             packages,
             own: false,
-        }))
+            uv: None,
+        })
+    }
+
+    /// The version of the Python it is made from; of one that is yet to be installed, the least it may be.
+    fn version_of_base_python(&self, profile: &ImageProfile) -> Option<(u32, u32)> {
+        let found = profile
+            .pythons
+            .iter()
+            .find(|python| python.command == self.base_python);
+        match found {
+            Some(found) => {
+                let mut numbers = found
+                    .version
+                    .split_whitespace()
+                    .last()?
+                    .split('.')
+                    .map_while(|part| part.parse().ok());
+                Some((numbers.next()?, numbers.next()?))
+            }
+            None => (self.venv && fresh_python_refuses_pip(profile)).then_some((3, 11)),
+        }
+    }
+
+    /// Has pip install: uv comes by a mount, which the classic builder has not.
+    pub(super) fn without_uv(&mut self) {
+        self.uv = None;
+    }
+
+    /// Whether all that pip installs lands in a folder that the base image does not have yet. An image that
+    /// an earlier build made says by its PATH that it has it.
+    pub(super) fn is_new_environment(&self, profile: &ImageProfile) -> bool {
+        self.venv
+            && !profile
+                .config
+                .env
+                .iter()
+                .any(|entry| entry.starts_with("PATH=") && entry.contains(VENV))
     }
 
     /// The folder that must be first on PATH for this environment to be found.
@@ -145,6 +203,18 @@ impl PipEnvironment {
             None => quote::shell(&self.base_python),
         }
     }
+}
+
+/// The oldest Python that uv installs for.
+const UV_FROM: (u32, u32) = (3, 8);
+
+/// The operator's uv, unless the request is for pip itself.
+fn uv(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
+    let file = ToolFile {
+        kind: ToolKind::Uv,
+        file_name: "uv".to_owned(),
+    };
+    (spec.pip.uv != Some(false) && catalog.tools.contains(&file)).then_some(file)
 }
 
 /// The image's command for a Python of that major version.
@@ -215,10 +285,17 @@ pub(super) fn get_pip(
 
 /// The mirror for pip.
 pub(super) fn mirror(planner: &mut Planner<'_>) {
+    if planner.spec.pip.mirror.is_some() {
+        planner.out.comment("The mirror for pip.");
+        settings_of_mirror(planner);
+    }
+}
+
+/// The mirror's file where pip looks for it.
+pub(super) fn settings_of_mirror(planner: &mut Planner<'_>) {
     if let Some(file) = &planner.spec.pip.mirror {
         let source = ContextSource::Mirror(file.clone());
         planner.file("mirrors/pip.conf", 0o644, source);
-        planner.out.comment("The mirror for pip.");
         planner.out.copy("mirrors/pip.conf", "/etc/pip.conf");
     }
 }
@@ -286,37 +363,91 @@ pub(super) fn jupyter_lab(planner: &mut Planner<'_>) {
     if let (true, Some(pip)) = (planner.spec.jupyter_lab, planner.pip.clone()) {
         planner.out.comment("JupyterLab.");
         let mut script = Script::default();
-        let python = pip.python();
-        script
-            .append(settings(&pip))
-            .open(format!(
-                "{python} -c 'import pip, sys; sys.exit(int(pip.__version__.split(\".\")[0]) < 20)' ||"
-            ))
-            .line(install(planner.context.dialect, &pip, "--upgrade pip"))
-            .line(install(planner.context.dialect, &pip, "jupyterlab"));
-        planner.out.run(&mounts(planner.context.dialect), &script);
+        if pip.uv.is_none() {
+            let python = pip.python();
+            script
+                .append(settings(&pip))
+                .open(format!(
+                    "{python} -c 'import pip, sys; sys.exit(int(pip.__version__.split(\".\")[0]) < 20)' ||"
+                ))
+                .line(install(planner.context.dialect, &pip, "--upgrade pip"))
+                .line(install(planner.context.dialect, &pip, "jupyterlab"));
+        } else {
+            script.append(by_uv(&pip, &["jupyterlab".to_owned()]));
+        }
+        run(planner, &pip, &script);
     }
 }
 
 /// The pip packages of the request, in one run so that they fit together.
 pub(super) fn requested(planner: &mut Planner<'_>) {
     let requirements = &planner.spec.pip.requirements;
-    if let Some(pip) = &planner.pip
+    if let Some(pip) = planner.pip.clone()
         && !requirements.is_empty()
     {
         planner.out.comment("pip packages.");
-        let mut script = settings(pip);
         let words: Vec<String> = requirements.iter().map(|word| quote::shell(word)).collect();
-        script.command(install(planner.context.dialect, pip, "").trim_end(), &words);
-        planner.out.run(&mounts(planner.context.dialect), &script);
+        let script = if pip.uv.is_some() {
+            by_uv(&pip, &words)
+        } else {
+            let mut script = settings(&pip);
+            script.command(
+                install(planner.context.dialect, &pip, "").trim_end(),
+                &words,
+            );
+            script
+        };
+        run(planner, &pip, &script);
     }
+}
+
+/// Installs by uv. Its index is pip's, so that a mirror's `pip.conf` counts for it as well; so do the authorities
+/// that the image trusts. Like pip it takes the best version of all indexes.
+fn by_uv(pip: &PipEnvironment, words: &[String]) -> Script {
+    let python = pip.python();
+    let mut script = Script::default();
+    script
+        .line(format!(
+            "configured() {{ {python} -m pip --disable-pip-version-check config get \"install.$1\" 2> /dev/null || {python} -m pip --disable-pip-version-check config get \"global.$1\" 2> /dev/null || :; }}"
+        ))
+        .line("index=$(configured index-url)")
+        .line("more=$(configured extra-index-url)")
+        .line("trusted=$(configured trusted-host)")
+        .line("if [ -n \"$index\" ]; then export UV_DEFAULT_INDEX=\"$index\"; fi")
+        .line("if [ -n \"$more\" ]; then export UV_INDEX=\"$more\"; fi")
+        .line("if [ -n \"$trusted\" ]; then export UV_INSECURE_HOST=\"$trusted\"; fi")
+        .line("export UV_NATIVE_TLS=true UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never UV_INDEX_STRATEGY=unsafe-best-match");
+    let own = if pip.own {
+        " --break-system-packages"
+    } else {
+        ""
+    };
+    script.command(
+        &format!("/mnt/uv pip install --no-config --cache-dir={UV_CACHE} --python {python}{own}"),
+        words,
+    );
+    script
+}
+
+/// Runs what installs into the environment.
+fn run(planner: &mut Planner<'_>, pip: &PipEnvironment, script: &Script) {
+    let mut mounts = mounts(planner);
+    if let Some(file) = &pip.uv {
+        planner.file("tools/uv/uv", 0o755, ContextSource::Tool(file.clone()));
+        mounts.push(Mount::Context {
+            source: "tools/uv",
+            target: "/mnt",
+        });
+    }
+    planner.out.run(&mounts, script);
 }
 
 /// What is said by variables, because a pip too old for an option fails on the option but not on
 /// its variable.
 fn settings(pip: &PipEnvironment) -> Script {
     let mut script = Script::default();
-    script.line("export PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off");
+    script
+        .line("export PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off PYTHONDONTWRITEBYTECODE=1");
     if pip.own {
         script.line("export PIP_BREAK_SYSTEM_PACKAGES=1");
     }
@@ -329,15 +460,15 @@ fn install(dialect: Dialect, pip: &PipEnvironment, what: &str) -> String {
         Dialect::Classic => "--no-cache-dir".to_owned(),
     };
     format!(
-        "{} -m pip install --no-input --disable-pip-version-check {cache} {what}",
+        "{} -m pip install --no-input --disable-pip-version-check --no-compile {cache} {what}",
         pip.python()
     )
 }
 
-fn mounts(dialect: Dialect) -> Vec<Mount> {
-    match dialect {
+fn mounts(planner: &Planner<'_>) -> Vec<Mount> {
+    match planner.context.dialect {
         Dialect::BuildKit => vec![Mount::Cache {
-            id: "fastbuild-pip".to_owned(),
+            id: system::cache_id("pip", planner.profile, planner.spec.pip.mirror.as_ref()),
             target: CACHE_MOUNT,
             locked: false,
         }],

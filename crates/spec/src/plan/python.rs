@@ -194,6 +194,7 @@ fn compile(script: &mut Script, tool: &PythonTool, manager: Option<Manager>) {
         .line("rm -rf \"$prefix\"/lib/python*/test \"$prefix\"/lib/python*/*/test \"$prefix\"/lib/python*/*/tests")
         .line("rm -rf \"$prefix\"/lib/libpython*.a \"$prefix\"/lib/python*/config*/libpython*.a")
         .line("find \"$prefix/lib\" -name '*.so' -exec strip --strip-unneeded {} +");
+    script.line("find \"$prefix\" -depth -name __pycache__ -exec rm -rf {} +");
     let owner = match manager {
         Some(Manager::Apt) => "dpkg-query -S \"*/${library##*/}\" | sed 's/:.*//'",
         _ => "rpm -qf --qf '%{NAME}\\n' \"$(readlink -f \"$library\")\"",

@@ -1,7 +1,7 @@
 //! The base image's package manager: its mirror and its installing, told apart in one place.
 
 use super::{
-    Dialect, Planner, apt,
+    Dialect, PlanContext, Planner, apt,
     dockerfile::{Mount, Script},
     quote, yum,
 };
@@ -40,6 +40,7 @@ pub(super) struct Installer {
     /// By which manager.
     pub(super) manager: Manager,
     dialect: Dialect,
+    fresh: u32,
     cache: String,
 }
 
@@ -48,7 +49,7 @@ impl Installer {
     pub(super) fn of(
         profile: &ImageProfile,
         mirror: Option<&MirrorFile>,
-        dialect: Dialect,
+        context: &PlanContext,
     ) -> Option<Self> {
         let manager = Manager::of(profile)?;
         let name = match manager {
@@ -56,17 +57,11 @@ impl Installer {
             Manager::Dnf => "dnf",
             Manager::Yum => "yum",
         };
-        let mirror = mirror.map_or("own".to_owned(), |file| {
-            format!("{}-{}", file.group, file.file_name)
-        });
-        let cache = quote::cache_id(&format!(
-            "fastbuild-{name}-{}-{}-{mirror}",
-            profile.os.id, profile.os.version_id
-        ));
         Some(Self {
             manager,
-            dialect,
-            cache,
+            dialect: context.dialect,
+            fresh: context.lists_fresh_minutes,
+            cache: cache_id(name, profile, mirror),
         })
     }
 
@@ -88,11 +83,60 @@ impl Installer {
     /// The commands that install `packages`, and those that the shell text `more` expands to.
     pub(super) fn install(&self, packages: &[SystemPackage], more: Option<&str>) -> Script {
         match self.manager {
-            Manager::Apt => apt::install(self.dialect, packages, more),
-            Manager::Dnf => yum::install(self.dialect, true, packages, more),
-            Manager::Yum => yum::install(self.dialect, false, packages, more),
+            Manager::Apt => apt::install(self.dialect, self.fresh, packages, more),
+            Manager::Dnf => yum::install(self.dialect, true, self.fresh, packages, more),
+            Manager::Yum => yum::install(self.dialect, false, self.fresh, packages, more),
         }
     }
+}
+
+/// The id of a tool's cache. Distributions and mirrors do not mix in it: what one serves or compiles need not fit
+/// the other.
+pub(super) fn cache_id(tool: &str, profile: &ImageProfile, mirror: Option<&MirrorFile>) -> String {
+    let mirror = mirror.map_or("own".to_owned(), |file| {
+        format!("{}-{}", file.group, file.file_name)
+    });
+    quote::cache_id(&format!(
+        "fastbuild-{tool}-{}-{}-{mirror}",
+        profile.os.id, profile.os.version_id
+    ))
+}
+
+/// Whether what pip does may depend on one of these packages: headers, libraries and compilers for what it compiles,
+/// or Python packages it finds installed. Said too often rather than too seldom.
+pub(super) fn serve_pip(packages: &[SystemPackage]) -> bool {
+    const ENDS: [&str; 5] = ["-dev", "-devel", "-headers", "-static", "-config"];
+    const PARTS: [&str; 22] = [
+        "python",
+        "gcc",
+        "g++",
+        "clang",
+        "llvm",
+        "make",
+        "build",
+        "development",
+        "rust",
+        "cargo",
+        "golang",
+        "swig",
+        "jdk",
+        "java",
+        "fortran",
+        "cython",
+        "pkg-config",
+        "pkgconf",
+        "cuda",
+        "mpi",
+        "nodejs",
+        "-c++",
+    ];
+    packages.iter().any(|package| {
+        let name = package.name.as_str();
+        name.starts_with("lib")
+            || name.starts_with('@')
+            || ENDS.iter().any(|end| name.ends_with(end))
+            || PARTS.iter().any(|part| name.contains(part))
+    })
 }
 
 /// Packages by name alone.

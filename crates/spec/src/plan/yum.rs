@@ -35,6 +35,7 @@ pub(super) fn mirror(planner: &mut Planner<'_>, file: MirrorFile) {
 pub(super) fn install(
     dialect: Dialect,
     dnf: bool,
+    fresh: u32,
     packages: &[SystemPackage],
     more: Option<&str>,
 ) -> Script {
@@ -47,7 +48,17 @@ pub(super) fn install(
         .chain(more.map(str::to_owned))
         .collect();
     let mut script = Script::default();
-    let mut options = vec!["--setopt=keepcache=1".to_owned()];
+    let mut options = vec![
+        "--setopt=keepcache=1".to_owned(),
+        // Both fetch metadata again that is older than this; zero is no number of seconds to them.
+        format!("--setopt=metadata_expire={}", (fresh * 60).max(1)),
+    ];
+    let documents = packages
+        .iter()
+        .any(|package| package.name.ends_with("-doc") || package.name == "man-db");
+    if !documents {
+        options.push("--setopt=tsflags=nodocs".to_owned());
+    }
     if dnf {
         options.push("--setopt=install_weak_deps=False".to_owned());
     }

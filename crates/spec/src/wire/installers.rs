@@ -142,12 +142,18 @@ pub(super) fn pip(fields: &mut Fields, config: &Node<'_>) -> (PipSpec, Value) {
             .map_err(|error| item.blame(error, |name| parse_requirement(name, "")));
         requirements.extend(item.keep(fields, parsed));
     }
+    let uv = fields.flag(&installer.node, "uv");
     let spec = PipSpec {
         get_pip: get_pip.is_some(),
         mirror,
         requirements,
+        uv,
     };
-    (spec, installer.completed)
+    let mut completed = installer.completed;
+    if let Some(uv) = uv {
+        completed["uv"] = json!(uv);
+    }
+    (spec, completed)
 }
 
 /// conda and its packages, of `conda_installer_config`.

@@ -1,0 +1,117 @@
+//! What an engine can do decides how an image is made on it: one place for every use of a plan.
+
+use fastbuild_engine::{BuilderKind, Compression, EngineInfo};
+use fastbuild_spec::plan::{Dialect, PlanContext};
+
+use crate::options::Making;
+
+/// How an image is made on an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Means {
+    /// What the plan may use.
+    pub(crate) dialect: Dialect,
+    /// Whether the plan may use `COPY --link`.
+    pub(crate) link: bool,
+    /// For how long package lists in the engine's caches count as fresh.
+    pub(crate) lists_fresh_minutes: u32,
+    /// Which builder carries it out.
+    pub(crate) builder: BuilderKind,
+    /// How the build packs the layers; `None` where the push does.
+    pub(crate) packing: Option<Compression>,
+}
+
+impl Means {
+    /// The means of an engine.
+    pub(crate) fn of(info: &EngineInfo, making: &Making) -> Self {
+        let (dialect, builder) = if info.buildkit {
+            (Dialect::BuildKit, BuilderKind::BuildKit)
+        } else {
+            (Dialect::Classic, BuilderKind::Classic)
+        };
+        Self {
+            dialect,
+            link: info.copy_link,
+            lists_fresh_minutes: making.lists_fresh_minutes,
+            builder,
+            packing: info.packs.then_some(making.compression),
+        }
+    }
+
+    /// What a plan for the build `task_id` depends on.
+    pub(crate) fn plan_context(self, task_id: i64) -> PlanContext {
+        PlanContext {
+            dialect: self.dialect,
+            link: self.link,
+            lists_fresh_minutes: self.lists_fresh_minutes,
+            task_id,
+        }
+    }
+
+    /// One line for the build's log.
+    pub(crate) fn summary(self) -> String {
+        let builder = match self.builder {
+            BuilderKind::BuildKit => "BuildKit",
+            BuilderKind::Classic => "the classic builder",
+        };
+        match self.packing {
+            Some(compression) => format!(
+                "Built by {builder}, layers packed with {} while it builds, pushed as they are",
+                compression.name()
+            ),
+            None => format!("Built by {builder}, layers packed by the push"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info() -> EngineInfo {
+        EngineInfo {
+            id: String::new(),
+            version: "28.5.2".into(),
+            api_version: "1.51".into(),
+            os: "linux".into(),
+            arch: "amd64".into(),
+            buildkit: true,
+            containerd_store: true,
+            copy_link: true,
+            packs: true,
+            cpus: 2,
+            memory: 1,
+        }
+    }
+
+    #[test]
+    fn what_the_engine_can_do_decides() {
+        let making = Making {
+            compression: Compression::Zstd,
+            ..Making::default()
+        };
+        let newest = Means::of(&info(), &making);
+        assert_eq!(newest.packing, Some(Compression::Zstd));
+        assert_eq!(newest.plan_context(7).dialect, Dialect::BuildKit);
+        let old = Means::of(
+            &EngineInfo {
+                packs: false,
+                ..info()
+            },
+            &making,
+        );
+        assert_eq!((old.packing, old.builder), (None, BuilderKind::BuildKit));
+        let oldest = Means::of(
+            &EngineInfo {
+                buildkit: false,
+                packs: false,
+                ..info()
+            },
+            &making,
+        );
+        assert_eq!(
+            (oldest.dialect, oldest.builder),
+            (Dialect::Classic, BuilderKind::Classic)
+        );
+        assert!(newest.summary().contains("zstd") && !old.summary().contains("zstd"));
+    }
+}
