@@ -2,15 +2,17 @@
 
 use std::{os::unix::fs::OpenOptionsExt as _, path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait as _,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use sea_orm_migration::MigratorTrait as _;
 
-use crate::{Seal, StoreError, entity::seal_check, migration::Migrator, wake::Wake};
+use crate::{
+    Seal, StoreError, dialect, entity::seal_check, migration::Migrator, time::micros, wake::Wake,
+};
 
 /// Connections that read beside the one that writes.
 const READERS: u32 = 4;
@@ -18,6 +20,12 @@ const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a verb waits for its turn at a connection.
 const TURN_TIMEOUT: Duration = Duration::from_mins(1);
+/// Connections to a PostgreSQL server, for reading and writing.
+const SERVER_CONNECTIONS: u32 = 16;
+/// How long a verb waits for a connection to a PostgreSQL server, a new one included.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that was idle for so long is asked for a sign of life before it is used.
+const IDLE_UNTESTED: Duration = Duration::from_secs(1);
 /// What the canary says once it is open.
 const CANARY: &[u8] = b"FastBuild";
 /// Its place, for the seal.
@@ -27,32 +35,41 @@ const CANARY_PURPOSE: &str = "seal_checks.canary";
 #[derive(Debug, Clone)]
 pub struct Store {
     /// SQLite has one writer at a time. One connection makes writers queue here, in order and
-    /// without a busy loop, instead of failing with `database is locked`.
+    /// without a busy loop, instead of failing with `database is locked`. On PostgreSQL readers
+    /// and writers share their connections.
     writer: DatabaseConnection,
     readers: DatabaseConnection,
     pub(crate) seal: Seal,
     pub(crate) wake: Wake,
     installation: String,
+    /// Whether leases go by the caller's clock even where the database has one of its own.
+    callers_clock: bool,
 }
 
 /// Where the database is.
 enum Place {
     File(PathBuf),
     Memory,
+    /// A PostgreSQL server.
+    Server(String),
+}
+
+/// A database URL as people may see it: what stands before an @ may be a user name and password.
+fn shown(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
+        _ => url.to_owned(),
+    }
 }
 
 impl Place {
     fn parse(url: &str) -> Result<Self, StoreError> {
-        let unsupported = || {
-            // What stands before an @ may be a user name and password.
-            let shown = match (url.split_once("://"), url.rsplit_once('@')) {
-                (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
-                _ => url.to_owned(),
-            };
-            StoreError::UnsupportedUrl { url: shown }
-        };
+        let unsupported = || StoreError::UnsupportedUrl { url: shown(url) };
         if url == "sqlite::memory:" {
             return Ok(Self::Memory);
+        }
+        if dialect::parse_postgres(url).is_some() {
+            return Ok(Self::Server(url.to_owned()));
         }
         let path = url.strip_prefix("sqlite://").ok_or_else(unsupported)?;
         // SQLite would take what follows a question mark as options; a path with one is a slip.
@@ -64,20 +81,25 @@ impl Place {
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite:///absolute/path.db` or `sqlite::memory:`), makes it
-    /// (mode 0600) where there is none, brings its tables up to date and checks that `seal` is
-    /// the one its secrets were sealed with.
+    /// Opens the database at `url` (`sqlite:///absolute/path.db`, `sqlite::memory:` or
+    /// `postgres://user:password@host:port/database`), brings its tables up to date and checks
+    /// that `seal` is the one its secrets were sealed with. A file is made (mode 0600) where there
+    /// is none. Several processes may open one PostgreSQL database, also at once.
     ///
     /// # Errors
-    /// [`StoreError::UnsupportedUrl`], [`StoreError::OpenFile`], [`StoreError::WrongKey`] and
-    /// what the database says.
+    /// [`StoreError::UnsupportedUrl`], [`StoreError::OpenFile`], [`StoreError::Unreachable`],
+    /// [`StoreError::WrongKey`] and what the database says.
     pub async fn open(url: &str, seal: Seal) -> Result<Self, StoreError> {
         let place = Place::parse(url)?;
-        let writer = connect(&place, 1, false).await?;
+        let writer = match &place {
+            Place::Server(url) => connect_to_server(url).await?,
+            _ => connect(&place, 1, false).await?,
+        };
+        let held = dialect::hold(&writer, "schema").await?;
         Migrator::up(&writer, None).await?;
         let readers = match place {
             // Each connection to memory would be a database of its own.
-            Place::Memory => writer.clone(),
+            Place::Memory | Place::Server(_) => writer.clone(),
             Place::File(_) => connect(&place, READERS, true).await?,
         };
         let mut store = Self {
@@ -86,10 +108,22 @@ impl Store {
             seal,
             wake: Wake::default(),
             installation: String::new(),
+            callers_clock: false,
         };
         let canary = store.check_seal().await?;
+        if let Some(held) = held {
+            held.commit().await?;
+        }
         store.installation = installation(&canary);
         Ok(store)
+    }
+
+    /// The same store with leases by the time that callers give, as on SQLite, also where the
+    /// database has a clock of its own. For those who set the time.
+    #[must_use]
+    pub fn with_callers_clock(mut self) -> Self {
+        self.callers_clock = true;
+        self
     }
 
     /// Whether a database URL is one that [`Store::open`] takes; opens nothing.
@@ -119,15 +153,27 @@ impl Store {
         Ok(self.readers.ping().await?)
     }
 
-    /// Begins a transaction that writes. The lock is taken now: a transaction that reads first
-    /// and writes later cannot find that somebody wrote in between.
+    /// Begins a transaction that writes.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.writer
-            .begin_with_options(TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                ..TransactionOptions::default()
-            })
-            .await
+        dialect::begin_write(&self.writer).await
+    }
+
+    /// Begins a transaction that only reads: it sees one moment throughout.
+    pub(crate) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
+        dialect::begin_read(&self.readers).await
+    }
+
+    /// The time by which leases are given and end: the database's where it has a clock, since
+    /// those who share it may have clocks that differ.
+    pub(crate) async fn lease_time(
+        &self,
+        tx: &DatabaseTransaction,
+        now: Timestamp,
+    ) -> Result<i64, DbErr> {
+        if self.callers_clock {
+            return Ok(micros(now));
+        }
+        Ok(dialect::database_time(tx).await?.unwrap_or(micros(now)))
     }
 
     /// Where reads go that need no transaction.
@@ -191,7 +237,7 @@ async fn connect(
                 })?;
             Some(path.clone())
         }
-        Place::Memory => None,
+        Place::Memory | Place::Server(_) => None,
     };
     let mut options = ConnectOptions::new("sqlite::memory:");
     options
@@ -220,4 +266,25 @@ async fn connect(
                 .pragma("query_only", if read_only { "ON" } else { "OFF" })
         });
     Ok(Database::connect(options).await?)
+}
+
+/// Opens the connections to a PostgreSQL server.
+async fn connect_to_server(url: &str) -> Result<DatabaseConnection, StoreError> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(SERVER_CONNECTIONS)
+        .min_connections(0)
+        .connect_timeout(SERVER_TIMEOUT)
+        .acquire_timeout(SERVER_TIMEOUT)
+        // A connection that the server or something between closed must not fail a verb.
+        .test_before_acquire_if_idle_for(IDLE_UNTESTED)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .map_sqlx_postgres_opts(dialect::postgres_session);
+    Database::connect(options)
+        .await
+        .map_err(|source| StoreError::Unreachable {
+            url: shown(url),
+            source,
+        })
 }

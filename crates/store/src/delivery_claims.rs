@@ -17,6 +17,7 @@ use crate::{
     DeliveryStatus, OutgoingDelivery, SecretHeaders, Store, StoreError, Try, TryOutcome,
     builds::to_json,
     deliveries::{count, cut, purpose},
+    dialect,
     entity::{delivery, delivery_try},
     time::{maybe_timestamp, micros, micros_after},
 };
@@ -63,13 +64,13 @@ pub struct ClaimedDelivery {
 }
 
 /// What is due at a time, to receivers with room, and claimed by nobody.
-fn claimable(room: &ClaimRoom, now: Timestamp) -> Condition {
+fn claimable(room: &ClaimRoom, lease_time: i64) -> Condition {
     Condition::all()
         .add(delivery::Column::Receiver.is_not_in(room.full()))
         .add(
             Condition::any()
                 .add(delivery::Column::ClaimedUntil.is_null())
-                .add(delivery::Column::ClaimedUntil.lte(micros(now))),
+                .add(delivery::Column::ClaimedUntil.lte(lease_time)),
         )
 }
 
@@ -84,10 +85,11 @@ impl Store {
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
         let mut claimed = Vec::new();
         let tx = self.begin().await?;
+        let lease_time = self.lease_time(&tx, now).await?;
         while claimed.len() < room.free {
             let due = delivery::Entity::find()
                 .filter(delivery::Column::NextAt.lte(micros(now)))
-                .filter(claimable(&room, now))
+                .filter(claimable(&room, lease_time))
                 .order_by_asc(delivery::Column::NextAt)
                 .order_by_asc(delivery::Column::Id)
                 .limit((room.free - claimed.len()) as u64)
@@ -102,7 +104,10 @@ impl Store {
             for row in due {
                 if room.has_room_for(&row.receiver) {
                     *room.under_way.entry(row.receiver.clone()).or_default() += 1;
-                    claimed.extend(self.claim_delivery(&tx, row, lease, now).await?);
+                    claimed.extend(
+                        self.claim_delivery(&tx, row, micros_after(lease_time, lease), now)
+                            .await?,
+                    );
                 }
             }
         }
@@ -114,7 +119,7 @@ impl Store {
         &self,
         tx: &DatabaseTransaction,
         mut row: delivery::Model,
-        lease: std::time::Duration,
+        claimed_until: i64,
         now: Timestamp,
     ) -> Result<Option<ClaimedDelivery>, StoreError> {
         if row.claim.is_some() {
@@ -136,7 +141,7 @@ impl Store {
             }
         };
         change.claim = Set(Some(number));
-        change.claimed_until = Set(Some(micros_after(now, lease)));
+        change.claimed_until = Set(Some(claimed_until));
         let row = change.update(tx).await?;
         Ok(Some(ClaimedDelivery {
             delivery,
@@ -153,7 +158,7 @@ impl Store {
     ) -> Result<Option<Timestamp>, StoreError> {
         let row = delivery::Entity::find()
             .filter(delivery::Column::NextAt.is_not_null())
-            .filter(claimable(room, now))
+            .filter(claimable(room, micros(now)))
             .order_by_asc(delivery::Column::NextAt)
             .one(self.reader())
             .await?;
@@ -219,8 +224,8 @@ fn try_row(
         ended_at: Set(micros(tried.ended)),
         request_headers: Set(to_json("request headers", &tried.request_headers.masked())?),
         status: Set(tried.status.map(i32::from)),
-        body: Set(cut(&tried.body).to_owned()),
-        error: Set(tried.error.clone()),
+        body: Set(dialect::storable(cut(&tried.body))),
+        error: Set(tried.error.as_deref().map(dialect::storable)),
         ..Default::default()
     })
 }
@@ -240,13 +245,9 @@ pub(crate) async fn write_try(
     row.tries = Set(number);
     row.claim = Set(None);
     row.claimed_until = Set(None);
-    row.result = Set(Some(
-        tried
-            .error
-            .as_deref()
-            .unwrap_or(cut(&tried.body))
-            .to_owned(),
-    ));
+    row.result = Set(Some(dialect::storable(
+        tried.error.as_deref().unwrap_or(cut(&tried.body)),
+    )));
     row.updated_at = Set(micros(now));
     Ok(row.update(tx).await?)
 }

@@ -8,15 +8,15 @@ use fastbuild_spec::{
     state::BuildState,
 };
 
-use crate::TaskId;
+use crate::{TaskId, dialect::Conflict};
 
 /// A fault of the store. Its text is for the log; people get [`StoreError::failure`].
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database URL is of a kind this version cannot open.
     #[error(
-        "the database URL {url:?} cannot be used: write sqlite:///absolute/path/to/file.db or \
-         sqlite::memory:"
+        "the database URL {url:?} cannot be used: write sqlite:///absolute/path/to/file.db, \
+         sqlite::memory: or postgres://user:password@host:port/database"
     )]
     UnsupportedUrl {
         /// The URL, without user name and password.
@@ -29,6 +29,17 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The database server does not take a connection.
+    #[error(
+        "the database {url} cannot be reached: {source}; check that the server runs, the address, \
+         the account and that the database is there"
+    )]
+    Unreachable {
+        /// The URL, without user name and password.
+        url: String,
+        /// What the server or the system said.
+        source: sea_orm::DbErr,
     },
     /// The key file cannot be read or made.
     #[error("the key file {} cannot be used: {source}; check the folder and its permissions", path.display())]
@@ -145,6 +156,24 @@ impl FencedError {
     /// Whether the attempt lost its build, rather than met a fault.
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Lost { .. })
+    }
+}
+
+impl Conflict for StoreError {
+    fn lost_a_conflict(&self) -> bool {
+        matches!(self, Self::Database(error) if error.lost_a_conflict())
+    }
+}
+
+impl Conflict for FencedError {
+    fn lost_a_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.lost_a_conflict())
+    }
+}
+
+impl Conflict for EnqueueError {
+    fn lost_a_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.lost_a_conflict())
     }
 }
 

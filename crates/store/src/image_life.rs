@@ -12,9 +12,13 @@ use strum::{Display, EnumString};
 use crate::{
     ImageKind, SettingsRevisions, Store, StoreError,
     builds::stored_size,
+    dialect,
     entity::{engine_revision, image, image_life, setting_docker_server},
     time::{maybe_timestamp, micros, timestamp},
 };
+
+/// The part in which lives begin and end: an image has one life at a time on an engine.
+const LIVES: &str = "image_lives";
 
 /// How an image came to an engine; spelt as the old protocol's `image_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
@@ -159,6 +163,7 @@ pub(crate) async fn built(
     base_name: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    dialect::one_at_a_time(tx, LIVES).await?;
     used(tx, engine, base_name, now).await?;
     // What had the name until now lost it to the new image.
     end(tx, engine, image_name, now).await?;
@@ -187,6 +192,7 @@ impl Store {
     pub async fn image_seen(&self, seen: ImageSeen<'_>, now: Timestamp) -> Result<(), StoreError> {
         let image_name = seen.image.to_string();
         let tx = self.begin().await?;
+        dialect::one_at_a_time(&tx, LIVES).await?;
         if !used(&tx, seen.engine, &image_name, now).await? && seen.pulled {
             begin(&tx, seen.engine, &image_name, LifeKind::Pull, now).await?;
         }
@@ -215,6 +221,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let tx = self.begin().await?;
+        dialect::one_at_a_time(&tx, LIVES).await?;
         if !end(&tx, engine, image_name, now).await? {
             begin(&tx, engine, image_name, kind, since).await?;
             end(&tx, engine, image_name, now).await?;

@@ -4,7 +4,7 @@ use fastbuild_spec::{image_spec::ImageSpec, reference::ImageReference};
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _, TransactionTrait as _, sea_query::OnConflict,
+    QueryFilter as _, sea_query::OnConflict,
 };
 use strum::{Display, EnumString};
 
@@ -197,7 +197,7 @@ impl Store {
             condition = condition.add(image::Column::Kind.eq(kind.to_string()));
         }
         let search = (!condition.is_empty()).then_some(condition);
-        let tx = self.reader().begin().await?;
+        let tx = self.begin_read().await?;
         let (rows, total) =
             positions::page::<image::Entity, _>(&tx, image::Column::Id, search, page).await?;
         tx.commit().await?;

@@ -8,14 +8,15 @@
 //!
 //! Secrets are sealed ([`Seal`]) before they reach the database. Time is an argument.
 //!
-//! The database is SQLite. Queries go through sea-orm's builder, so that another database
-//! differs in how a transaction that claims begins, and in little else.
+//! The database is SQLite, or PostgreSQL where several processes share it. Queries go through
+//! sea-orm's builder; what the two do not say alike is in one room, `dialect.rs`.
 
 mod builds;
 mod callback_secrets;
 mod database;
 mod deliveries;
 mod delivery_claims;
+mod dialect;
 mod engines;
 mod entity;
 mod error;

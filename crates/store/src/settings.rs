@@ -6,13 +6,12 @@ use fastbuild_spec::settings::{
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _, QueryOrder as _,
-    TransactionTrait as _,
 };
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Seal, SecretHeaders, SettingsRevisions, Store, StoreError,
+    Seal, SecretHeaders, SettingsRevisions, Store, StoreError, dialect,
     entity::{setting_docker_server, setting_headers, setting_host, setting_registry},
     time::{micros, timestamp},
 };
@@ -178,6 +177,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let tx = self.begin().await?;
+        dialect::one_at_a_time(&tx, "defaults").await?;
         let no_host = setting_host::Entity::find().count(&tx).await? == 0;
         let no_headers = setting_headers::Entity::find().count(&tx).await? == 0;
         let new = NewSettings {
@@ -268,7 +268,7 @@ impl Store {
     /// What is in force right now and the numbers of its rows, from one moment.
     pub async fn settings_in_force(&self) -> Result<(Settings, SettingsRevisions), StoreError> {
         // One transaction sees one moment: a change between two reads would mix two sets.
-        let tx = self.reader().begin().await?;
+        let tx = self.begin_read().await?;
         let host = setting_host::Entity::find()
             .order_by_desc(setting_host::Column::Id)
             .one(&tx)

@@ -13,8 +13,8 @@ pub(crate) fn micros(time: Timestamp) -> i64 {
 }
 
 /// The stored time a duration after another; saturates at the end of time.
-pub(crate) fn micros_after(time: Timestamp, duration: Duration) -> i64 {
-    micros(time).saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+pub(crate) fn micros_after(micros: i64, duration: Duration) -> i64 {
+    micros.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// A stored time.

@@ -6,5 +6,6 @@ pub mod chaos;
 pub mod client;
 pub mod container;
 pub mod parts;
+pub mod postgres;
 pub mod request;
 pub mod service;

@@ -34,6 +34,9 @@ pub struct Parts {
     pub certificates: CertificateFiles,
     /// The receiver of callbacks.
     pub callback: CallbackPart,
+    /// The PostgreSQL server; none in a description that an earlier version wrote.
+    #[serde(default)]
+    pub postgres: Option<PostgresPart>,
     /// Names of the base images, without a registry in front; [`Parts::image`] adds it.
     pub images: ImageNames,
     /// A `base_dir` for the service with mirrors under `source/` and tools under `tools/`.
@@ -130,6 +133,19 @@ pub struct CallbackPart {
     pub log: PathBuf,
 }
 
+/// The PostgreSQL server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PostgresPart {
+    /// TCP port on 127.0.0.1.
+    pub port: u16,
+    /// The user, who may do everything there.
+    pub user: Login,
+    /// Folder of its programs: `psql`, `initdb`, `postgres`, `pg_ctl`.
+    pub programs: PathBuf,
+    /// Folder of its data, its socket and its log.
+    pub folder: PathBuf,
+}
+
 /// The base images in the registry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageNames {
@@ -206,6 +222,16 @@ impl Parts {
     /// The full name of an image in the registry by host name, for example `localhost:25000/base/debian:12`.
     pub fn image_dns(&self, name: &str) -> String {
         format!("{}/{name}", self.registry.registry_dns)
+    }
+
+    /// The PostgreSQL server.
+    ///
+    /// # Errors
+    /// When `cargo xtask env up` of an earlier version wrote the description.
+    pub fn postgres(&self) -> Result<&PostgresPart> {
+        self.postgres
+            .as_ref()
+            .context("no PostgreSQL server was started yet; `cargo xtask env up` does it")
     }
 
     /// The Docker command line, pointed at one engine and at nothing of the user's own.

@@ -13,7 +13,7 @@ use fastbuild_testkit::parts::{
 
 use super::certificates::Certificates;
 use super::daemon::Daemon;
-use super::{network, packages};
+use super::{network, packages, postgres};
 
 /// The folder under which everything of the parts lies.
 pub(super) struct Home {
@@ -98,6 +98,9 @@ impl Home {
             let [network] = network::free_networks()?;
             parts.engine_store = Some(engine_part(&parts.id, "engine-c", port, network, None));
         }
+        if parts.postgres.is_none() {
+            parts.postgres = Some(postgres::new_part(self)?);
+        }
         Ok(parts)
     }
 
@@ -140,6 +143,7 @@ impl Home {
                 port: callback,
                 log: self.path("logs/callbacks.jsonl"),
             },
+            postgres: None,
             images: ImageNames {
                 debian: "base/debian:12".to_owned(),
                 python: "base/python:3.11".to_owned(),
@@ -201,7 +205,8 @@ pub(super) fn short_path(id: &str) -> PathBuf {
     PathBuf::from(format!("/run/fastbuild-env-{id}"))
 }
 
-fn login(username: &str) -> Login {
+/// A user with a random password.
+pub(super) fn login(username: &str) -> Login {
     Login {
         username: username.to_owned(),
         password: format!("{:032x}", rand::random::<u128>()),

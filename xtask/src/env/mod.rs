@@ -10,6 +10,7 @@ mod mirror;
 mod network;
 mod newer;
 mod packages;
+mod postgres;
 mod registry;
 mod service;
 mod stamp;

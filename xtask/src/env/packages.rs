@@ -37,13 +37,19 @@ const NEEDED_FILES: [(&str, &str); 2] = [
 /// The certificate authorities that this machine trusts.
 pub(super) const HOST_CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// The package of the database server, whose programs lie in a folder of their version.
+const POSTGRES: &str = "postgresql";
+/// Where those folders are.
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
+
 /// Units that the packages bring along; they belong to nobody when we installed them.
-const UNITS: [(&str, &[&str]); 2] = [
+const UNITS: [(&str, &[&str]); 3] = [
     (
         "docker.io",
         &["docker.service", "docker.socket", "containerd.service"],
     ),
     ("docker-registry", &["docker-registry.service"]),
+    (POSTGRES, &["postgresql.service"]),
 ];
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -88,7 +94,24 @@ fn missing() -> Vec<&'static str> {
     let files = NEEDED_FILES
         .iter()
         .filter(|(path, _)| !Path::new(path).exists());
-    programs.chain(files).map(|(_, package)| *package).collect()
+    let postgres = postgres().is_none().then_some(POSTGRES);
+    programs
+        .chain(files)
+        .map(|(_, package)| *package)
+        .chain(postgres)
+        .collect()
+}
+
+/// The folder with the programs of the newest PostgreSQL server on this machine.
+pub(super) fn postgres() -> Option<PathBuf> {
+    let version = |folder: &Path| -> Option<u32> { folder.file_name()?.to_str()?.parse().ok() };
+    fs::read_dir(POSTGRES_VERSIONS)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|folder| folder.join("bin/postgres").is_file())
+        .max_by_key(|folder| version(folder))
+        .map(|folder| folder.join("bin"))
 }
 
 fn install(packages: &[&str]) -> Result<()> {

@@ -7,7 +7,7 @@ use fastbuild_testkit::parts::{EnginePart, Parts};
 use nix::sys::signal::Signal;
 
 use super::home::Home;
-use super::{engines, registry};
+use super::{engines, postgres, registry};
 use crate::run::{report, step};
 
 const RECEIVER: &str = "callback-receiver";
@@ -20,6 +20,8 @@ pub(crate) enum Service {
     Registry,
     /// The receiver of callbacks.
     CallbackReceiver,
+    /// The PostgreSQL server.
+    Postgres,
     /// The engine on plain TCP.
     EngineA,
     /// The engine with mutual TLS.
@@ -30,9 +32,10 @@ pub(crate) enum Service {
 
 impl Service {
     /// All of them, in the order in which they are started.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Registry,
         Self::CallbackReceiver,
+        Self::Postgres,
         Self::EngineA,
         Self::EngineB,
         Self::EngineC,
@@ -43,6 +46,7 @@ impl Service {
         match self {
             Self::Registry => registry::NAME,
             Self::CallbackReceiver => RECEIVER,
+            Self::Postgres => postgres::NAME,
             Self::EngineA => "engine-a",
             Self::EngineB => "engine-b",
             Self::EngineC => "engine-c",
@@ -54,7 +58,7 @@ impl Service {
             Self::EngineA => Some(&parts.engine_plain),
             Self::EngineB => Some(&parts.engine_tls),
             Self::EngineC => parts.engine_store.as_ref(),
-            Self::Registry | Self::CallbackReceiver => None,
+            Self::Registry | Self::CallbackReceiver | Self::Postgres => None,
         }
     }
 
@@ -62,6 +66,7 @@ impl Service {
         match self.engine(parts) {
             Some(engine) => engines::is_up(home, parts, engine),
             None if self == Self::Registry => registry::is_up(home, parts),
+            None if self == Self::Postgres => postgres::is_up(home, parts),
             None => {
                 home.daemon(RECEIVER).pid().is_some() && registry::port_answers(parts.callback.port)
             }
@@ -77,6 +82,7 @@ impl Service {
             match self.engine(parts) {
                 Some(engine) => engines::ensure(home, parts, engine).map(drop),
                 None if self == Self::Registry => registry::ensure(home, parts).map(drop),
+                None if self == Self::Postgres => postgres::ensure(home, parts),
                 None => start_receiver(home, parts),
             }
         })
@@ -84,10 +90,11 @@ impl Service {
 
     /// Stops it if it runs.
     pub(super) fn stop(self, home: &Home, parts: &Parts, kill: bool) -> Result<()> {
-        let signal = if kill {
-            Signal::SIGKILL
-        } else {
-            Signal::SIGTERM
+        let signal = match self {
+            _ if kill => Signal::SIGKILL,
+            // Its SIGTERM waits until every client has gone by itself.
+            Self::Postgres => Signal::SIGINT,
+            _ => Signal::SIGTERM,
         };
         let start = Instant::now();
         let stopped = match self.engine(parts) {
@@ -126,6 +133,11 @@ impl Service {
                     parts.registry.registry, parts.registry.registry_dns
                 )
             }
+            None if self == Self::Postgres => format!(
+                "127.0.0.1:{}, PostgreSQL {}",
+                parts.postgres().ok()?.port,
+                postgres::version(parts).ok()?
+            ),
             None => parts.callback.url.clone(),
         };
         Some(format!("{place}, process {pid}"))

@@ -18,6 +18,7 @@ use sea_orm::{
 use super::{Attempt, Build, TaskId, enqueue::open_passwords, fence, from_json};
 use crate::{
     FencedError, Store, StoreError,
+    dialect::Retry,
     engines::fleet::Fleet,
     entity::{build, build_request, step},
     time::{micros, micros_after},
@@ -54,7 +55,7 @@ enum Claim {
 
 impl Store {
     /// Takes the oldest queued build for `worker` and the engine it runs on, until `lease_for`
-    /// after `now`; `None` when none is queued or no engine has room. Each build goes to exactly
+    /// from now on; `None` when none is queued or no engine has room. Each build goes to exactly
     /// one of any number of callers, and no engine gets more builds than its capacity. The step
     /// rows of earlier attempts go; their events stay.
     pub async fn claim(
@@ -63,11 +64,14 @@ impl Store {
         lease_for: Duration,
         now: Timestamp,
     ) -> Result<Option<ClaimedBuild>, StoreError> {
+        let mut retry = Retry::default();
         loop {
-            match self.try_claim(worker, lease_for, now).await? {
-                Claim::Taken(claimed) => return Ok(Some(*claimed)),
-                Claim::Nothing => return Ok(None),
-                Claim::PlaceTaken => {}
+            match self.try_claim(worker, lease_for, now).await {
+                Ok(Claim::Taken(claimed)) => return Ok(Some(*claimed)),
+                Ok(Claim::Nothing) => return Ok(None),
+                Ok(Claim::PlaceTaken) => {}
+                Err(error) if retry.after(&error).await => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -117,7 +121,10 @@ impl Store {
         row.attempt = Set(attempt.number);
         row.worker = Set(Some(worker.to_owned()));
         row.engine = Set(Some(engine.to_owned()));
-        row.lease_until = Set(Some(micros_after(now, lease_for)));
+        row.lease_until = Set(Some(micros_after(
+            self.lease_time(&tx, now).await?,
+            lease_for,
+        )));
         row.started_at = Set(Some(micros(now)));
         row.updated_at = Set(micros(now));
         row.update(&tx).await?;
@@ -136,7 +143,8 @@ impl Store {
         })))
     }
 
-    /// Keeps the build until `lease_for` after `now`, and tells whether to stop.
+    /// Keeps the build until `lease_for` from now on, and tells whether to stop. Leases go by the
+    /// database's clock where it has one.
     ///
     /// # Errors
     /// [`FencedError::Lost`] when the build is no longer the attempt's.
@@ -150,7 +158,10 @@ impl Store {
         let row = fence::held(&tx, attempt).await?;
         let cancel_requested = row.cancel_requested;
         let mut row: build::ActiveModel = row.into();
-        row.lease_until = Set(Some(micros_after(now, lease_for)));
+        row.lease_until = Set(Some(micros_after(
+            self.lease_time(&tx, now).await?,
+            lease_for,
+        )));
         row.update(&tx).await?;
         tx.commit().await?;
         Ok(Heartbeat { cancel_requested })

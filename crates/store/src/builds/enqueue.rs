@@ -7,13 +7,15 @@ use fastbuild_spec::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _,
-    QueryFilter as _, SqlErr, sea_query::Expr, sea_query::ExprTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _, SqlErr,
+    sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
 use super::{Build, TaskId, fence::append, to_json};
 use crate::{
     EnqueueError, ImageKind, RequestKey, Store, StoreError,
+    dialect::{self, Retry},
     entity::{build, build_request, counter, image},
     request_keys,
     seal::Seal,
@@ -115,25 +117,30 @@ impl Store {
         now: Timestamp,
     ) -> Result<Build, EnqueueError> {
         let target = format!("{}:{}", new.spec.target.name(), new.spec.target.tag());
-        match self.try_enqueue(&new, &target, name_work_dir, now).await {
-            Ok(build) => {
-                self.wake.queue();
-                self.wake.events();
-                Ok(build)
-            }
-            // On a database with several writers the check can pass twice; the unique column
-            // cannot.
-            Err(EnqueueError::Store(StoreError::Database(error))) if is_target_taken(&error) => {
-                match under_way(self.reader(), &target).await? {
-                    Some(by) => Err(EnqueueError::TargetTaken {
-                        target,
-                        by,
-                        under_way: true,
-                    }),
-                    None => Err(StoreError::Database(error).into()),
+        let mut retry = Retry::default();
+        loop {
+            match self.try_enqueue(&new, &target, name_work_dir, now).await {
+                Ok(build) => {
+                    self.wake.queue();
+                    self.wake.events();
+                    return Ok(build);
                 }
+                // On a database with several writers the check can pass twice; the unique column
+                // cannot. Where the other build has ended since, the target is asked for anew.
+                Err(EnqueueError::Store(StoreError::Database(error)))
+                    if is_target_taken(&error) =>
+                {
+                    if let Some(by) = under_way(self.reader(), &target).await? {
+                        return Err(EnqueueError::TargetTaken {
+                            target,
+                            by,
+                            under_way: true,
+                        });
+                    }
+                }
+                Err(error) if retry.after(&error).await => {}
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -157,7 +164,7 @@ impl Store {
         let work_dir_name = free_work_dir(&tx, name_work_dir, now).await?;
         build::Entity::insert(build::ActiveModel {
             task_id: Set(task_id),
-            task_name: Set(new.task_name.clone()),
+            task_name: Set(dialect::storable(&new.task_name)),
             created_at: Set(micros(now)),
             updated_at: Set(micros(now)),
             state: Set(BuildState::Queued.to_string()),
@@ -166,9 +173,9 @@ impl Store {
             target_name: Set(spec.target.name()),
             target_tag: Set(spec.target.tag().to_owned()),
             active_target: Set(Some(target.to_owned())),
-            description: Set(spec.description.clone()),
+            description: Set(dialect::storable(&spec.description)),
             work_dir_name: Set(work_dir_name),
-            callback_url: Set(new.callback_url.clone()),
+            callback_url: Set(dialect::storable(&new.callback_url)),
             attempt: Set(0),
             handed_back: Set(0),
             cancel_requested: Set(false),
@@ -246,8 +253,21 @@ async fn under_way<C: sea_orm::ConnectionTrait>(
 /// given again.
 async fn next_task_id(tx: &DatabaseTransaction, now: Timestamp) -> Result<TaskId, DbErr> {
     let floor = now.as_millisecond();
+    // The row is there from the first build on. It is locked until the transaction ends, so that
+    // builds are numbered, and their folders named, one after the other.
+    counter::Entity::insert(counter::ActiveModel {
+        name: Set(TASK_IDS.to_owned()),
+        value: Set(floor - 1),
+    })
+    .on_conflict(
+        OnConflict::column(counter::Column::Name)
+            .do_nothing()
+            .to_owned(),
+    )
+    .exec_without_returning(tx)
+    .await?;
     let next = Expr::col(counter::Column::Value).add(1);
-    let updated = counter::Entity::update_many()
+    counter::Entity::update_many()
         .col_expr(
             counter::Column::Value,
             Expr::case(next.clone().gt(floor), next)
@@ -257,15 +277,6 @@ async fn next_task_id(tx: &DatabaseTransaction, now: Timestamp) -> Result<TaskId
         .filter(counter::Column::Name.eq(TASK_IDS))
         .exec(tx)
         .await?;
-    if updated.rows_affected == 0 {
-        counter::Entity::insert(counter::ActiveModel {
-            name: Set(TASK_IDS.to_owned()),
-            value: Set(floor),
-        })
-        .exec_without_returning(tx)
-        .await?;
-        return Ok(floor);
-    }
     let row = counter::Entity::find_by_id(TASK_IDS.to_owned())
         .one(tx)
         .await?;

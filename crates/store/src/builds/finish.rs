@@ -8,8 +8,11 @@ use fastbuild_spec::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction,
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveModelTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+    sea_query::{LockBehavior, LockType},
 };
 
 use super::{
@@ -18,6 +21,7 @@ use super::{
 };
 use crate::{
     FencedError, NewDelivery, Store, StoreError,
+    dialect::Retry,
     engines::leftovers,
     entity::{build, build_request},
     image_life,
@@ -109,6 +113,25 @@ impl Store {
         delivery: Option<NewDelivery>,
         now: Timestamp,
     ) -> Result<Build, FencedError> {
+        let mut retry = Retry::default();
+        loop {
+            match self
+                .try_finish(attempt, end.clone(), delivery.as_ref(), now)
+                .await
+            {
+                Err(error) if retry.after(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_finish(
+        &self,
+        attempt: Attempt,
+        end: End,
+        delivery: Option<&NewDelivery>,
+        now: Timestamp,
+    ) -> Result<Build, FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
         let from = parse_state(&row.state)?;
@@ -121,7 +144,7 @@ impl Store {
         }
         let build = self.end(&tx, row, end, now).await?;
         if let Some(delivery) = delivery {
-            self.insert_delivery(&tx, Some(build.task_id), &delivery, now)
+            self.insert_delivery(&tx, Some(build.task_id), delivery, now)
                 .await?;
         }
         tx.commit().await?;
@@ -177,15 +200,32 @@ impl Store {
         make_delivery: DeliveryMaker<'_>,
         now: Timestamp,
     ) -> Result<Reconciled, StoreError> {
+        let mut retry = Retry::default();
+        loop {
+            match self.try_requeue_orphans(all, make_delivery, now).await {
+                Err(error) if retry.after(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_requeue_orphans(
+        &self,
+        all: bool,
+        make_delivery: DeliveryMaker<'_>,
+        now: Timestamp,
+    ) -> Result<Reconciled, StoreError> {
+        let tx = self.begin().await?;
         let mut orphaned = Condition::all().add(build::Column::LeaseUntil.is_not_null());
         if !all {
-            orphaned = orphaned.add(build::Column::LeaseUntil.lt(micros(now)));
+            let now = self.lease_time(&tx, now).await?;
+            orphaned = orphaned.add(build::Column::LeaseUntil.lt(now));
         }
-        let tx = self.begin().await?;
         let rows = build::Entity::find()
             .filter(orphaned)
             .order_by_asc(build::Column::TaskId)
-            .lock_exclusive()
+            // A row that another has locked is being taken back there, or its worker lives.
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .all(&tx)
             .await?;
         let mut reconciled = Reconciled::default();

@@ -3,14 +3,14 @@
 use fastbuild_spec::state::BuildState;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, TransactionTrait as _,
+    QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, Func, LikeExpr, SimpleExpr},
 };
 use strum::IntoEnumIterator as _;
 
 use super::{Build, TaskId, parse_state};
 use crate::{
-    Store, StoreError,
+    Store, StoreError, dialect,
     entity::{build, build_request},
     positions,
 };
@@ -72,7 +72,7 @@ pub enum DeleteOutcome {
 ///
 /// Both sides are lowered: databases do not agree on the case rules of `LIKE`.
 pub(crate) fn contains<C: sea_orm::ColumnTrait>(column: C, part: &str) -> SimpleExpr {
-    let escaped = part
+    let escaped = dialect::storable(part)
         .to_lowercase()
         .replace('\\', "\\\\")
         .replace('%', "\\%")
@@ -129,7 +129,7 @@ impl Store {
     /// The build whose files are shown under a working folder's name.
     pub async fn build_by_work_dir(&self, name: &str) -> Result<Option<Build>, StoreError> {
         build::Entity::find()
-            .filter(build::Column::WorkDirName.eq(name))
+            .filter(build::Column::WorkDirName.eq(dialect::storable(name)))
             .one(self.reader())
             .await?
             .map(Build::try_from)
@@ -151,7 +151,7 @@ impl Store {
         }
         let search = (!condition.is_empty()).then_some(condition);
         // One transaction sees one moment: rows and total agree.
-        let tx = self.reader().begin().await?;
+        let tx = self.begin_read().await?;
         let (rows, total) =
             positions::page::<build::Entity, _>(&tx, build::Column::TaskId, search, page).await?;
         tx.commit().await?;
@@ -190,7 +190,13 @@ impl Store {
     /// keeps its row.
     pub async fn delete_build(&self, task_id: TaskId) -> Result<DeleteOutcome, StoreError> {
         let tx = self.begin().await?;
-        let Some(row) = find(&tx, task_id).await? else {
+        let row = build::Entity::find()
+            .filter(build::Column::TaskId.eq(task_id))
+            // Nobody may begin it anew between this look and the deletion.
+            .lock_exclusive()
+            .one(&tx)
+            .await?;
+        let Some(row) = row else {
             return Ok(DeleteOutcome::NotFound);
         };
         let state = parse_state(&row.state)?;

@@ -177,7 +177,7 @@ impl Store {
     /// Every engine that can be built on, by name. [`DEFAULT_ENGINE`] is one once it is
     /// configured.
     pub async fn engines(&self) -> Result<Vec<NamedEngine>, StoreError> {
-        let tx = self.reader().begin().await?;
+        let tx = self.begin_read().await?;
         let running = fleet::running(&tx).await?;
         let mut healths = health::merged(&tx).await?;
         let mut engines = Vec::new();
@@ -224,7 +224,7 @@ impl Store {
                 })
                 .transpose();
         }
-        let tx = self.reader().begin().await?;
+        let tx = self.begin_read().await?;
         let row = engine::Entity::find_by_id(name.to_owned())
             .filter(engine::Column::RemovedAt.is_null())
             .one(&tx)

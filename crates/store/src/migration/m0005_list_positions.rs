@@ -4,7 +4,7 @@
 //! The database keeps the counts itself, by triggers in the same transaction as the row, so that
 //! no verb that inserts or deletes can forget to. [`crate::positions`] reads them.
 
-use sea_orm_migration::{prelude::*, schema};
+use sea_orm_migration::{prelude::*, schema, sea_orm::DbBackend};
 
 /// Counts per span of keys.
 #[derive(DeriveMigrationName)]
@@ -14,6 +14,70 @@ pub(super) struct Migration;
 const LISTS: [(&str, &str); 2] = [("builds", "task_id"), ("images", "id")];
 /// The spans, as powers of two.
 const SPANS: [u32; 3] = [30, 20, 10];
+
+/// SQLite fires for each row.
+fn sqlite_triggers(table: &str, key: &str) -> [String; 2] {
+    let inserted = SPANS.map(|span| {
+        format!(
+            "INSERT INTO list_positions (list, span, block, amount) \
+             VALUES ('{table}', {span}, NEW.{key} >> {span}, 1) \
+             ON CONFLICT (list, span, block) DO UPDATE SET amount = amount + 1; "
+        )
+    });
+    let deleted = SPANS.map(|span| {
+        let place = format!("list = '{table}' AND span = {span} AND block = OLD.{key} >> {span}");
+        format!(
+            "UPDATE list_positions SET amount = amount - 1 WHERE {place}; \
+             DELETE FROM list_positions WHERE {place} AND amount = 0; "
+        )
+    });
+    let (inserted, deleted) = (inserted.concat(), deleted.concat());
+    [
+        format!("CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN {inserted}END"),
+        format!("CREATE TRIGGER {table}_deleted AFTER DELETE ON {table} BEGIN {deleted}END"),
+    ]
+}
+
+/// PostgreSQL fires once for a statement, with all its rows: a count that one statement changed
+/// for each of many rows would leave as many dead versions. Counts change in the order of their
+/// keys, so that no two transactions wait for each other's.
+fn postgres_triggers(table: &str, key: &str) -> [String; 4] {
+    let spans = SPANS.map(|span| format!("({span})")).join(", ");
+    let counted = |rows: &str, sign: &str| {
+        format!(
+            "INSERT INTO list_positions AS kept (list, span, block, amount) \
+             SELECT '{table}', spans.span, {rows}.{key} >> spans.span, {sign}COUNT(*) \
+             FROM {rows}, (VALUES {spans}) AS spans (span) \
+             GROUP BY 2, 3 ORDER BY 2 DESC, 3 \
+             ON CONFLICT (list, span, block) DO UPDATE SET amount = kept.amount + excluded.amount;"
+        )
+    };
+    let function = |name: &str, body: &str| {
+        format!(
+            "CREATE FUNCTION {table}_{name}() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN {body} RETURN NULL; END $$"
+        )
+    };
+    let emptied = format!(
+        "DELETE FROM list_positions AS kept USING (\
+         SELECT DISTINCT spans.span, gone.{key} >> spans.span AS block \
+         FROM gone, (VALUES {spans}) AS spans (span)) AS touched \
+         WHERE kept.list = '{table}' AND kept.span = touched.span \
+         AND kept.block = touched.block AND kept.amount = 0;"
+    );
+    [
+        function("inserted", &counted("added", "")),
+        function("deleted", &format!("{} {emptied}", counted("gone", "-"))),
+        format!(
+            "CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} \
+             REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION {table}_inserted()"
+        ),
+        format!(
+            "CREATE TRIGGER {table}_deleted AFTER DELETE ON {table} \
+             REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION {table}_deleted()"
+        ),
+    ]
+}
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -36,21 +100,7 @@ impl MigrationTrait for Migration {
             .await?;
         let connection = manager.get_connection();
         for (table, key) in LISTS {
-            let (mut inserted, mut deleted) = (Vec::new(), Vec::new());
             for span in SPANS {
-                let place = |row: &str| {
-                    format!("list = '{table}' AND span = {span} AND block = {row}.{key} >> {span}")
-                };
-                inserted.push(format!(
-                    "INSERT INTO list_positions (list, span, block, amount) \
-                     VALUES ('{table}', {span}, NEW.{key} >> {span}, 1) \
-                     ON CONFLICT (list, span, block) DO UPDATE SET amount = amount + 1; "
-                ));
-                deleted.push(format!(
-                    "UPDATE list_positions SET amount = amount - 1 WHERE {0}; \
-                     DELETE FROM list_positions WHERE {0} AND amount = 0; ",
-                    place("OLD")
-                ));
                 connection
                     .execute_unprepared(&format!(
                         "INSERT INTO list_positions (list, span, block, amount) \
@@ -59,17 +109,13 @@ impl MigrationTrait for Migration {
                     ))
                     .await?;
             }
-            let (inserted, deleted) = (inserted.concat(), deleted.concat());
-            connection
-                .execute_unprepared(&format!(
-                    "CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN {inserted}END"
-                ))
-                .await?;
-            connection
-                .execute_unprepared(&format!(
-                    "CREATE TRIGGER {table}_deleted AFTER DELETE ON {table} BEGIN {deleted}END"
-                ))
-                .await?;
+            let triggers = match manager.get_database_backend() {
+                DbBackend::Postgres => postgres_triggers(table, key).to_vec(),
+                _ => sqlite_triggers(table, key).to_vec(),
+            };
+            for statement in triggers {
+                connection.execute_unprepared(&statement).await?;
+            }
         }
         // What lists are searched by, beside their key: a search reads this instead of the rows.
         manager

@@ -221,7 +221,7 @@ async fn one_that_cannot_be_read_does_not_hold_up_the_others() {
     let store = site.open().await;
     deliver_to(&store, 1, "http://platform.site/callback", 0).await;
     let good = deliver_to(&store, 2, "http://platform.site/callback", 1).await;
-    site.sql("UPDATE deliveries SET headers = x'00' WHERE id = 1")
+    site.sql("UPDATE deliveries SET headers = (SELECT canary FROM seal_checks) WHERE id = 1")
         .await;
     let claimed = claim_due(&store, 2).await;
     assert_eq!(claimed.len(), 1);

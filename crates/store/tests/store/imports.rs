@@ -9,8 +9,9 @@ use sea_orm::{ConnectionTrait as _, Database};
 
 use crate::parts::{Site, at, claim_due, next_delivery};
 
-async fn import(site: &Site, store: &Store, statements: &str) {
-    let database = site.folder.path().join("old.db");
+async fn import(store: &Store, statements: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("old.db");
     let connection = Database::connect(format!("sqlite://{}?mode=rwc", database.display()))
         .await
         .unwrap();
@@ -35,7 +36,6 @@ async fn an_imported_check_result_is_shown_and_never_planned_with() {
     let site = Site::new();
     let store = site.open().await;
     import(
-        &site,
         &store,
         "CREATE TABLE fb_image_check_result_table (primary_id INTEGER PRIMARY KEY, image_id TEXT, \
          image_name TEXT, result TEXT, create_time TEXT, update_time TEXT); \
@@ -76,7 +76,6 @@ async fn an_imported_callback_is_history_and_is_not_sent() {
     let site = Site::new();
     let store = site.open().await;
     import(
-        &site,
         &store,
         "CREATE TABLE fb_callback_table (primary_id INTEGER PRIMARY KEY, url TEXT, headers TEXT, \
          state TEXT, result TEXT, create_time TEXT, update_time TEXT); \

@@ -189,11 +189,7 @@ async fn an_end_is_written_with_its_image_and_its_callback_or_not_at_all() {
     let queued = enqueue(&store, 1, 0).await;
     let attempt = claim(&store, 0).await.attempt;
     run_up_to_the_push(&store, attempt, 1).await;
-    site.sql(
-        "CREATE TRIGGER induced BEFORE INSERT ON deliveries \
-         BEGIN SELECT RAISE(ABORT, 'induced'); END",
-    )
-    .await;
+    site.refuse_inserts("deliveries").await;
     let failed = store
         .finish(attempt, success(), callback(&queued), at(2))
         .await
@@ -210,7 +206,7 @@ async fn an_end_is_written_with_its_image_and_its_callback_or_not_at_all() {
         0
     );
 
-    site.sql("DROP TRIGGER induced").await;
+    site.take_inserts("deliveries").await;
     store
         .finish(attempt, success(), callback(&queued), at(3))
         .await

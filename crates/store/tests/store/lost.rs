@@ -7,8 +7,7 @@ use fastbuild_spec::{
 use fastbuild_store::MAX_ATTEMPTS;
 
 use crate::parts::{
-    LEASE, Site, at, callback, claim, claim_due, enqueue, log, request, run_up_to_the_push,
-    success, target, work_dir,
+    LEASE, Site, at, callback, claim, enqueue, log, request, success, target, work_dir,
 };
 
 #[tokio::test]
@@ -138,50 +137,4 @@ async fn what_is_handed_back_in_a_shutdown_does_not_count_as_lost() {
         .await
         .unwrap();
     assert_eq!(orphans.requeued, [task]);
-}
-
-#[tokio::test]
-async fn everything_is_there_after_a_kill() {
-    let site = Site::new();
-    let store = site.open().await;
-    let queued = enqueue(&store, 1, 0).await;
-    let attempt = claim(&store, 0).await.attempt;
-    store
-        .append_events(attempt, vec![log(Step::Pull, "kept\n")], at(1))
-        .await
-        .unwrap();
-    run_up_to_the_push(&store, attempt, 1).await;
-    store
-        .finish(attempt, success(), callback(&queued), at(2))
-        .await
-        .unwrap();
-    let waiting = enqueue(&store, 2, 3).await;
-
-    // What a killed process leaves behind: its files as they are, nothing closed or written back.
-    let after = Site::new();
-    for suffix in ["", "-wal"] {
-        let name = format!("fastbuild.db{suffix}");
-        std::fs::copy(
-            site.folder.path().join(&name),
-            after.folder.path().join(&name),
-        )
-        .unwrap();
-    }
-    let reopened = after.open().await;
-    for task in [queued.task_id, waiting.task_id] {
-        assert_eq!(
-            reopened.build(task).await.unwrap(),
-            store.build(task).await.unwrap()
-        );
-        assert_eq!(
-            reopened.events(task, 0, 100).await.unwrap(),
-            store.events(task, 0, 100).await.unwrap()
-        );
-    }
-    assert_eq!(claim_due(&reopened, 9).await.len(), 1);
-    assert_eq!(claim(&reopened, 9).await.build.task_id, waiting.task_id);
-
-    drop(store);
-    let same_place = site.open().await;
-    assert_eq!(claim(&same_place, 9).await.build.task_id, waiting.task_id);
 }

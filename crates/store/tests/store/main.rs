@@ -1,39 +1,17 @@
-//! Stories about what is remembered, each on a database file of its own.
+//! What is remembered, on SQLite: the stories of every database, each on a file of its own, and
+//! what only files can tell.
 
-#[expect(
-    clippy::unwrap_used,
-    reason = "a story whose parts cannot be made has failed"
-)]
-mod claims;
-mod deliveries;
-#[expect(
-    clippy::unwrap_used,
-    reason = "a story whose parts cannot be made has failed"
-)]
-mod engines;
 mod files;
-#[expect(
-    clippy::unwrap_used,
-    reason = "a story whose parts cannot be made has failed"
-)]
-mod imports;
-mod life;
-#[expect(
-    clippy::unwrap_used,
-    reason = "a story whose parts cannot be made has failed"
-)]
-mod lists;
-#[expect(
-    clippy::unwrap_used,
-    reason = "a story whose parts cannot be made has failed"
-)]
-mod lives;
-mod lost;
+mod pace;
 #[expect(
     clippy::unwrap_used,
     reason = "a story whose parts cannot be made has failed"
 )]
 mod parts;
-mod queue;
-mod secrets;
-mod settings;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
+mod site;
+#[path = "stories.rs"]
+mod stories;

@@ -1,6 +1,6 @@
-//! What the stories share: a site with a database file, times, and builds to ask for.
+//! What the stories share: a site with a database of its own, times, and builds to ask for.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use fastbuild_spec::{
     event::{Event, Progress},
@@ -10,48 +10,14 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{
     Attempt, Build, ClaimRoom, ClaimedBuild, ClaimedDelivery, End, FinishedImage, NewBuild,
-    NewDelivery, Seal, SettingsRevisions, Store,
+    NewDelivery, SettingsRevisions, Store,
 };
 use jiff::{Timestamp, ToSpan as _};
-use sea_orm::{ConnectionTrait as _, Database};
-use tempfile::TempDir;
+
+pub(crate) use crate::site::Site;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 pub(crate) const KEY: [u8; 32] = [7; 32];
-
-/// A folder with a database file, which goes when the site is dropped.
-pub(crate) struct Site {
-    pub(crate) folder: TempDir,
-}
-
-impl Site {
-    pub(crate) fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.folder.path().join("fastbuild.db")
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("sqlite://{}", self.file().display())
-    }
-
-    pub(crate) async fn open(&self) -> Store {
-        Store::open(&self.url(), Seal::from_key(&KEY).unwrap())
-            .await
-            .unwrap()
-    }
-
-    /// Runs a statement beside the store, to make a database misbehave.
-    pub(crate) async fn sql(&self, statement: &str) {
-        let connection = Database::connect(self.url()).await.unwrap();
-        connection.execute_unprepared(statement).await.unwrap();
-        connection.close().await.unwrap();
-    }
-}
 
 /// A moment, so many seconds after the stories begin.
 pub(crate) fn at(seconds: i64) -> Timestamp {

@@ -92,11 +92,7 @@ async fn a_set_is_stored_as_a_whole_or_not_at_all() {
     let site = Site::new();
     let store = site.open().await;
     let before = store.add_settings(whole_set(), at(0)).await.unwrap();
-    site.sql(
-        "CREATE TRIGGER induced BEFORE INSERT ON setting_docker_servers \
-         BEGIN SELECT RAISE(ABORT, 'induced'); END",
-    )
-    .await;
+    site.refuse_inserts("setting_docker_servers").await;
     let refused = store.add_settings(whole_set(), at(1)).await.unwrap_err();
     assert!(
         refused.to_string().contains("induced"),
@@ -112,7 +108,7 @@ async fn a_set_is_stored_as_a_whole_or_not_at_all() {
     assert_eq!(store.registry_history().await.unwrap().len(), 1);
 
     // The connection is good for the next one.
-    site.sql("DROP TRIGGER induced").await;
+    site.take_inserts("setting_docker_servers").await;
     store.add_settings(whole_set(), at(2)).await.unwrap();
     assert_eq!(store.registry_history().await.unwrap().len(), 2);
 }

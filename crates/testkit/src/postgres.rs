@@ -1,0 +1,110 @@
+//! Databases of a test's own on the PostgreSQL server of the parts, through the distribution's
+//! `psql`.
+
+use std::{
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::parts::PostgresPart;
+
+/// A database that goes when it is dropped, with whoever is connected to it.
+#[derive(Debug)]
+pub struct TestDatabase {
+    server: PostgresPart,
+    name: String,
+    /// Where it is, as the service takes it.
+    pub url: String,
+}
+
+impl TestDatabase {
+    /// Makes an empty database.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn create(server: &PostgresPart) -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        // One of the same name is left of a test that was killed, whose process id came again.
+        server.execute("postgres", &format!("DROP DATABASE IF EXISTS {name}"))?;
+        server.execute("postgres", &format!("CREATE DATABASE {name}"))?;
+        Ok(Self {
+            url: server.url(&name),
+            server: server.clone(),
+            name,
+        })
+    }
+
+    /// Runs a statement in it and returns its rows as text, one a line, columns parted by `|`.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn execute(&self, statement: &str) -> Result<String> {
+        self.server.execute(&self.name, statement)
+    }
+
+    /// Cuts every connection to it, as a network fault or a failover would; how many there were.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn cut_connections(&self) -> Result<usize> {
+        let cut = self.server.execute(
+            "postgres",
+            &format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+                self.name
+            ),
+        )?;
+        Ok(cut.lines().count())
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        // What stays is named by its process and dropped before it is made anew.
+        self.server
+            .execute(
+                "postgres",
+                &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
+            )
+            .ok();
+    }
+}
+
+impl PostgresPart {
+    /// The URL of a database on this server, as the service takes it.
+    pub fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://{}:{}@127.0.0.1:{}/{database}",
+            self.user.username, self.user.password, self.port
+        )
+    }
+
+    /// Runs a statement in a database of this server and returns its rows as text.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn execute(&self, database: &str, statement: &str) -> Result<String> {
+        let output = Command::new(self.programs.join("psql"))
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["--set", "ON_ERROR_STOP=1", "--command", statement])
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", self.port.to_string())
+            .env("PGUSER", &self.user.username)
+            .env("PGPASSWORD", &self.user.password)
+            .env("PGDATABASE", database)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("{}/psql cannot be started", self.programs.display()))?;
+        if !output.status.success() {
+            bail!(
+                "{statement:?} failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
