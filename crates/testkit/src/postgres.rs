@@ -46,6 +46,16 @@ impl TestDatabase {
         self.server.execute(&self.name, statement)
     }
 
+    /// All its rows as SQL text.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn dump(&self) -> Result<String> {
+        let mut dump = self.server.client("pg_dump", &self.name);
+        dump.args(["--data-only", "--inserts"]);
+        output_of(&mut dump)
+    }
+
     /// Cuts every connection to it, as a network fault or a failover would; how many there were.
     ///
     /// # Errors
@@ -88,23 +98,36 @@ impl PostgresPart {
     /// # Errors
     /// What the server says.
     pub fn execute(&self, database: &str, statement: &str) -> Result<String> {
-        let output = Command::new(self.programs.join("psql"))
-            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args(["--set", "ON_ERROR_STOP=1", "--command", statement])
+        let mut psql = self.client("psql", database);
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["--set", "ON_ERROR_STOP=1", "--command", statement]);
+        Ok(output_of(&mut psql)?.trim().to_owned())
+    }
+
+    /// One of the distribution's client programs, pointed at a database of this server.
+    fn client(&self, program: &str, database: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command
             .env("PGHOST", "127.0.0.1")
             .env("PGPORT", self.port.to_string())
             .env("PGUSER", &self.user.username)
             .env("PGPASSWORD", &self.user.password)
             .env("PGDATABASE", database)
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("{}/psql cannot be started", self.programs.display()))?;
-        if !output.status.success() {
-            bail!(
-                "{statement:?} failed: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            .stdin(Stdio::null());
+        command
     }
+}
+
+fn output_of(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("{} cannot be started", command.get_program().display()))?;
+    if !output.status.success() {
+        bail!(
+            "{} failed: {}",
+            command.get_program().display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -16,7 +16,6 @@ use fastbuild_spec::settings::DockerServerSettings;
 use jiff::Timestamp;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    TransactionTrait as _,
 };
 use serde::{Deserialize, Serialize};
 

@@ -42,6 +42,18 @@ impl Site {
         connection.close().await.unwrap();
     }
 
+    /// Whether a text stands anywhere in the database in the clear; bytes are dumped in
+    /// hexadecimal.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        use std::fmt::Write as _;
+        let dump = self.database.dump().unwrap();
+        let hexadecimal = text.bytes().fold(String::new(), |mut hexadecimal, byte| {
+            write!(hexadecimal, "{byte:02x}").unwrap();
+            hexadecimal
+        });
+        dump.contains(text) || dump.contains(&hexadecimal)
+    }
+
     /// From now on no row can be added to a table; the database says `induced`.
     pub(crate) async fn refuse_inserts(&self, table: &str) {
         self.sql(&format!(

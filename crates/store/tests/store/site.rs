@@ -41,6 +41,17 @@ impl Site {
         connection.close().await.unwrap();
     }
 
+    /// Whether a text stands anywhere in the database in the clear.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        ["", "-wal"].iter().any(|suffix| {
+            let path = format!("{}{suffix}", self.file().display());
+            std::fs::read(path)
+                .unwrap()
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        })
+    }
+
     /// From now on no row can be added to a table; the database says `induced`.
     pub(crate) async fn refuse_inserts(&self, table: &str) {
         self.sql(&format!(
