@@ -30,9 +30,13 @@ impl Builder {
     /// Runs builds, deliveries, the upkeep and the cleaning until `shutdown`; running builds are stopped then
     /// and given back to the queue.
     pub async fn run(self, shutdown: CancellationToken) {
-        // At its start this process is the only one on its database, so whatever runs is lost.
-        self.take_back_orphans(true).await;
-        self.release_deliveries().await;
+        // At its start a process that is alone on its database knows that whatever runs is lost.
+        // Where others may share it, what is lost shows by its lease.
+        let alone = !self.store().is_shared();
+        self.take_back_orphans(alone).await;
+        if alone {
+            self.release_deliveries().await;
+        }
         self.register_configured_base_images().await;
         let tracker = TaskTracker::new();
         for _ in 0..self.options().limits.builds_per_engine {

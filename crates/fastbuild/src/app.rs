@@ -50,6 +50,12 @@ impl App {
                 clock.now(),
             )
             .await?;
+        // A process id says enough on one machine; on several it may be there twice.
+        let worker = if store.is_shared() {
+            format!("{}-{:08x}", std::process::id(), rand::random::<u32>())
+        } else {
+            std::process::id().to_string()
+        };
         let builder = Builder::new(
             store,
             Options {
@@ -60,7 +66,7 @@ impl App {
                 cleaning: config.cleaning,
                 base_images: config.base_images,
                 wire_key: config.wire_key,
-                worker: std::process::id().to_string(),
+                worker,
             },
             clock,
         )?;

@@ -148,6 +148,12 @@ impl Store {
         &self.installation
     }
 
+    /// Whether other processes may work on the same database: on PostgreSQL. A SQLite file
+    /// belongs to one process.
+    pub fn is_shared(&self) -> bool {
+        dialect::is_postgres(&self.writer)
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.readers.ping().await?)

@@ -7,7 +7,7 @@ use fastbuild_spec::{
 use fastbuild_store::MAX_ATTEMPTS;
 
 use crate::parts::{
-    LEASE, Site, at, callback, claim, enqueue, log, request, success, target, work_dir,
+    LEASE, Site, at, callback, claim, claim_due, enqueue, log, request, success, target, work_dir,
 };
 
 #[tokio::test]
