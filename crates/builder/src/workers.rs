@@ -100,7 +100,9 @@ impl Builder {
                         build = claimed.build.task_id,
                         attempt = claimed.attempt.number
                     );
-                    self.attempt(claimed, &shutdown).instrument(span).await;
+                    Box::pin(self.attempt(claimed, &shutdown))
+                        .instrument(span)
+                        .await;
                 }
                 Ok(None) => {
                     tokio::select! {
