@@ -15,6 +15,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{ImportReport, NewSettings, OldInstallation, Seal, Store};
 use ini::{Ini, ParseOption};
+use tempfile::TempDir;
 
 use crate::{app, config::Config};
 
@@ -61,7 +62,7 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<String> {
         .build()
         .context("the import's thread cannot be started")?;
     let report = runtime.block_on(async {
-        let (store, _lock) = open(config, arguments.apply).await?;
+        let (store, _held) = open(config, arguments.apply).await?;
         let report = store
             .import_legacy(
                 &old,
@@ -77,18 +78,73 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<String> {
     Ok(tell(&database, &report, &notes))
 }
 
+/// What must stay as long as the database is open.
+struct Held {
+    _lock: Option<File>,
+    _copy: Option<TempDir>,
+}
+
 /// This installation's database, taken for this process alone: a service that runs on it must be
-/// ended first. A dry run makes none: where there is none yet it works on one in memory.
-async fn open(config: &Config, apply: bool) -> Result<(Store, Option<File>)> {
+/// ended first. A dry run works on a copy, or where there is none yet on one in memory: opening a
+/// database brings its tables up to date.
+async fn open(config: &Config, apply: bool) -> Result<(Store, Held)> {
     let file = config.database_url.strip_prefix("sqlite://").map(Path::new);
     if !apply && file.is_some_and(|file| !file.exists()) {
         let seal = Seal::from_key(&rand::random::<[u8; 32]>())?;
-        return Ok((Store::open("sqlite::memory:", seal).await?, None));
+        let held = Held {
+            _lock: None,
+            _copy: None,
+        };
+        return Ok((Store::open("sqlite::memory:", seal).await?, held));
     }
     let lock = app::lock(&config.base_dir)?;
+    if !apply && !config.seal_key_file.exists() {
+        bail!(
+            "the key file {} is missing, without which the database cannot be read",
+            config.seal_key_file.display()
+        );
+    }
     let seal = Seal::load_or_create(&config.seal_key_file)?;
-    let store = Store::open(&config.database_url, seal).await?;
-    Ok((store, Some(lock)))
+    let copy = match file {
+        Some(file) if !apply => Some(copy(file).with_context(|| {
+            format!(
+                "the database {} cannot be copied for the dry run",
+                file.display()
+            )
+        })?),
+        _ => None,
+    };
+    let url = match &copy {
+        Some(copy) => format!("sqlite://{}", copy.path().join(COPY).display()),
+        None => config.database_url.clone(),
+    };
+    let store = Store::open(&url, seal).await?;
+    let held = Held {
+        _lock: Some(lock),
+        _copy: copy,
+    };
+    Ok((store, held))
+}
+
+/// The copy's name in its folder.
+const COPY: &str = "copy.db";
+
+/// Copies a database that nobody writes to, with what SQLite has not moved into its file yet, into
+/// a folder beside it that goes when it is dropped.
+fn copy(database: &Path) -> std::io::Result<TempDir> {
+    let folder = tempfile::Builder::new()
+        .prefix(".import-")
+        .tempdir_in(database.parent().unwrap_or(database))?;
+    std::fs::copy(database, folder.path().join(COPY))?;
+    let log = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push("-wal");
+        PathBuf::from(name)
+    };
+    match std::fs::copy(log(database), log(&folder.path().join(COPY))) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(folder),
+    }
 }
 
 fn tell(database: &Path, report: &ImportReport, notes: &[String]) -> String {

@@ -1,6 +1,9 @@
 //! The starter catalog: mirror files for the public mirrors many sites use, compiled into the program
 //! from `starter/` and laid down by `fastbuild init`. They are the operator's from then on: a file that
 //! is there is never touched.
+//!
+//! A mirror has files for what its public layout carries: tsinghua has no Rocky, 163 no conda, and
+//! Debian 10 is on aliyun alone. The table in README.md says so, and the tests hold it to the files.
 
 use std::{fs, io, io::Write as _, path::Path};
 

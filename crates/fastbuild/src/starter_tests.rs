@@ -124,6 +124,58 @@ fn the_table_is_the_folder() {
     assert_eq!(listed.len(), FILES.len());
 }
 
+/// The table of a README: what there is a file for, by row and mirror.
+fn told(readme: &str) -> BTreeSet<(String, &'static str)> {
+    let mut told = BTreeSet::new();
+    let header = "| | `ali` | `qinghua` | `163` | `ustc` |";
+    let rows = readme.lines().skip_while(|line| *line != header).skip(2);
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 5, "{row}");
+        let label = cells[0].to_lowercase().replace(' ', "-");
+        for (cell, (group, _)) in cells[1..].iter().zip(MIRRORS) {
+            match *cell {
+                "yes" => assert!(told.insert((label.clone(), group)), "{row}"),
+                "–" => {}
+                other => panic!("{other} in {row}"),
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn the_readmes_tell_exactly_what_is_laid_down() {
+    let laid: BTreeSet<(String, &str)> = FILES
+        .iter()
+        .map(|starter| {
+            let file = mirror_file(starter.path);
+            let label = match system(&file) {
+                Some((id, version, _)) => {
+                    // A file fits every minor release.
+                    let version = version
+                        .split('.')
+                        .next()
+                        .filter(|_| id == "rocky")
+                        .unwrap_or(version);
+                    format!("{}-{version}", id.to_lowercase())
+                }
+                None => file.kind.to_string(),
+            };
+            let (group, _) = MIRRORS
+                .iter()
+                .find(|(name, _)| *name == file.group)
+                .unwrap();
+            (label, *group)
+        })
+        .collect();
+    assert_eq!(told(include_str!("../../../README.md")), laid);
+    assert_eq!(told(include_str!("../../../README.zh-CN.md")), laid);
+    for absent in [("rocky-9", "qinghua"), ("conda", "163")] {
+        assert!(!laid.contains(&(absent.0.to_owned(), absent.1)));
+    }
+}
+
 #[test]
 fn every_system_has_a_file_and_every_mirror_serves_pip() {
     let files: Vec<MirrorFile> = FILES.iter().map(|file| mirror_file(file.path)).collect();

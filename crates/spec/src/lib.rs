@@ -6,6 +6,7 @@
 //! build goes through and the closed list of reasons for which one can fail.
 
 pub mod callback;
+pub mod callback_login;
 pub mod catalog;
 pub mod diagnose;
 pub mod document;

@@ -143,3 +143,7 @@ where
         .await?;
     Ok((rows, total))
 }
+
+#[cfg(test)]
+#[path = "positions_tests.rs"]
+mod tests;

@@ -116,7 +116,8 @@ impl Store {
     }
 
     /// Forgets at most `limit` deliveries that ended before `cutoff`, with their tries; how many
-    /// that were.
+    /// that were. The history taken over from an old installation stays: it was never tried from
+    /// here, is old from the start, and does not grow.
     pub async fn prune_deliveries(&self, cutoff: Timestamp, limit: u64) -> Result<u64, StoreError> {
         let ended = DeliveryStatus::ENDED.map(|status| status.to_string());
         let tx = self.begin().await?;
@@ -125,6 +126,7 @@ impl Store {
             .column(delivery::Column::Id)
             .filter(delivery::Column::Status.is_in(ended))
             .filter(delivery::Column::UpdatedAt.lt(micros(cutoff)))
+            .filter(delivery::Column::Tries.gt(0))
             .order_by_asc(delivery::Column::Id)
             .limit(limit)
             .into_tuple()

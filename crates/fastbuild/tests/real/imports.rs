@@ -1,7 +1,11 @@
 //! Moving from an old installation: its ini and its database, with rows that no longer make
 //! sense, into a fresh service, read back over HTTP.
 
-use std::{path::Path, process::Output};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 use fastbuild_testkit::{parts::Parts, service::Service};
 use sea_orm::{ConnectionTrait as _, Database};
@@ -11,6 +15,7 @@ use tempfile::TempDir;
 use crate::site::options;
 
 const PASSWORD: &str = "Harbor\"12#345";
+const LOGIN_PASSWORD: &str = "old-login-pass";
 const HEADER_TOKEN: &str = "Bearer old-callback-token";
 
 /// The old tables, by the columns the protocol's document names.
@@ -44,7 +49,7 @@ INSERT INTO fb_docker_server_table VALUES (1, '10.0.0.7', 2376, 1, '{tls}/cert.p
 INSERT INTO fb_task_table (primary_id, task_id, name, create_time, update_time, state, base_image_name, image_name, target_image_name, description, work_dir_name, callback_url, pid) VALUES
   (1, 1694515370645, 'first', {T}, 'PUSH_SUCCESS', 'h/base/ubuntu:18.04', 'h/a:1', 'h/a:1', 'good', '2023-09-12-18-42-50-645600', 'http://p/cb', '77'),
   (2, 1694515370646, '', {T}, 'PUSH_FAILED', 'h/base/ubuntu:18.04', 'h/b:1', NULL, NULL, '../../etc', NULL, NULL),
-  (3, 1694515370647, '', {T}, 'STARTED', 'h/base/ubuntu:18.04', 'h/c', 'h/c', '', '2023-09-12-18-42-50-645601', '', NULL),
+  (3, 1694515370647, '', {T}, 'STARTED', 'h/base/ubuntu:18.04', 'h/c', 'h/c', '', '2023-09-12-18-42-50-645601', 'http://me:{LOGIN_PASSWORD}@p/cb', NULL),
   (4, NULL, 'no number', {T}, 'PUSH_SUCCESS', 'x', 'x', 'x', '', 'd4', '', NULL),
   (5, 1694515370649, 'bad times', 'yesterday', NULL, 'PUSH_SUCCESS', 'x', 'x', 'x', '', 'd5', '', NULL),
   (6, 1694515370650, 'half a time', 'yesterday', '2023-09-12 18:43:51', 'BUILD_ABORT', 'x', 'X Y', 'X Y', '', 'd6', '', NULL),
@@ -73,7 +78,9 @@ INSERT INTO fb_image_life_table VALUES
 INSERT INTO fb_callback_table VALUES
   (1, 'http://p/cb', '{{\"X-BizType\": \"DROS\", \"Authorization\": \"{HEADER_TOKEN}\"}}', '{{\"imageName\": \"h/a:1\", \"taskId\": 1694515370645, \"state\": \"PUSH_SUCCESS\"}}', '200', {T}),
   (2, 'http://p/cb', NULL, 'PUSH_SUCCESS', '200', {T}),
-  (3, NULL, NULL, NULL, NULL, NULL, NULL);
+  (3, NULL, NULL, NULL, NULL, NULL, NULL),
+  (4, 'http://me:{LOGIN_PASSWORD}@p/cb', '{{}}', '{{\"taskId\": 1694515370646}}', 'http://me:{LOGIN_PASSWORD}@p/cb said hello', {T}),
+  (5, 'me:{LOGIN_PASSWORD}@p/cb', '{{}}', '{{\"taskId\": 1694515370646}}', '500', {T});
 "
     )
 }
@@ -170,6 +177,7 @@ async fn an_old_installation_is_moved_and_every_row_left_behind_is_named() {
     );
     for secret in [
         PASSWORD,
+        LOGIN_PASSWORD,
         HEADER_TOKEN,
         "old-key-material",
         "1234567890123456",
@@ -186,6 +194,7 @@ async fn an_old_installation_is_moved_and_every_row_left_behind_is_named() {
     skipped row 5: create_time is no time: "yesterday", and update_time is empty
     skipped row 8: state is unknown: "DREAMING"
     skipped row 4: task_id is empty
+    note on row 3: callback_url held a login, which is left out
     note on row 6: create_time is no time: "yesterday"; update_time stands for it
     note on row 3: it had not ended (STARTED) and is taken as BUILD_ABORT
     note on row 2: work_dir_name is empty, taken or no folder's name; it got one of its own
@@ -206,9 +215,12 @@ async fn an_old_installation_is_moved_and_every_row_left_behind_is_named() {
     note on row 3: size is not known: ""
     "#);
     insta::assert_snapshot!(of(&done, "fb_callback_table").join("\n"), @r#"
-    fb_callback_table (callback history): 3 found, 1 taken, 2 skipped
+    fb_callback_table (callback history): 5 found, 2 taken, 3 skipped
     skipped row 2: state is no JSON object: "PUSH_SUCCESS"
     skipped row 3: url is empty
+    skipped row 5: url is no address, and may hold a login
+    note on row 4: result does not tell whether it arrived; it is kept as unknown, and is not sent again with those that failed
+    note on row 4: url held a login; it is kept sealed, as the header Authorization
     "#);
     for note in [
         "source_dir = \"/srv/old/source\"",
@@ -321,7 +333,17 @@ async fn what_was_moved_is_there_over_http() {
     assert_eq!(lives.as_array().unwrap().len(), 2, "{lives}");
 
     let callbacks = get("config/query-callback-all").await;
-    let callback = &callbacks[0];
+    let told = &callbacks[0];
+    assert_eq!(told["status"], "unknown", "{told}");
+    assert_eq!(told["url"], "http://p/cb");
+    assert_eq!(told["headers"]["Authorization"], "***");
+    assert_eq!(told["result"], "http://***@p/cb said hello");
+    let aborted = service.client.task(1_694_515_370_647).await.unwrap();
+    assert_eq!(aborted["callback_url"], "http://p/cb");
+    let failed = "callback/redeliver-failed?since=2020-01-01T00:00:00";
+    let failed = service.client.post(failed).await.unwrap();
+    assert_eq!(failed.data().unwrap()["delivery_ids"], json!([]));
+    let callback = &callbacks[1];
     assert_eq!(callback["task_id"], 1_694_515_370_645_i64);
     assert_eq!(callback["status"], "delivered");
     assert_eq!(callback["state"]["imageName"], "h/a:1");
@@ -330,7 +352,7 @@ async fn what_was_moved_is_there_over_http() {
     let everything = format!("{harbor}{server}{tasks}{callbacks}{}", service.log());
     let database = std::fs::read(moved.base.path().join("fastbuild.db")).unwrap();
     let log = std::fs::read(moved.base.path().join("fastbuild.db-wal")).unwrap_or_default();
-    for secret in [PASSWORD, HEADER_TOKEN, "old-key-material"] {
+    for secret in [PASSWORD, LOGIN_PASSWORD, HEADER_TOKEN, "old-key-material"] {
         assert!(!everything.contains(secret), "{everything}");
         for bytes in [&database, &log] {
             let found = bytes
@@ -339,6 +361,65 @@ async fn what_was_moved_is_there_over_http() {
             assert!(!found, "{secret} stands in the database in the clear");
         }
     }
+}
+
+/// Every file below a folder, with its content.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(path).unwrap());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_dry_run_on_an_older_database_changes_nothing_in_it() {
+    let moved = Move::begin().await;
+    let mut service = Service::start(options(&moved.parts, &moved.base))
+        .await
+        .unwrap();
+    service.stop().await.unwrap();
+    // As an older version left it: without its newest tables' changes.
+    let database = moved.base.path().join("fastbuild.db");
+    let connection = Database::connect(format!("sqlite://{}", database.display()))
+        .await
+        .unwrap();
+    connection
+        .execute_unprepared(
+            "DROP INDEX builds_by_cleaned_at_finished_at; \
+             ALTER TABLE builds DROP COLUMN cleaned_at; \
+             ALTER TABLE deliveries DROP COLUMN claim; \
+             ALTER TABLE deliveries DROP COLUMN claimed_until; \
+             ALTER TABLE deliveries DROP COLUMN receiver; \
+             DELETE FROM seaql_migrations WHERE version LIKE 'm0006%';",
+        )
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+
+    let before = files(moved.base.path());
+    let dry = moved.import(&[]);
+    assert!(dry.status.success(), "{}", text(&dry));
+    let report = text(&dry);
+    assert!(
+        of(&report, "fb_task_table")[0].contains("4 taken"),
+        "{report}"
+    );
+    let after = files(moved.base.path());
+    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&before), names(&after));
+    for (path, content) in &before {
+        assert!(after[path] == *content, "{} was changed", path.display());
+    }
+    // And then it is brought up to date.
+    let applied = moved.import(&["--apply"]);
+    assert!(applied.status.success(), "{}", text(&applied));
+    assert!(text(&applied).contains("4 taken"));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod faults;
 mod hostile;
 mod images;
 mod imports;
+mod lists;
 mod oversized;
 mod pushes;
 mod raw;

@@ -17,7 +17,7 @@
 use serde_json::Value;
 
 /// The shapes that several answers share.
-const NAMED: [(&str, &str); 6] = [
+const NAMED: [(&str, &str); 8] = [
     ("page", "{current: int, total: int, page_size: int}"),
     (
         "task",
@@ -29,7 +29,8 @@ const NAMED: [(&str, &str); 6] = [
          'BUILD_ABORT', \
          base_image_name: text, image_name: text, target_image_name: text, description: text, \
          task_work_dir: text, dockerfile_path: text, image_build_log_path: text, \
-         work_dir_name: text, callback_url: text, callback_times: int?, pid: text?}",
+         work_dir_name: text, callback_url: text, callback_times: int?, pid: text?, \
+         digest?: text, reason?: text, message?: text}",
     ),
     (
         "step",
@@ -53,6 +54,21 @@ const NAMED: [(&str, &str); 6] = [
          pip: {name: text, available: bool, version: [text]*, source: [text]*}, \
          conda: {name: text, available: bool, version: text, environments: [text]*, \
          source: [text]*}, sshd: @found, jupyter_lab: @found}",
+    ),
+    (
+        "accepted",
+        "{task_id: int, task_name: text, target_image_name: text, target_image_desc: text, \
+         base_image_name: text, work_dir_name: text, task_work_dir: text, callback_url: text, \
+         state: 'QUEUED', image_request: {task_data: {*: any}, dockerfile_json: {*: any}}, \
+         image_utils: {}, dockerfile_json: {*: any}, record: {}, image_descriptor: @profile?}",
+    ),
+    (
+        "callback",
+        "{primary_id: int, task_id: int?, url: text, headers: {*: text}, \
+         state: {imageName: text, taskId: int, state: text, taskName?: text, digest?: text, \
+         size?: int, reason?: text, message?: text, finishedAt?: time}, result: text, \
+         status: 'pending'/'delivered'/'gave_up'/'unknown', tries: int, next_time: time?, \
+         test: bool, create_time: time, update_time: time}",
     ),
     ("found", "{name: text, available: bool, version: text}"),
 ];
@@ -81,12 +97,15 @@ pub(crate) fn differences(shape: &str, value: &Value) -> Vec<String> {
     found
 }
 
-/// The keys of a named shape, as it lists them.
-pub(crate) fn keys(name: &str) -> Vec<String> {
+/// The keys of a named shape, as it lists them, and whether each must be there.
+pub(crate) fn keys(name: &str) -> Vec<(String, bool)> {
     let Shape::Object(fields) = parse(&format!("@{name}")) else {
         panic!("{name} is no object");
     };
-    fields.into_iter().map(|(key, ..)| key).collect()
+    fields
+        .into_iter()
+        .map(|(key, optional, _)| (key, !optional))
+        .collect()
 }
 
 fn parse(text: &str) -> Shape {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use fastbuild_spec::{
+    callback_login::part_login,
     failure::{Failure, ReasonCode},
     reference::ImageReference,
     state::{BuildState, Step, StepStatus},
@@ -139,6 +140,19 @@ fn read_task(
         );
         own
     };
+    let callback_url = match part_login(row.text("callback_url")) {
+        Some(parted) if parted.login.is_none() => parted.url,
+        Some(parted) => {
+            // Nothing is sent for a build that has ended.
+            remarks.push("callback_url held a login, which is left out".to_owned());
+            parted.url
+        }
+        None => {
+            remarks
+                .push("callback_url is no address, may hold a login, and is left out".to_owned());
+            String::new()
+        }
+    };
     let worker = row.text("pid");
     let task = Ended {
         task_id,
@@ -153,7 +167,7 @@ fn read_task(
         target_tag,
         description: row.text("description").to_owned(),
         work_dir_name,
-        callback_url: row.text("callback_url").to_owned(),
+        callback_url,
         worker: (!worker.is_empty()).then(|| worker.to_owned()),
     };
     Ok((task, remarks))

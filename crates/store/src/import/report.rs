@@ -2,9 +2,6 @@
 
 use std::{collections::BTreeMap, fmt};
 
-/// Row numbers that one line names.
-const NAMED: usize = 20;
-
 /// What came of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportReport {
@@ -98,15 +95,19 @@ impl fmt::Display for ImportReport {
     }
 }
 
+/// Every row by its number; those that follow each other by the first and the last.
 fn numbers(rows: &[i64]) -> String {
-    let named: Vec<String> = rows.iter().take(NAMED).map(i64::to_string).collect();
-    let more = rows.len().saturating_sub(NAMED);
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable();
+    let runs = sorted.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+    let named: Vec<String> = runs
+        .flat_map(|run| match run {
+            [first, _, .., last] => vec![format!("{first} to {last}")],
+            few => few.iter().map(i64::to_string).collect(),
+        })
+        .collect();
     let noun = if rows.len() == 1 { "row" } else { "rows" };
-    if more > 0 {
-        format!("{noun} {} and {more} more", named.join(", "))
-    } else {
-        format!("{noun} {}", named.join(", "))
-    }
+    format!("{noun} {}", named.join(", "))
 }
 
 #[cfg(test)]
@@ -114,12 +115,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_counts_and_names_what_was_left() {
+    fn a_report_counts_what_was_left_and_names_every_row() {
         let mut table = TableReport::new("fb_image_table", "images", true);
         table.took(1, vec![]);
         table.took(2, vec!["size is empty".to_owned()]);
         table.already = 1;
-        for row in 10..32 {
+        for row in (10..32).chain([40, 41, 7]) {
             table.skipped(row, "name is empty".to_owned());
         }
         let report = ImportReport {
@@ -131,9 +132,8 @@ mod tests {
         };
         assert_eq!(
             report.to_string(),
-            "fb_image_table (images): 25 found, 2 taken, 1 taken by an earlier run, 22 skipped\n  \
-             skipped rows 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, \
-             28, 29 and 2 more: name is empty\n  note on row 2: size is empty\n\
+            "fb_image_table (images): 28 found, 2 taken, 1 taken by an earlier run, 25 skipped\n  \
+             skipped rows 7, 10 to 31, 40, 41: name is empty\n  note on row 2: size is empty\n\
              fb_callback_table: not there\n"
         );
     }

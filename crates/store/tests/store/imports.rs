@@ -91,6 +91,9 @@ async fn an_imported_callback_is_history_and_is_not_sent() {
     assert_eq!((total, rows.len()), (1, 1));
     assert!(rows[0].tries.is_empty());
 
+    // Old as it is, it stays.
+    assert_eq!(store.prune_deliveries(at(9), 10).await.unwrap(), 0);
+
     // Until somebody wants it sent, with the headers of today.
     let today: CallbackHeaders = [("authorization".to_owned(), "new".to_owned())].into();
     let id = rows[0].delivery.primary_id;

@@ -46,8 +46,8 @@ const HARBOR: &str = "{primary_id: int, username: text, registry: text, registry
 const HARBORS: &str = "[{primary_id: int, username: text, registry: text, registry_dns: text, create_time: time, update_time: time}]";
 const SERVER: &str = "{primary_id: int, host: text, port: int, tls_verify: bool, create_time: time, update_time: time}";
 const SERVERS: &str = "[{primary_id: int, host: text, port: int, tls_verify: bool, create_time: time, update_time: time}]";
-const CALLBACK: &str = "{primary_id: int, url: text, headers: {*: text}, state: {imageName: text, taskId: int, state: text}, result: text, create_time: time, update_time: time}";
-const CALLBACKS: &str = "[{primary_id: int, url: text, headers: {*: text}, state: {imageName: text, taskId: int, state: text}, result: text, create_time: time, update_time: time}]";
+const CALLBACK: &str = "@callback";
+const CALLBACKS: &str = "[@callback]";
 const GROUPS: &str = "{source_list: {apt: [{type: text, name: [text]}], yum: [{type: text, name: [text]}], pip: [{type: text, name: [text]}], conda: [{type: text, name: [text]}]}}";
 
 /// Every endpoint of the table.
@@ -56,7 +56,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "POST task/build-image",
         "body above",
         "section 2",
-        "{task_id: int, task_name: text, target_image_name: text, base_image_name: text, work_dir_name: text, callback_url: text, state: 'QUEUED'}",
+        "@accepted",
     ),
     endpoint(
         "POST task/pull-image",
@@ -138,7 +138,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "GET image-life/all",
         "",
         "[{image_name, image_type: pull or build, generator_time, delete_time, ...}]",
-        "[{image_name: text, image_type: 'pull'/'build', generator_time: time?, delete_time: time?}]",
+        "[{primary_id: int, image_name: text, image_type: 'pull'/'build', generator_time: time, delete_time: time?, create_time: time, update_time: time}]",
     ),
     endpoint(
         "GET check-result/all-check-result",
@@ -150,7 +150,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "DELETE check-result/delete-all-check-result",
         "",
         "stored profiles",
-        "any",
+        "int",
     ),
     endpoint(
         "GET file/list-source",
@@ -168,13 +168,13 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "POST file/upload",
         "query file_type (source, python, pip, conda), multipart `files`",
         "{\"complete upload filenames\": [...]}; *for source also `installer` and `type`*",
-        "{\"complete upload filenames\": [text]}",
+        "{\"complete upload filenames\": [text], files: [{name: text, sha256: text, size: int, replaced: bool}]}",
     ),
     endpoint(
         "POST system/auto_clean_image",
         "reserve_days",
         "removed images",
-        "[any]*",
+        "[text]",
     ),
     endpoint(
         "POST config/config-fastbuild",
@@ -198,7 +198,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "POST config/test-callback",
         "",
         "repeats the last recorded callback and returns what came back",
-        "{status: int?, body: text}",
+        "{url: text, request_headers: {*: text}, request_body: text, status: int, body: text, duration_ms: int, error: null}",
     ),
     endpoint("GET task/welcome", "", WELCOME, "{message: text}"),
     endpoint("GET progress/welcome", "", WELCOME, "{message: text}"),
