@@ -2,8 +2,9 @@
 //! and showing what would become of one.
 
 use fastbuild_spec::{
-    document,
+    document::{self, Document},
     failure::{Failure, ReasonCode},
+    limits::BuildLimits,
     plan::{self, BuildPlan, Dialect, PlanContext},
     wire::{self, BuildRequest},
 };
@@ -54,8 +55,8 @@ impl Builder {
             return Ok(Taken::Before(before));
         }
         self.site().await?;
-        let request = self.parse(body)?;
-        match self.take(request, key.clone()).await {
+        let (request, limits) = self.parse(body)?;
+        match self.take(request, limits, key.clone()).await {
             Ok(submitted) => Ok(Taken::Now(Box::new(submitted))),
             // Sent twice at once: the other one was faster, and this one failed on what it did.
             Err(failure) => match self.taken_before(key.as_ref()).await? {
@@ -97,7 +98,7 @@ impl Builder {
     /// # Errors
     /// As for taking it; `WrongState` when it is not known yet what the base image contains.
     pub async fn render_document(&self, body: &Value) -> Result<Rendered, Failure> {
-        let request = self.parse(body)?;
+        let (request, _limits) = self.parse(body)?;
         let catalog = self.catalog().await?;
         plan::check(&request.spec, None, &catalog)?;
         let base = request.spec.base.to_string();
@@ -121,9 +122,12 @@ impl Builder {
         })
     }
 
-    fn parse(&self, body: &Value) -> Result<BuildRequest, Failure> {
+    fn parse(&self, body: &Value) -> Result<(BuildRequest, BuildLimits), Failure> {
         document::parse(body, &self.options().wire_key)
-            .map(|document| document.request)
+            .and_then(|Document { request }| {
+                let limits = self.settled(&request, |field| format!("/limits/{field}"))?;
+                Ok((request, limits))
+            })
             .map_err(|errors| wire::failure(&errors))
     }
 }

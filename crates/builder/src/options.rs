@@ -3,7 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 pub use fastbuild_engine::Compression;
-use fastbuild_spec::{reference::ImageReference, signature::SigningSecret, wire::WireKey};
+use fastbuild_spec::{
+    limits::{BuildLimits, LimitBounds},
+    reference::ImageReference,
+    signature::SigningSecret,
+    wire::WireKey,
+};
 
 /// What a builder is told at its start.
 #[derive(Debug, Clone)]
@@ -46,6 +51,10 @@ pub struct Limits {
     pub build_time: Duration,
     /// Without a line, a step or a moved byte from the engine.
     pub silence: Duration,
+    /// For the push alone.
+    pub push_time: Duration,
+    /// The longest limits that a request may set for its own build.
+    pub longest: BuildLimits,
     /// How long a submission waits for the base image's profile when only that can tell
     /// whether a mirror file fits.
     pub preflight: Duration,
@@ -55,6 +64,20 @@ pub struct Limits {
     pub image_bytes: u64,
     /// Bytes that all files of one upload may have together.
     pub upload_bytes: u64,
+}
+
+impl Limits {
+    /// How long builds may take: as configured, and as requests may ask for.
+    pub fn bounds(&self) -> LimitBounds {
+        LimitBounds {
+            default: BuildLimits {
+                total: self.build_time.as_secs(),
+                silence: self.silence.as_secs(),
+                push: self.push_time.as_secs(),
+            },
+            longest: self.longest,
+        }
+    }
 }
 
 /// How callbacks are delivered.

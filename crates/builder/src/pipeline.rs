@@ -4,14 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use fastbuild_engine::{
-    BuildFile, BuildRequest, Built, FileSource, ImageFound, ProgressSender, progress_channel,
+    BuildFile, BuildRequest, Built, FileSource, ImageFound, ProgressSender, Pushed,
 };
 use fastbuild_spec::{
-    diagnose::diagnose,
     failure::{Failure, ReasonCode},
+    limits::BuildLimits,
     plan::{self, BuildPlan, ContextSource},
     profile::ImageProfile,
-    state::{BuildState, Step, StepStatus},
+    state::{BuildState, Step},
 };
 use fastbuild_store::{ClaimedBuild, FencedError, FinishedImage};
 use tokio::time::Instant;
@@ -19,12 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog,
-    events::{Activity, EventWriter, Mask},
-    files::{DOCKERFILE, log_file},
+    events::Mask,
+    files::DOCKERFILE,
     hash::secret_value,
     images::log,
     means::Means,
-    service::{Builder, Site, internal},
+    service::{Builder, Site, internal, stored},
+    step::timed_out,
 };
 
 /// Why a build stopped before its image was pushed.
@@ -36,13 +37,20 @@ pub(crate) enum Stop {
     EngineLost(Step, Failure),
     /// The service is told to end.
     ShuttingDown,
-    /// Another attempt has the build, or the database does not answer: nothing may be written.
+    /// The image was built and could not be pushed; it stays on the engine for another try.
+    NotPushed(Failure, Built),
+    /// The database did not answer in the middle of it; another attempt may succeed.
+    Interrupted(Failure),
+    /// Another attempt has the build: nothing may be written.
     Fenced(FencedError),
 }
 
 impl From<FencedError> for Stop {
     fn from(error: FencedError) -> Self {
-        Self::Fenced(error)
+        match error {
+            FencedError::Store(error) => Self::Interrupted(stored(&error)),
+            refused => Self::Fenced(refused),
+        }
     }
 }
 
@@ -55,6 +63,7 @@ pub(crate) struct Run<'a> {
     pub(crate) cancelled: &'a CancellationToken,
     /// The service is told to end.
     pub(crate) shutdown: &'a CancellationToken,
+    pub(crate) limits: BuildLimits,
     pub(crate) deadline: Instant,
 }
 
@@ -65,6 +74,55 @@ impl Run<'_> {
         if let Err(error) = tokio::fs::create_dir_all(&folder).await {
             tracing::warn!(folder = %folder.display(), %error, "the build's folder cannot be made");
         }
+        let built = match self.image_to_push().await? {
+            Some(built) => built,
+            None => self.image().await?,
+        };
+        self.reach(BuildState::BuildSuccess).await?;
+
+        self.check_size(&built)?;
+        self.reach(BuildState::CheckImageSizeSuccess).await?;
+
+        match self
+            .step(Step::Push, async |progress| {
+                self.push_in_time(progress).await
+            })
+            .await
+        {
+            Ok(pushed) => Ok(FinishedImage {
+                id: built.image_id,
+                size: built.size,
+                digest: Some(pushed.digest),
+            }),
+            Err(Stop::Ended(BuildState::PushFailed, failure)) => {
+                Err(Stop::NotPushed(failure, built))
+            }
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// The image that an earlier attempt made, when this one is to push it and nothing else. Where
+    /// it has gone since, the build begins from its start.
+    async fn image_to_push(&self) -> Result<Option<Built>, Stop> {
+        if self.claimed.build.retried_from.is_none() {
+            return Ok(None);
+        }
+        if let Ok(Some(built)) = self
+            .builder
+            .made_image(self.site, &self.claimed.build)
+            .await
+        {
+            return Ok(Some(built));
+        }
+        self.builder
+            .store()
+            .begin_from_start(self.claimed.attempt, self.now())
+            .await?;
+        Ok(None)
+    }
+
+    /// Takes the build from its base image to its own.
+    async fn image(&self) -> Result<Built, Stop> {
         let found = self
             .step(Step::Pull, async |progress| {
                 self.wait_for_engine(progress).await?;
@@ -97,24 +155,24 @@ impl Run<'_> {
         self.reach(BuildState::PrepareSuccess).await?;
 
         self.reach(BuildState::Building).await?;
-        let built = self
-            .step(Step::Build, async |progress| {
-                Box::pin(self.build(&plan, means, progress)).await
-            })
-            .await?;
-        self.reach(BuildState::BuildSuccess).await?;
-
-        self.check_size(&built)?;
-        self.reach(BuildState::CheckImageSizeSuccess).await?;
-
-        let pushed = self
-            .step(Step::Push, async |progress| self.push(progress).await)
-            .await?;
-        Ok(FinishedImage {
-            id: built.image_id,
-            size: built.size,
-            digest: Some(pushed.digest),
+        self.step(Step::Build, async |progress| {
+            Box::pin(self.build(&plan, means, progress)).await
         })
+        .await
+    }
+
+    /// The push within its own time limit.
+    async fn push_in_time(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
+        let seconds = self.limits.push;
+        let limit = Duration::from_secs(seconds);
+        let Ok(pushed) = tokio::time::timeout(limit, self.push(progress)).await else {
+            let target = &self.claimed.spec.target;
+            return Err(timed_out(
+                format!("推送镜像 {target} 超过了 {seconds} 秒的时间上限。"),
+                format!("The push of {target} took longer than its limit of {seconds} seconds."),
+            ));
+        };
+        pushed
     }
 
     /// A build whose engine was lost waits for it to come back; a first attempt takes it as it is.
@@ -267,100 +325,6 @@ impl Run<'_> {
         Err(Stop::Ended(BuildState::CheckImageSizeFailed, failure))
     }
 
-    /// Runs one step: its rows and events, its time limits, and what its failure means.
-    async fn step<T>(
-        &self,
-        step: Step,
-        work: impl AsyncFnOnce(&ProgressSender) -> Result<T, Failure>,
-    ) -> Result<T, Stop> {
-        let store = self.builder.store();
-        let attempt = self.claimed.attempt;
-        store.step_started(attempt, step, self.now()).await?;
-        tracing::info!(%step, "step started");
-        let started = Instant::now();
-        let (sender, receiver) = progress_channel();
-        let activity = Activity::new();
-        let writer = EventWriter {
-            store: store.clone(),
-            clock: self.builder.clock().clone(),
-            attempt,
-            step,
-            mask: self.mask(),
-            activity: activity.clone(),
-            log_file: self.folder().join(log_file(step)),
-        };
-        let writing = tokio::spawn(writer.run(receiver));
-        let outcome = self.bounded(step, &activity, work(&sender)).await;
-        if let Err(Stop::Ended(_, failure) | Stop::EngineLost(_, failure)) = &outcome {
-            log(
-                &sender,
-                &format!("{} {}\n", failure.message.en, failure.hint.en),
-            );
-        }
-        drop(sender);
-        let last_lines = match writing.await {
-            Ok(result) => result?,
-            Err(error) => {
-                tracing::error!(%error, "the writer of a step's events ended");
-                Vec::new()
-            }
-        };
-        let status = match &outcome {
-            Ok(_) => StepStatus::Success,
-            Err(_) => StepStatus::Fail,
-        };
-        tracing::info!(
-            %step,
-            %status,
-            milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "step ended"
-        );
-        if let Err(Stop::ShuttingDown | Stop::Fenced(_)) = &outcome {
-            return outcome;
-        }
-        store
-            .step_finished(attempt, step, status, self.now())
-            .await?;
-        outcome.map_err(|stop| match stop {
-            Stop::Ended(state, failure) => Stop::Ended(state, place(failure, step, last_lines)),
-            Stop::EngineLost(step, failure) => {
-                Stop::EngineLost(step, place(failure, step, last_lines))
-            }
-            other => other,
-        })
-    }
-
-    /// The work, or whatever ends it first. Dropping the work stops it on the engine.
-    async fn bounded<T>(
-        &self,
-        step: Step,
-        activity: &Activity,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Stop> {
-        let limits = &self.builder.options().limits;
-        let ended = |failure| Err(Stop::Ended(BuildState::failed_at(step), failure));
-        tokio::select! {
-            biased;
-            () = self.shutdown.cancelled() => Err(Stop::ShuttingDown),
-            () = self.cancelled.cancelled() => Err(Stop::Ended(BuildState::BuildAbort, cancelled())),
-            outcome = work => match outcome {
-                Ok(value) => Ok(value),
-                Err(failure) if failure.code == ReasonCode::EngineLost => {
-                    Err(Stop::EngineLost(step, failure))
-                }
-                Err(failure) => ended(failure),
-            },
-            () = tokio::time::sleep_until(self.deadline) => ended(timed_out(
-                format!("构建超过了 {} 秒的总时间上限。", limits.build_time.as_secs()),
-                format!("The build took longer than its limit of {} seconds.", limits.build_time.as_secs()),
-            )),
-            () = activity.silent_for(limits.silence) => ended(timed_out(
-                format!("步骤 {step} 连续 {} 秒没有任何输出。", limits.silence.as_secs()),
-                format!("Nothing was heard of the step {step} for {} seconds.", limits.silence.as_secs()),
-            )),
-        }
-    }
-
     async fn reach(&self, state: BuildState) -> Result<(), Stop> {
         self.builder
             .store()
@@ -369,7 +333,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn mask(&self) -> Mask {
+    pub(crate) fn mask(&self) -> Mask {
         let passwords = &self.claimed.passwords;
         Mask::new(
             passwords
@@ -381,7 +345,7 @@ impl Run<'_> {
         )
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.builder
             .options()
             .folders
@@ -389,31 +353,7 @@ impl Run<'_> {
             .join(&self.claimed.build.work_dir_name)
     }
 
-    fn now(&self) -> jiff::Timestamp {
+    pub(crate) fn now(&self) -> jiff::Timestamp {
         self.builder.clock().now()
     }
-}
-
-/// Puts a failure into its step; a failed step of the Dockerfile is told by what its last lines
-/// say rather than by its exit code.
-fn place(failure: Failure, step: Step, mut last_lines: Vec<String>) -> Failure {
-    let known = (failure.code == ReasonCode::StepFailed)
-        .then(|| diagnose(&last_lines))
-        .flatten();
-    // The log's last line is this very failure, told once already.
-    last_lines.pop();
-    known.unwrap_or(failure).in_step(step, last_lines)
-}
-
-/// Somebody did not want the build any more.
-fn cancelled() -> Failure {
-    Failure::new(
-        ReasonCode::Cancelled,
-        "构建已被取消。",
-        "The build was cancelled.",
-    )
-}
-
-fn timed_out(zh: String, en: String) -> Failure {
-    Failure::new(ReasonCode::TimedOut, zh, en)
 }

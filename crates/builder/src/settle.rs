@@ -8,7 +8,7 @@ use fastbuild_spec::{
     state::BuildState,
 };
 use fastbuild_store::{
-    Build, ClaimedBuild, End, FencedError, FinishedImage, MAX_ATTEMPTS, NewDelivery,
+    Build, ClaimedBuild, End, FencedError, FinishedImage, MAX_ATTEMPTS, NewDelivery, PutBack,
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use crate::{
     clock::local_time,
     pipeline::Stop,
     service::{Builder, Site, internal, stored},
+    step::cancelled,
     workers::{AFTER_FAULT, LEASE},
 };
 
@@ -35,11 +36,21 @@ impl Builder {
         let end = match ended {
             Ok(image) => Settled::End(BuildState::PushSuccess, None, Some(image)),
             Err(Stop::Ended(state, failure)) => Settled::End(state, Some(failure), None),
-            Err(Stop::EngineLost(_, failure)) => Settled::Retry(failure),
+            Err(Stop::NotPushed(failure, built)) => {
+                let image = FinishedImage {
+                    id: built.image_id,
+                    size: built.size,
+                    digest: None,
+                };
+                Settled::End(BuildState::PushFailed, Some(failure), Some(image))
+            }
+            Err(Stop::EngineLost(_, failure) | Stop::Interrupted(failure)) => {
+                Settled::Retry(failure)
+            }
             Err(Stop::ShuttingDown) => Settled::GiveBack,
             Err(Stop::Fenced(error)) => return Err(error),
         };
-        if let (Settled::End(_, Some(_), _), Some(site)) = (&end, site) {
+        if let (Settled::End(_, Some(_), None), Some(site)) = (&end, site) {
             self.forget_image(site, &claimed.build).await;
         }
         let until = Instant::now() + LEASE;
@@ -63,15 +74,25 @@ impl Builder {
         let now = self.clock().now();
         let (state, failure, image) = match end.clone() {
             Settled::End(state, failure, image) => (state, failure, image),
-            Settled::GiveBack => return self.store().give_back(claimed.attempt, now).await,
-            Settled::Retry(failure) => {
-                if self.store().retry(claimed.attempt, now).await? {
-                    tracing::warn!(%failure, "the engine was lost; the build is tried again");
+            Settled::GiveBack => match self.store().give_back(claimed.attempt, now).await? {
+                PutBack::CancelRequested => aborted(cancelled()),
+                PutBack::Queued | PutBack::TooOften => return Ok(()),
+            },
+            Settled::Retry(failure) => match self.store().retry(claimed.attempt, now).await? {
+                PutBack::Queued => {
+                    tracing::warn!(%failure, "the attempt came to nothing; the build is tried again");
                     return Ok(());
                 }
-                (BuildState::BuildAbort, Some(lost_for_good(failure)), None)
-            }
+                PutBack::TooOften => aborted(lost_for_good(failure)),
+                PutBack::CancelRequested => aborted(cancelled()),
+            },
         };
+        // What an attempt that came to nothing left behind goes with the build's end.
+        if !matches!(end, Settled::End(..))
+            && let Some(site) = site
+        {
+            self.forget_image(site, &claimed.build).await;
+        }
         let settings = self.store().settings().await?;
         let mut build = claimed.build.clone();
         build.state = state;
@@ -173,15 +194,28 @@ pub(crate) fn delivery_for(
     }
 }
 
+/// The end of a build that was stopped on the way.
+fn aborted(failure: Failure) -> (BuildState, Option<Failure>, Option<FinishedImage>) {
+    (BuildState::BuildAbort, Some(failure), None)
+}
+
 fn lost_for_good(failure: Failure) -> Failure {
+    let (zh, en) = if failure.code == ReasonCode::DatabaseUnavailable {
+        (
+            "FastBuild 的数据库再次中断",
+            "FastBuild's database was lost again",
+        )
+    } else {
+        ("Docker 服务器再次中断", "The Docker server was lost again")
+    };
     Failure {
         message: Sentence::new(
             format!(
-                "Docker 服务器再次中断，该任务已用完 {MAX_ATTEMPTS} 次尝试：{}",
+                "{zh}，该任务已用完 {MAX_ATTEMPTS} 次尝试：{}",
                 failure.message.zh
             ),
             format!(
-                "The Docker server was lost again, and the build has had its {MAX_ATTEMPTS} attempts: {}",
+                "{en}, and the build has had its {MAX_ATTEMPTS} attempts: {}",
                 failure.message.en
             ),
         ),

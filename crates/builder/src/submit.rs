@@ -5,9 +5,10 @@ use fastbuild_spec::{
     catalog::Catalog,
     failure::Failure,
     image_spec::ImageSpec,
+    limits::BuildLimits,
     plan,
     profile::ImageProfile,
-    wire::{self, BuildRequest},
+    wire::{self, BuildRequest, FieldError},
 };
 use fastbuild_store::{Build, EnqueueError, NewBuild, RequestKey};
 use serde_json::Value;
@@ -39,13 +40,31 @@ impl Builder {
         self.site().await?;
         let request = wire::parse_build_request(body, &self.options().wire_key)
             .map_err(|errors| wire::failure(&errors))?;
-        self.take(request, None).await
+        let part = if body.get("image_data").is_some() {
+            "image_data"
+        } else {
+            "task_data"
+        };
+        let limits = self
+            .settled(&request, |field| format!("{part}.limits.{field}"))
+            .map_err(|errors| wire::failure(&errors))?;
+        self.take(request, limits, None).await
+    }
+
+    /// How long a request's build may take; `path` makes the place of a limit in the request.
+    pub(crate) fn settled(
+        &self,
+        request: &BuildRequest,
+        path: impl Fn(&str) -> String,
+    ) -> Result<BuildLimits, Vec<FieldError>> {
+        self.options().limits.bounds().settle(request.limits, path)
     }
 
     /// Takes a parsed request: refuses what can be refused now and queues the rest.
     pub(crate) async fn take(
         &self,
         request: BuildRequest,
+        limits: BuildLimits,
         key: Option<RequestKey>,
     ) -> Result<Submitted, Failure> {
         let catalog = self.catalog().await?;
@@ -64,6 +83,9 @@ impl Builder {
                     passwords: request.passwords,
                     callback_url: request.callback_url.unwrap_or_default(),
                     key,
+                    owner: request.owner,
+                    priority: request.priority,
+                    limits,
                 },
                 &work_dir_name,
                 self.clock().now(),

@@ -135,11 +135,19 @@ impl Builder {
                     Err(error) => Err(Stop::Ended(BuildState::BuildAbort, internal(&error))),
                 }
             }
+            Err(failure) if failure.code == ReasonCode::DatabaseUnavailable => {
+                Err(Stop::Interrupted(failure.clone()))
+            }
             Err(failure) => Err(Stop::Ended(BuildState::BuildAbort, failure.clone())),
         };
         let outcome = match &ended {
             Ok(_) => "pushed".to_owned(),
-            Err(Stop::Ended(_, failure) | Stop::EngineLost(_, failure)) => failure.to_string(),
+            Err(
+                Stop::Ended(_, failure)
+                | Stop::EngineLost(_, failure)
+                | Stop::NotPushed(failure, _)
+                | Stop::Interrupted(failure),
+            ) => failure.to_string(),
             Err(Stop::ShuttingDown) => "given back to the queue".to_owned(),
             Err(Stop::Fenced(error)) => error.to_string(),
         };
@@ -166,13 +174,18 @@ impl Builder {
         shutdown: CancellationToken,
     ) -> Result<FinishedImage, Stop> {
         let cancelled = CancellationToken::new();
+        let limits = claimed
+            .build
+            .limits
+            .unwrap_or_else(|| self.options().limits.bounds().default);
         let run = Run {
             builder: &self,
             claimed: &claimed,
             site: &site,
             cancelled: &cancelled,
             shutdown: &shutdown,
-            deadline: Instant::now() + self.options().limits.build_time,
+            limits,
+            deadline: Instant::now() + Duration::from_secs(limits.total),
         };
         tokio::select! {
             ended = Box::pin(run.steps()) => ended,

@@ -230,6 +230,7 @@ impl Config {
         }
         let signing_secret = reader.signing_secret();
         let base_images = reader.base_images();
+        let longest = reader.longest_limits();
         let config = (|| {
             Some(Self {
                 folders: Folders {
@@ -258,6 +259,8 @@ impl Config {
                     builds_per_engine: reader.at_least_one("builds.per_engine")?,
                     build_time: reader.seconds("builds.total_seconds")?,
                     silence: reader.seconds("builds.silence_seconds")?,
+                    push_time: reader.seconds("builds.push_seconds")?,
+                    longest: longest?,
                     preflight: reader.seconds("builds.preflight_seconds")?,
                     engine_return: reader.seconds("builds.engine_return_seconds")?,
                     image_bytes: reader.get("builds.image_size_limit")?,
@@ -345,6 +348,20 @@ mod tests {
         assert_eq!(config.folders.tools_dir, Path::new("/srv/fb/tools"));
         assert_eq!(config.folders.task_dir, Path::new("/data/task"));
         assert_eq!(config.seal_key_file, Path::new("/srv/fb/seal.key"));
+    }
+
+    #[test]
+    fn no_longest_limit_is_less_than_the_one_in_force() {
+        assert_eq!(load("").unwrap().limits.bounds().longest.total, 86400);
+        let mistakes = load("[builds]\ntotal_seconds = 90000\n[builds.longest]\npush_seconds = 0")
+            .unwrap_err();
+        assert_eq!(
+            mistakes.0,
+            [
+                "builds.longest.total_seconds: must not be less than builds.total_seconds (90000)",
+                "builds.longest.push_seconds: must be at least 1",
+            ]
+        );
     }
 
     #[test]

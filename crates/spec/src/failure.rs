@@ -129,6 +129,8 @@ pub enum ReasonCode {
     Cancelled,
     /// The engine or the service was lost during the build, too often to try again.
     EngineLost,
+    /// The service's own database does not answer.
+    DatabaseUnavailable,
     /// A fault of FastBuild itself.
     Internal,
 }
@@ -166,6 +168,7 @@ impl ReasonCode {
             | Self::OutOfMemory
             | Self::RegistryUnavailable
             | Self::EngineLost
+            | Self::DatabaseUnavailable
             | Self::Internal => Fault::Errored,
         }
     }
@@ -288,6 +291,10 @@ impl ReasonCode {
             Self::EngineLost => (
                 "请管理员检查 Docker 服务器和 FastBuild 服务是否稳定，然后重新提交。",
                 "Ask the operator to check that the Docker server and FastBuild stay up, then submit again.",
+            ),
+            Self::DatabaseUnavailable => (
+                "请稍后重试；如仍失败，请管理员检查 FastBuild 的数据库和磁盘，服务日志中有详细原因。",
+                "Try again a little later; if it fails again, ask the operator to check FastBuild's database and disk: the service log holds the cause.",
             ),
             Self::Internal => (
                 "请将任务编号告知管理员，服务日志中有详细原因。",

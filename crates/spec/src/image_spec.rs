@@ -120,4 +120,29 @@ impl ImageSpec {
     pub fn needs_pip(&self) -> bool {
         self.pip.get_pip || !self.pip.requirements.is_empty() || self.jupyter_lab
     }
+
+    /// What builds have in common that take about as long: the base image and the installers that
+    /// run on it, whatever packages they install.
+    pub fn likeness(&self) -> String {
+        let mut parts = vec![self.base.to_string()];
+        if let Some(python) = &self.python {
+            parts.push(python.tool.file_name.clone());
+        }
+        for (runs, name) in [
+            (!self.system.packages.is_empty(), "system"),
+            (self.pip.get_pip, "get-pip"),
+            (!self.pip.requirements.is_empty(), "pip"),
+            (!self.conda.packages.is_empty(), "conda"),
+            (self.ssh, "ssh"),
+            (self.jupyter_lab, "jupyter"),
+        ] {
+            if runs {
+                parts.push(name.to_owned());
+            }
+        }
+        if let Some(installer) = &self.conda.installer {
+            parts.push(installer.file_name.clone());
+        }
+        parts.join(" + ")
+    }
 }

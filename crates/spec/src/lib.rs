@@ -14,6 +14,7 @@ pub mod event;
 pub mod failure;
 pub mod family;
 pub mod image_spec;
+pub mod limits;
 pub mod mirror_fit;
 pub mod names;
 pub mod plan;

@@ -97,6 +97,22 @@ impl BuildState {
         }
     }
 
+    /// Whether a build that ended in this state may be begun again from there. What is pushed
+    /// stays as it is, and only a failed push leaves an image to push.
+    pub fn may_be_retried(self, from: RetryFrom) -> bool {
+        match from {
+            RetryFrom::Start => self.is_terminal() && self != Self::PushSuccess,
+            RetryFrom::Push => self == Self::PushFailed,
+            RetryFrom::Callback => self.is_terminal(),
+        }
+    }
+
+    /// Whether `next` may follow this state in a build that is begun again from its push: its
+    /// image is there as soon as a worker has it.
+    pub fn may_become_from_push(self, next: Self) -> bool {
+        self.may_become(next) || (self == Self::Started && next == Self::BuildSuccess)
+    }
+
     /// The terminal state of a build whose `step` failed.
     pub fn failed_at(step: Step) -> Self {
         match step {
@@ -107,6 +123,32 @@ impl BuildState {
             Step::Push => Self::PushFailed,
         }
     }
+}
+
+/// From where a build that has ended is begun again.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    EnumIter,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RetryFrom {
+    /// From the pull of its base image.
+    Start,
+    /// From the push of the image it made, which is still on the engine.
+    Push,
+    /// The callback that tells how it ended, and nothing else.
+    Callback,
 }
 
 /// The five steps of a build, in order; the old protocol's `action`.
@@ -178,6 +220,33 @@ mod tests {
         for from in BuildState::iter() {
             let followers = BuildState::iter().filter(|to| from.may_become(*to)).count();
             assert_eq!(followers == 0, from.is_terminal(), "{from}");
+        }
+    }
+
+    #[test]
+    fn only_what_ended_is_retried_and_nothing_that_is_pushed_is_made_again() {
+        for state in BuildState::iter() {
+            let retried: Vec<String> = RetryFrom::iter()
+                .filter(|from| state.may_be_retried(*from))
+                .map(|from| from.to_string())
+                .collect();
+            let expected: &[&str] = match state {
+                BuildState::PushSuccess => &["callback"],
+                BuildState::PushFailed => &["start", "push", "callback"],
+                ended if ended.is_terminal() => &["start", "callback"],
+                _ => &[],
+            };
+            assert_eq!(retried, expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_retried_push_skips_to_the_image_and_nowhere_else() {
+        for from in BuildState::iter() {
+            for to in BuildState::iter().filter(|to| !from.may_become(*to)) {
+                let skips = (from, to) == (BuildState::Started, BuildState::BuildSuccess);
+                assert_eq!(from.may_become_from_push(to), skips, "{from} -> {to}");
+            }
         }
     }
 

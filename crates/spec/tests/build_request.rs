@@ -318,3 +318,62 @@ fn callbacks_go_to_web_addresses_without_passwords() {
     let errors = url("http://user:secret@p.example/").unwrap_err();
     assert!(!format!("{errors:?}").contains("user:secret"));
 }
+
+#[test]
+fn an_owner_and_limits_are_read_and_kept() {
+    for sample_name in ["platform-build", "frontend-build"] {
+        let mut body = sample(sample_name);
+        let key = if body.get("task_data").is_some() {
+            "task_data"
+        } else {
+            "image_data"
+        };
+        assert_eq!(parse(&body).unwrap().owner, "");
+        body[key]["owner"] = json!("team-a");
+        body[key]["limits"] = json!({"total_seconds": 600, "push_seconds": 60, "other": "x"});
+        let request = parse(&body).unwrap();
+        assert_eq!(request.owner, "team-a");
+        assert_eq!(
+            (
+                request.limits.total,
+                request.limits.silence,
+                request.limits.push
+            ),
+            (Some(600), None, Some(60))
+        );
+        assert_eq!(request.completed[key]["owner"], "team-a");
+        assert_eq!(
+            request.completed[key]["limits"],
+            json!({"total_seconds": 600, "push_seconds": 60})
+        );
+        body[key]["limits"] = json!({"total_seconds": "ten", "silence_seconds": -1});
+        body[key]["owner"] = json!("a\nb");
+        let paths: Vec<String> = parse(&body)
+            .unwrap_err()
+            .into_iter()
+            .map(|error| error.path)
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                format!("{key}.owner"),
+                format!("{key}.limits.total_seconds"),
+                format!("{key}.limits.silence_seconds"),
+            ]
+        );
+    }
+}
+
+#[test]
+fn builds_are_alike_by_base_image_and_installers() {
+    let body = sample("platform-build");
+    let spec = parse(&body).unwrap().spec;
+    let mut other = spec.clone();
+    other.target = "registry.example/team/other:2".parse().unwrap();
+    assert_eq!(spec.likeness(), other.likeness());
+    other.jupyter_lab = !other.jupyter_lab;
+    assert_ne!(spec.likeness(), other.likeness());
+    let mut other = spec.clone();
+    other.base = "registry.example/base/other:2".parse().unwrap();
+    assert_ne!(spec.likeness(), other.likeness());
+}

@@ -105,6 +105,11 @@ impl StoreError {
                 "请管理员恢复原来的密钥文件后重启服务。",
                 "Ask the operator to restore the original key file and to restart the service.",
             ),
+            Self::Database(_) => Failure::new(
+                ReasonCode::DatabaseUnavailable,
+                "服务的数据库没有应答或拒绝了操作。",
+                "The service's database did not answer, or refused.",
+            ),
             _ => Failure::new(
                 ReasonCode::Internal,
                 "服务无法读写其数据库。",

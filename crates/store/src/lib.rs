@@ -41,8 +41,10 @@ pub use builds::{
     Attempt, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId,
     claim::{ClaimedBuild, Heartbeat},
     enqueue::NewBuild,
-    finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, Reconciled},
+    finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, PutBack, Reconciled},
+    place::{QueuePlace, UsualDuration},
     read::{BuildFilter, DeleteOutcome, Page},
+    restart::RestartOutcome,
     search::BuildSearch,
 };
 pub use callback_secrets::CallbackSecretRevision;
@@ -62,7 +64,7 @@ pub use image_life::{ImageLife, ImageSeen, LifeKind};
 pub use images::{Image, ImageFilter, ImageKind, NewBaseImage};
 pub use import::{ImportReport, OldInstallation, TableReport};
 pub use profiles::StoredProfile;
-pub use redelivery::{DeliveryFilter, DeliveryHistory};
+pub use redelivery::{CallbackOutcome, DeliveryFilter, DeliveryHistory};
 pub use request_keys::{KeptAnswer, RequestKey};
 pub use retention::UncleanedBuild;
 pub use seal::Seal;

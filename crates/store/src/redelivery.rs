@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use fastbuild_spec::{callback::receiver, settings::CallbackHeaders};
+use fastbuild_spec::{
+    callback::receiver,
+    settings::CallbackHeaders,
+    state::{BuildState, RetryFrom},
+};
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction,
@@ -11,7 +15,9 @@ use sea_orm::{
 };
 
 use crate::{
-    Delivery, DeliveryStatus, DeliveryTry, Page, SecretHeaders, Store, StoreError, TaskId,
+    Build, Delivery, DeliveryMaker, DeliveryStatus, DeliveryTry, Page, SecretHeaders, Store,
+    StoreError, TaskId,
+    builds::read,
     deliveries::purpose,
     entity::{delivery, delivery_try},
     time::micros,
@@ -36,6 +42,19 @@ pub struct DeliveryHistory {
     pub delivery: Delivery,
     /// Its tries.
     pub tries: Vec<DeliveryTry>,
+}
+
+/// What a request to send a build's callback once more came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallbackOutcome {
+    /// There is no such build.
+    NotFound,
+    /// It has not ended: there is nothing to tell yet.
+    NotEnded(BuildState),
+    /// It names no address.
+    NoAddress,
+    /// It is due now.
+    Due,
 }
 
 /// Deliveries with their tries that one page holds at the most.
@@ -142,6 +161,44 @@ impl Store {
         tx.commit().await?;
         self.wake.deliveries();
         Ok(numbers)
+    }
+
+    /// Makes the newest callback of a build that has ended due now, on a new schedule, with
+    /// `headers` laid over the recorded ones; one that was never written is written.
+    pub async fn redeliver_of_build(
+        &self,
+        task_id: TaskId,
+        headers: &CallbackHeaders,
+        make_delivery: DeliveryMaker<'_>,
+        now: Timestamp,
+    ) -> Result<CallbackOutcome, StoreError> {
+        let tx = self.begin().await?;
+        let Some(row) = read::find(&tx, task_id).await? else {
+            return Ok(CallbackOutcome::NotFound);
+        };
+        let build: Build = row.try_into()?;
+        if !build.state.may_be_retried(RetryFrom::Callback) {
+            return Ok(CallbackOutcome::NotEnded(build.state));
+        }
+        let written = delivery::Entity::find()
+            .filter(delivery::Column::TaskId.eq(task_id))
+            .filter(delivery::Column::Test.eq(false))
+            .order_by_desc(delivery::Column::Id)
+            .lock_exclusive()
+            .one(&tx)
+            .await?;
+        if let Some(written) = written {
+            self.make_due(&tx, written, headers, now).await?;
+        } else {
+            let Some(delivery) = make_delivery(&build) else {
+                return Ok(CallbackOutcome::NoAddress);
+            };
+            self.insert_delivery(&tx, Some(task_id), &delivery, now)
+                .await?;
+        }
+        tx.commit().await?;
+        self.wake.deliveries();
+        Ok(CallbackOutcome::Due)
     }
 
     async fn make_due(

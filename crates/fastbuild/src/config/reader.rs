@@ -3,7 +3,11 @@
 use std::{net::IpAddr, time::Duration};
 
 use fastbuild_builder::options::Compression;
-use fastbuild_spec::{reference::ImageReference, signature::SigningSecret};
+use fastbuild_spec::{
+    limits::{BuildLimits, LIMIT_FIELDS},
+    reference::ImageReference,
+    signature::SigningSecret,
+};
 use figment::{
     Figment,
     providers::{Format as _, Toml},
@@ -69,6 +73,29 @@ impl Reader<'_> {
             .collect()
     }
 
+    /// The longest limits that a request may set; none is shorter than what is in force without.
+    pub(super) fn longest_limits(&mut self) -> Option<BuildLimits> {
+        let mut longest = |name: &str| {
+            let key = format!("builds.longest.{name}");
+            let longest = self.at_least_one::<u64>(&key)?;
+            let default: u64 = self.figment.extract_inner(&format!("builds.{name}")).ok()?;
+            if longest < default {
+                self.mistake(
+                    &key,
+                    &format!("must not be less than builds.{name} ({default})"),
+                );
+                return None;
+            }
+            Some(longest)
+        };
+        let [total, silence, push] = LIMIT_FIELDS.map(&mut longest);
+        Some(BuildLimits {
+            total: total?,
+            silence: silence?,
+            push: push?,
+        })
+    }
+
     pub(super) fn mistake(&mut self, key: &str, what: &str) {
         let line = format!("{key}: {what}");
         if !self.mistakes.contains(&line) {
@@ -117,6 +144,7 @@ impl Reader<'_> {
             "callback.timeout_seconds",
             "builds.total_seconds",
             "builds.silence_seconds",
+            "builds.push_seconds",
             "builds.preflight_seconds",
             "builds.engine_return_seconds",
         ] {

@@ -32,6 +32,12 @@ async fn later(site: &Site, days: i64) -> Builder {
             builds_per_engine: 1,
             build_time: Duration::from_mins(9),
             silence: Duration::from_mins(9),
+            push_time: Duration::from_mins(1),
+            longest: fastbuild_spec::limits::BuildLimits {
+                total: 3600,
+                silence: 600,
+                push: 600,
+            },
             preflight: Duration::from_secs(9),
             engine_return: Duration::from_secs(9),
             image_bytes: 50_000_000_000,

@@ -260,6 +260,12 @@ fn options(base: &Path) -> Options {
             builds_per_engine: 1,
             build_time: Duration::from_mins(1),
             silence: Duration::from_mins(1),
+            push_time: Duration::from_mins(1),
+            longest: fastbuild_spec::limits::BuildLimits {
+                total: 3600,
+                silence: 600,
+                push: 600,
+            },
             preflight: Duration::from_secs(1),
             engine_return: Duration::from_secs(1),
             image_bytes: 50_000_000_000,

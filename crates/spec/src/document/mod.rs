@@ -20,6 +20,7 @@ use crate::{
     callback::{CallbackUrlError, check_callback_url},
     failure::Sentence,
     image_spec::ImageSpec,
+    limits::{LIMIT_FIELDS, RequestedLimits},
     names::{
         NameError, parse_description, parse_env_name, parse_env_value, parse_label_name, parse_line,
     },
@@ -39,23 +40,6 @@ const LONGEST_LIMIT: i64 = 7 * 24 * 3600;
 pub struct Document {
     /// What both surfaces have in common.
     pub request: BuildRequest,
-    /// For whom the image is built; builds of different owners take turns. Perhaps empty.
-    pub owner: String,
-    /// Builds of a higher priority go first.
-    pub priority: i32,
-    /// Bounds of this build, where other than the configured ones.
-    pub limits: RequestedLimits,
-}
-
-/// Bounds a request sets for its own build, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RequestedLimits {
-    /// From its start to its end.
-    pub total: Option<u64>,
-    /// Without any output.
-    pub silence: Option<u64>,
-    /// For the push alone.
-    pub push: Option<u64>,
 }
 
 /// Parses a build document. `key` reads passwords that are given in the wire form.
@@ -139,6 +123,9 @@ pub fn parse(body: &Value, key: &WireKey) -> Result<Document, Vec<FieldError>> {
     Ok(Document {
         request: BuildRequest {
             task_name,
+            owner,
+            priority,
+            limits,
             callback_url,
             spec: ImageSpec {
                 base,
@@ -157,9 +144,6 @@ pub fn parse(body: &Value, key: &WireKey) -> Result<Document, Vec<FieldError>> {
             passwords,
             completed: access::masked(body),
         },
-        owner,
-        priority,
-        limits,
     })
 }
 
@@ -210,10 +194,7 @@ fn callback_url(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
 
 fn limits(reader: &mut Reader, place: &Place<'_>) -> RequestedLimits {
     let place = reader.object(place);
-    reader.only(
-        &place,
-        &["total_seconds", "silence_seconds", "push_seconds"],
-    );
+    reader.only(&place, &LIMIT_FIELDS);
     let mut seconds = |name: &str| {
         reader
             .integer(&place.field(name), 1..=LONGEST_LIMIT)

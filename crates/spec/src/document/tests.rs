@@ -72,7 +72,7 @@ fn a_whole_document_becomes_a_spec() {
     let request = &document.request;
     assert_snapshot!(serde_json::to_string_pretty(&request.spec).unwrap());
     assert_eq!(
-        (document.owner.as_str(), document.priority, document.limits),
+        (request.owner.as_str(), request.priority, request.limits),
         (
             "team-a",
             5,

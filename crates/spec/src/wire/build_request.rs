@@ -12,6 +12,7 @@ use crate::{
     callback::{CallbackUrlError, check_callback_url},
     failure::Sentence,
     image_spec::{ImageSpec, ServicePasswords},
+    limits::{LIMIT_FIELDS, RequestedLimits},
     names::{parse_description, parse_line},
     reference::ImageReference,
     wire::{FieldError, WireKey},
@@ -19,6 +20,7 @@ use crate::{
 
 const LONGEST_LINE: usize = 255;
 const LONGEST_DESCRIPTION: usize = 4096;
+const LIMITS: &str = "limits";
 const SSH_SECRET: &str = "webSSHSecret";
 const JUPYTER_SECRET: &str = "jupyterLabSecret";
 
@@ -27,6 +29,12 @@ const JUPYTER_SECRET: &str = "jupyterLabSecret";
 pub struct BuildRequest {
     /// The caller's name for it; may be empty.
     pub task_name: String,
+    /// For whom the image is made: builds of different owners take turns. May be empty.
+    pub owner: String,
+    /// Builds of a higher priority go first.
+    pub priority: i32,
+    /// How long it may take, where other than configured.
+    pub limits: RequestedLimits,
     /// Where to report the end, an `http` or `https` URL without user name and password.
     pub callback_url: Option<String>,
     /// What the image should be.
@@ -87,6 +95,8 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
         );
     }
     let callback_url = callback_url(&mut fields, &task);
+    let owner = line(&mut fields, &task, "owner");
+    let limits = limits(&mut fields, &task);
     let written = fields.text(&task, "image_desc");
     let description = fields
         .parsed(
@@ -119,6 +129,18 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
     if shape == Shape::FrontEnd || task.get("image_desc").is_some() {
         completed_task["image_desc"] = raw(&task, "image_desc");
     }
+    // Beside what every caller sends there may be an owner and limits; old callers know neither.
+    if task.get("owner").is_some() {
+        completed_task["owner"] = raw(&task, "owner");
+    }
+    if limits != RequestedLimits::default() {
+        let seconds = [limits.total, limits.silence, limits.push];
+        completed_task[LIMITS] = LIMIT_FIELDS
+            .iter()
+            .zip(seconds)
+            .filter_map(|(field, seconds)| Some(((*field).to_owned(), Value::from(seconds?))))
+            .collect();
+    }
     let secrets_in = match shape {
         Shape::Platform => &mut completed,
         Shape::FrontEnd => &mut completed_task,
@@ -143,6 +165,10 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
 
     Ok(BuildRequest {
         task_name,
+        owner,
+        // The old protocol knows no administrators.
+        priority: 0,
+        limits,
         callback_url,
         spec: ImageSpec {
             base,
@@ -209,6 +235,16 @@ fn line(fields: &mut Fields, node: &Node<'_>, key: &str) -> String {
     fields
         .parsed(node.path(key), &text, parsed)
         .unwrap_or_default()
+}
+
+fn limits(fields: &mut Fields, task: &Node<'_>) -> RequestedLimits {
+    let limits = fields.object(task, LIMITS);
+    let [total, silence, push] = LIMIT_FIELDS.map(|field| fields.seconds(&limits, field));
+    RequestedLimits {
+        total,
+        silence,
+        push,
+    }
 }
 
 fn image(fields: &mut Fields, node: &Node<'_>, key: &str) -> Option<ImageReference> {

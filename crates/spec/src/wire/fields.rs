@@ -121,6 +121,20 @@ impl Fields {
         }
     }
 
+    /// A whole number of seconds, where it is given.
+    pub(super) fn seconds(&mut self, parent: &Node<'_>, key: &str) -> Option<u64> {
+        let value = parent.get(key)?;
+        let seconds = value.as_u64();
+        if seconds.is_none() {
+            let allowed = Sentence::new(
+                "应为秒数，一个正整数",
+                "must be a number of seconds, a positive integer",
+            );
+            self.refuse_type(parent.path(key), value, allowed);
+        }
+        seconds
+    }
+
     /// A string or a list of strings, as it stands; `default` when it is missing.
     pub(super) fn text_or_texts(&mut self, parent: &Node<'_>, key: &str, default: Value) -> Value {
         let Some(value) = parent.get(key) else {

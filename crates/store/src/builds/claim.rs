@@ -9,18 +9,17 @@ use fastbuild_spec::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait as _,
-    ActiveValue::Set,
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{LockBehavior, LockType},
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _,
 };
 
-use super::{Attempt, Build, TaskId, enqueue::open_passwords, fence, from_json};
+use super::{Attempt, Build, TaskId, enqueue::open_passwords, fence, from_json, lanes};
 use crate::{
     FencedError, Store, StoreError,
     dialect::Retry,
     engines::fleet::Fleet,
-    entity::{build, build_request, step},
+    entity::{build, build_request},
+    steps,
     time::{micros, micros_after},
 };
 
@@ -54,10 +53,10 @@ enum Claim {
 }
 
 impl Store {
-    /// Takes the oldest queued build for `worker` and the engine it runs on, until `lease_for`
-    /// from now on; `None` when none is queued or no engine has room. Each build goes to exactly
-    /// one of any number of callers, and no engine gets more builds than its capacity. The step
-    /// rows of earlier attempts go; their events stay.
+    /// Takes the next queued build (by priority, then one of each owner in turn, then age) for
+    /// `worker` and the engine it runs on, until `lease_for` from now on; `None` when none is queued
+    /// or no engine has room. Each build goes to exactly one of any number of callers, and no engine
+    /// gets more builds than its capacity. The step rows of earlier attempts go; their events stay.
     pub async fn claim(
         &self,
         worker: &str,
@@ -87,17 +86,10 @@ impl Store {
         if !fleet.has_room() {
             return Ok(Claim::Nothing);
         }
-        let Some(row) = build::Entity::find()
-            .filter(build::Column::State.eq(BuildState::Queued.to_string()))
-            .order_by_asc(build::Column::TaskId)
-            // Where writers run side by side each must pass over rows another is taking.
-            // SQLite has one writer and knows no such clause; the builder leaves it out.
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .one(&tx)
-            .await?
-        else {
+        let Some(row) = lanes::next(&tx).await? else {
             return Ok(Claim::Nothing);
         };
+        let (priority, owner) = (row.priority, row.owner.clone());
         let Some(engine) = fleet.place(&row) else {
             return Ok(Claim::Nothing);
         };
@@ -108,10 +100,10 @@ impl Store {
             task_id: row.task_id,
             number: row.attempt + 1,
         };
-        step::Entity::delete_many()
-            .filter(step::Column::TaskId.eq(attempt.task_id))
-            .exec(&tx)
-            .await?;
+        // One that begins with its push keeps the steps up to there.
+        if row.retried_from.is_none() {
+            steps::forget(&tx, attempt.task_id).await?;
+        }
         let started = Event::State {
             state: BuildState::Started,
         };
@@ -128,6 +120,8 @@ impl Store {
         row.started_at = Set(Some(micros(now)));
         row.updated_at = Set(micros(now));
         row.update(&tx).await?;
+        // Last, since those who take builds of one owner side by side wait here for each other.
+        lanes::take_turn(&tx, priority, &owner).await?;
         let row = super::read::found(&tx, attempt.task_id).await?;
         let request = build_request::Entity::find_by_id(attempt.task_id)
             .one(&tx)

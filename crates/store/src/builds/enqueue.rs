@@ -3,6 +3,7 @@
 use fastbuild_spec::{
     event::Event,
     image_spec::{ImageSpec, ServicePasswords},
+    limits::BuildLimits,
     state::BuildState,
 };
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
-use super::{Build, TaskId, fence::append, to_json};
+use super::{Build, TaskId, fence::append, lanes, to_json};
 use crate::{
     EnqueueError, ImageKind, RequestKey, Store, StoreError,
     dialect::{self, Retry},
@@ -41,6 +42,12 @@ pub struct NewBuild {
     /// The key under which the request may be repeated. It is written with the build; one that
     /// was used before is refused by the database.
     pub key: Option<RequestKey>,
+    /// For whom it is built; builds of different owners take turns.
+    pub owner: String,
+    /// Builds of a higher priority go first.
+    pub priority: i32,
+    /// How long it may take.
+    pub limits: BuildLimits,
 }
 
 /// The form in which passwords are sealed.
@@ -180,6 +187,11 @@ impl Store {
             handed_back: Set(0),
             cancel_requested: Set(false),
             last_event: Set(0),
+            owner: Set(new.owner.clone()),
+            priority: Set(new.priority.into()),
+            queued_at: Set(micros(now)),
+            likeness: Set(spec.likeness()),
+            limits: Set(Some(to_json("limits", &new.limits)?)),
             ..Default::default()
         })
         .exec_without_returning(&tx)
@@ -210,6 +222,7 @@ impl Store {
         if let Some(key) = &new.key {
             request_keys::insert(&tx, &self.seal, task_id, key, now).await?;
         }
+        lanes::join(&tx, new.priority.into(), &new.owner).await?;
         append(
             &tx,
             task_id,
@@ -229,7 +242,7 @@ impl Store {
 }
 
 /// Whether a unique column said that the target has a build under way.
-fn is_target_taken(error: &DbErr) -> bool {
+pub(super) fn is_target_taken(error: &DbErr) -> bool {
     matches!(
         error.sql_err(),
         Some(SqlErr::UniqueConstraintViolation(detail)) if detail.contains("active_target")
@@ -237,7 +250,7 @@ fn is_target_taken(error: &DbErr) -> bool {
 }
 
 /// The build that is making the target right now.
-async fn under_way<C: sea_orm::ConnectionTrait>(
+pub(super) async fn under_way<C: sea_orm::ConnectionTrait>(
     connection: &C,
     target: &str,
 ) -> Result<Option<TaskId>, DbErr> {

@@ -16,8 +16,8 @@ use sea_orm::{
 };
 
 use super::{
-    Attempt, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId, fence, from_json, parse_state, read,
-    stored_size, to_json,
+    Attempt, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId, fence, from_json, lanes, parse_state,
+    read, stored_size, to_json,
 };
 use crate::{
     FencedError, NewDelivery, Store, StoreError,
@@ -41,7 +41,8 @@ pub struct End {
     pub state: BuildState,
     /// Why it failed.
     pub failure: Option<Failure>,
-    /// The image it made, when it got so far. With `PUSH_SUCCESS` it becomes an image row.
+    /// The image it made, when that stays on the engine. With `PUSH_SUCCESS` it becomes an image
+    /// row; after a failed push it waits there for another try.
     pub image: Option<FinishedImage>,
     /// The settings it ran with.
     pub settings_revisions: SettingsRevisions,
@@ -65,6 +66,17 @@ pub struct Reconciled {
     pub requeued: Vec<TaskId>,
     /// These were given up, or had been asked to stop.
     pub ended: Vec<Build>,
+}
+
+/// What became of a build that its worker wanted to put back into the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutBack {
+    /// It waits for another attempt.
+    Queued,
+    /// It has had [`MAX_ATTEMPTS`]; nothing was written.
+    TooOften,
+    /// Somebody asked to stop it; nothing was written.
+    CancelRequested,
 }
 
 /// What a request to stop a build came to.
@@ -160,34 +172,43 @@ impl Store {
     ///
     /// # Errors
     /// [`FencedError::Lost`].
-    pub async fn give_back(&self, attempt: Attempt, now: Timestamp) -> Result<(), FencedError> {
+    pub async fn give_back(
+        &self,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Result<PutBack, FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
+        if row.cancel_requested {
+            return Ok(PutBack::CancelRequested);
+        }
         let handed_back = row.handed_back + 1;
         requeue(&tx, row, handed_back, now).await?;
         tx.commit().await?;
         self.wake.queue();
         self.wake.events();
-        Ok(())
+        Ok(PutBack::Queued)
     }
 
-    /// Puts a build whose engine was lost back into the queue for one more attempt; `false` when
-    /// it has had [`MAX_ATTEMPTS`], and nothing was written.
+    /// Puts a build whose engine was lost back into the queue for one more attempt.
     ///
     /// # Errors
     /// [`FencedError::Lost`].
-    pub async fn retry(&self, attempt: Attempt, now: Timestamp) -> Result<bool, FencedError> {
+    pub async fn retry(&self, attempt: Attempt, now: Timestamp) -> Result<PutBack, FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
         let handed_back = row.handed_back;
+        if row.cancel_requested {
+            return Ok(PutBack::CancelRequested);
+        }
         if row.attempt - handed_back >= MAX_ATTEMPTS {
-            return Ok(false);
+            return Ok(PutBack::TooOften);
         }
         requeue(&tx, row, handed_back, now).await?;
         tx.commit().await?;
         self.wake.queue();
         self.wake.events();
-        Ok(true)
+        Ok(PutBack::Queued)
     }
 
     /// Takes builds away from workers that are gone: those whose lease ran out before `now`, or
@@ -279,6 +300,7 @@ impl Store {
             return Ok(CancelOutcome::AlreadyEnded(state));
         }
         if row.lease_until.is_none() {
+            lanes::leave(&tx, row.priority, &row.owner).await?;
             let build = self
                 .abort(&tx, row, cancelled(), make_delivery, now)
                 .await?;
@@ -339,13 +361,16 @@ impl Store {
         let mut events = close_running(tx, task_id, succeeded, now).await?;
         events.push(Event::State { state: end.state });
         fence::append(tx, task_id, row.attempt, &events, now).await?;
-        if let (true, Some(image)) = (succeeded, &end.image) {
-            let request = build_request::Entity::find_by_id(task_id)
-                .one(tx)
-                .await?
-                .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
-            let spec: ImageSpec = from_json("image spec", &request.spec)?;
-            put_customized(tx, task_id, &spec, image, now).await?;
+        if let Some(image) = &end.image {
+            if succeeded {
+                let request = build_request::Entity::find_by_id(task_id)
+                    .one(tx)
+                    .await?
+                    .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
+                let spec: ImageSpec = from_json("image spec", &request.spec)?;
+                put_customized(tx, task_id, &spec, image, now).await?;
+            }
+            // Also of one that waits for another push, so that cleaning finds it by and by.
             if let Some(engine) = image_life::engine_address(tx, end.settings_revisions).await? {
                 image_life::built(tx, &engine, &row.target_image, &row.base_image, now).await?;
             }
@@ -382,9 +407,12 @@ async fn requeue(
     handed_back: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    forget(tx, row.task_id).await?;
+    if row.retried_from.is_none() {
+        forget(tx, row.task_id).await?;
+    }
     // Its next attempt may run elsewhere.
     leftovers::note(tx, &row, now).await?;
+    lanes::join(tx, row.priority, &row.owner).await?;
     let event = Event::State {
         state: BuildState::Queued,
     };

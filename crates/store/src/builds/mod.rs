@@ -4,13 +4,20 @@ pub(crate) mod claim;
 pub(crate) mod enqueue;
 pub(crate) mod fence;
 pub(crate) mod finish;
+pub(crate) mod lanes;
+pub(crate) mod place;
 pub(crate) mod progress;
 pub(crate) mod read;
+pub(crate) mod restart;
 pub(crate) mod search;
 
 use std::str::FromStr as _;
 
-use fastbuild_spec::{failure::Failure, state::BuildState};
+use fastbuild_spec::{
+    failure::Failure,
+    limits::BuildLimits,
+    state::{BuildState, RetryFrom},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +109,14 @@ pub struct Build {
     pub settings_revisions: Option<SettingsRevisions>,
     /// The name of the engine it runs or last ran on; `None` until it is begun.
     pub engine: Option<String>,
+    /// For whom it is built; perhaps empty.
+    pub owner: String,
+    /// Builds of a higher priority go first.
+    pub priority: i64,
+    /// How long it may take; `None` for builds from before limits were kept.
+    pub limits: Option<BuildLimits>,
+    /// From where it was begun again last, when that was not the start.
+    pub retried_from: Option<RetryFrom>,
 }
 
 /// A stored state.
@@ -150,6 +165,16 @@ impl TryFrom<build::Model> for Build {
                 .settings_revisions
                 .map(|text| from_json("settings revisions", &text))
                 .transpose()?,
+            limits: row
+                .limits
+                .map(|text| from_json("limits", &text))
+                .transpose()?,
+            retried_from: row
+                .retried_from
+                .map(|text| {
+                    RetryFrom::from_str(&text).map_err(|_| StoreError::corrupt("retry", &text))
+                })
+                .transpose()?,
             image_size: row.image_size.map(read_size),
             primary_id: row.id,
             task_id: row.task_id,
@@ -166,6 +191,8 @@ impl TryFrom<build::Model> for Build {
             image_id: row.image_id,
             digest: row.digest,
             engine: row.engine,
+            owner: row.owner,
+            priority: row.priority,
         })
     }
 }

@@ -26,7 +26,12 @@ impl Store {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
         let from = parse_state(&row.state)?;
-        if next.is_terminal() || next == BuildState::Queued || !from.may_become(next) {
+        let allowed = if row.retried_from.is_some() {
+            from.may_become_from_push(next)
+        } else {
+            from.may_become(next)
+        };
+        if next.is_terminal() || next == BuildState::Queued || !allowed {
             return Err(FencedError::NotAllowed {
                 task_id: attempt.task_id,
                 from,

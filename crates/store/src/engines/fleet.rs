@@ -105,6 +105,15 @@ impl Fleet {
         if self.is_empty {
             return Some(DEFAULT_ENGINE);
         }
+        // A push alone is tried where the image is.
+        let made_on = row.retried_from.as_ref().and(row.engine.as_deref());
+        if let Some(engine) = self
+            .candidates
+            .iter()
+            .find(|one| Some(one.name.as_str()) == made_on && one.has_room())
+        {
+            return Some(&engine.name);
+        }
         let lost_on = (row.attempt > row.handed_back)
             .then_some(row.engine.as_deref())
             .flatten();

@@ -35,6 +35,12 @@ pub struct Model {
     pub settings_revisions: Option<String>,
     pub engine: Option<String>,
     pub cleaned_at: Option<i64>,
+    pub owner: String,
+    pub priority: i64,
+    pub queued_at: i64,
+    pub likeness: String,
+    pub limits: Option<String>,
+    pub retried_from: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

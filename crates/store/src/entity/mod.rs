@@ -17,6 +17,7 @@ pub mod event;
 pub mod image;
 pub mod image_life;
 pub mod imported_row;
+pub mod lane;
 pub mod leftover;
 pub mod list_position;
 pub mod profile;

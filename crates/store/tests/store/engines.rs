@@ -8,7 +8,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{
     CancelOutcome, CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, FencedError, HealthState,
-    NewEngine, NewSettings, RemoveOutcome, Store,
+    NewEngine, NewSettings, PutBack, RemoveOutcome, Store,
 };
 use secrecy::ExposeSecret as _;
 
@@ -335,7 +335,10 @@ async fn a_lost_build_goes_to_another_engine_and_is_looked_for_on_the_first() {
     add(&store, "two", 2, 1).await;
     let build = enqueue(&store, 1, 0).await;
     let first = claim(&store, 1).await;
-    assert!(store.retry(first.attempt, at(2)).await.unwrap());
+    assert_eq!(
+        store.retry(first.attempt, at(2)).await.unwrap(),
+        PutBack::Queued
+    );
     let second = claim(&store, 3).await;
     assert_ne!(first.build.engine, second.build.engine);
     assert!(matches!(

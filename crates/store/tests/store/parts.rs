@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use fastbuild_spec::{
     event::{Event, Progress},
     image_spec::{CondaSpec, ImageSpec, PipSpec, ServicePasswords, SystemSpec},
+    limits::BuildLimits,
     settings::CallbackHeaders,
     state::{BuildState, Step},
 };
@@ -17,6 +18,11 @@ use jiff::{Timestamp, ToSpan as _};
 pub(crate) use crate::site::Site;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LIMITS: BuildLimits = BuildLimits {
+    total: 600,
+    silence: 60,
+    push: 120,
+};
 pub(crate) const KEY: [u8; 32] = [7; 32];
 
 /// A moment, so many seconds after the stories begin.
@@ -60,6 +66,9 @@ pub(crate) fn request(target: &str) -> NewBuild {
         },
         callback_url: "http://platform.site/callback".to_owned(),
         key: None,
+        owner: String::new(),
+        priority: 0,
+        limits: LIMITS,
     }
 }
 

@@ -16,6 +16,11 @@ mod engines;
     clippy::unwrap_used,
     reason = "a story whose parts cannot be made has failed"
 )]
+mod fair;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
 mod imports;
 mod life;
 #[expect(
@@ -30,5 +35,10 @@ pub(crate) mod lists;
 mod lives;
 mod lost;
 mod queue;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a story whose parts cannot be made has failed"
+)]
+mod retries;
 mod secrets;
 pub(crate) mod settings;

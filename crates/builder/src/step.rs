@@ -1,0 +1,142 @@
+//! One step of a build: its rows and events, what ends it, and what its failure means.
+
+use std::time::Duration;
+
+use fastbuild_engine::{ProgressSender, progress_channel};
+use fastbuild_spec::{
+    diagnose::diagnose,
+    failure::{Failure, ReasonCode},
+    state::{BuildState, Step, StepStatus},
+};
+use tokio::time::Instant;
+
+use crate::{
+    events::{Activity, EventWriter},
+    files::log_file,
+    images::log,
+    pipeline::{Run, Stop},
+};
+
+impl Run<'_> {
+    /// Runs one step: its rows and events, its time limits, and what its failure means.
+    pub(crate) async fn step<T>(
+        &self,
+        step: Step,
+        work: impl AsyncFnOnce(&ProgressSender) -> Result<T, Failure>,
+    ) -> Result<T, Stop> {
+        let store = self.builder.store();
+        let attempt = self.claimed.attempt;
+        store.step_started(attempt, step, self.now()).await?;
+        tracing::info!(%step, "step started");
+        let started = Instant::now();
+        let (sender, receiver) = progress_channel();
+        let activity = Activity::new();
+        let writer = EventWriter {
+            store: store.clone(),
+            clock: self.builder.clock().clone(),
+            attempt,
+            step,
+            mask: self.mask(),
+            activity: activity.clone(),
+            log_file: self.folder().join(log_file(step)),
+        };
+        let writing = tokio::spawn(writer.run(receiver));
+        let outcome = self.bounded(step, &activity, work(&sender)).await;
+        if let Err(Stop::Ended(_, failure) | Stop::EngineLost(_, failure)) = &outcome {
+            log(
+                &sender,
+                &format!("{} {}\n", failure.message.en, failure.hint.en),
+            );
+        }
+        drop(sender);
+        let last_lines = match writing.await {
+            Ok(result) => result?,
+            Err(error) => {
+                tracing::error!(%error, "the writer of a step's events ended");
+                Vec::new()
+            }
+        };
+        let status = match &outcome {
+            Ok(_) => StepStatus::Success,
+            Err(_) => StepStatus::Fail,
+        };
+        tracing::info!(
+            %step,
+            %status,
+            milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "step ended"
+        );
+        if let Err(Stop::ShuttingDown | Stop::Interrupted(_) | Stop::Fenced(_)) = &outcome {
+            return outcome;
+        }
+        store
+            .step_finished(attempt, step, status, self.now())
+            .await?;
+        outcome.map_err(|stop| match stop {
+            Stop::Ended(state, failure) => Stop::Ended(state, place(failure, step, last_lines)),
+            Stop::EngineLost(step, failure) => {
+                Stop::EngineLost(step, place(failure, step, last_lines))
+            }
+            other => other,
+        })
+    }
+
+    /// The work, or whatever ends it first. Dropping the work stops it on the engine.
+    async fn bounded<T>(
+        &self,
+        step: Step,
+        activity: &Activity,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Stop> {
+        let limits = self.limits;
+        let ended = |failure| Err(Stop::Ended(BuildState::failed_at(step), failure));
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => Err(Stop::ShuttingDown),
+            () = self.cancelled.cancelled() => Err(Stop::Ended(BuildState::BuildAbort, cancelled())),
+            outcome = work => match outcome {
+                Ok(value) => Ok(value),
+                Err(failure) if failure.code == ReasonCode::EngineLost => {
+                    Err(Stop::EngineLost(step, failure))
+                }
+                // Our own fault, not the build's.
+                Err(failure) if failure.code == ReasonCode::DatabaseUnavailable => {
+                    Err(Stop::Interrupted(failure))
+                }
+                Err(failure) => ended(failure),
+            },
+            () = tokio::time::sleep_until(self.deadline) => ended(timed_out(
+                format!("构建超过了 {} 秒的总时间上限。", limits.total),
+                format!("The build took longer than its limit of {} seconds.", limits.total),
+            )),
+            () = activity.silent_for(Duration::from_secs(limits.silence)) => ended(timed_out(
+                format!("步骤 {step} 连续 {} 秒没有任何输出。", limits.silence),
+                format!("Nothing was heard of the step {step} for {} seconds.", limits.silence),
+            )),
+        }
+    }
+}
+
+/// Puts a failure into its step; a failed step of the Dockerfile is told by what its last lines
+/// say rather than by its exit code.
+fn place(failure: Failure, step: Step, mut last_lines: Vec<String>) -> Failure {
+    let known = (failure.code == ReasonCode::StepFailed)
+        .then(|| diagnose(&last_lines))
+        .flatten();
+    // The log's last line is this very failure, told once already.
+    last_lines.pop();
+    known.unwrap_or(failure).in_step(step, last_lines)
+}
+
+/// Somebody did not want the build any more.
+pub(crate) fn cancelled() -> Failure {
+    Failure::new(
+        ReasonCode::Cancelled,
+        "构建已被取消。",
+        "The build was cancelled.",
+    )
+}
+
+pub(crate) fn timed_out(zh: String, en: String) -> Failure {
+    Failure::new(ReasonCode::TimedOut, zh, en)
+}
