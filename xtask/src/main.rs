@@ -27,8 +27,8 @@ enum Task {
     Demo,
     /// Checks formatting and lints and runs every test against the real parts.
     Test,
-    /// Measures speed against the plain engine and writes docs/performance.md.
-    Bench,
+    /// Measures speed against named baselines and writes docs/performance.md.
+    Bench(bench::Options),
     /// Receives callbacks and records them (started by `env up`).
     CallbackReceiver(callback_receiver::Options),
 }
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Task::Env(task) => env::execute(&task),
         Task::Demo => demo::execute(),
         Task::Test => test::execute(),
-        Task::Bench => bench::execute(),
+        Task::Bench(options) => bench::execute(&options),
         Task::CallbackReceiver(options) => callback_receiver::serve(&options),
     };
     match result {
