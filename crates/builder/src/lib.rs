@@ -17,6 +17,7 @@ mod pushing;
 mod queue;
 mod removal;
 mod retry;
+mod reuse;
 mod service;
 mod settle;
 mod site;

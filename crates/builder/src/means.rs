@@ -47,6 +47,15 @@ impl Means {
         }
     }
 
+    /// What of it decides the image's bytes.
+    pub(crate) fn identity(self) -> String {
+        format!(
+            "{:?} {}",
+            self.builder,
+            self.packing.map_or("moby", Compression::name)
+        )
+    }
+
     /// One line for the build's log.
     pub(crate) fn summary(self) -> String {
         let builder = match self.builder {

@@ -116,6 +116,10 @@ pub struct Making {
     pub push_again_after: Vec<Duration>,
     /// For how many minutes package lists that an engine has in its caches count as fresh.
     pub lists_fresh_minutes: u32,
+    /// For how long a built image is given to equal requests; zero builds each.
+    pub reuse: Duration,
+    /// PEM file of authorities that are trusted for the registry beside this machine's.
+    pub registry_ca_file: Option<PathBuf>,
 }
 
 impl Default for Making {
@@ -124,6 +128,8 @@ impl Default for Making {
             compression: Compression::Gzip,
             push_again_after: vec![Duration::from_secs(2), Duration::from_secs(10)],
             lists_fresh_minutes: 60,
+            reuse: Duration::ZERO,
+            registry_ca_file: None,
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     hash::secret_value,
     images::log,
     means::Means,
+    reuse::{Before, Identity, Image, Turn},
     service::{Builder, Site, internal, stored},
     step::timed_out,
 };
@@ -74,26 +75,45 @@ impl Run<'_> {
         if let Err(error) = tokio::fs::create_dir_all(&folder).await {
             tracing::warn!(folder = %folder.display(), %error, "the build's folder cannot be made");
         }
-        let built = match self.image_to_push().await? {
-            Some(built) => built,
+        let image = match self.image_to_push().await? {
+            Some(built) => Image::Built(built, None, Turn::default()),
             None => self.image().await?,
         };
         self.reach(BuildState::BuildSuccess).await?;
 
-        self.check_size(&built)?;
+        self.check_size(image.size())?;
         self.reach(BuildState::CheckImageSizeSuccess).await?;
 
+        // While the turn is held, equal builds wait for this one.
+        let (built, identity, _turn) = match image {
+            Image::Built(built, identity, turn) => (built, identity, turn),
+            Image::Named(named) => {
+                let noted = async |progress: &ProgressSender| {
+                    log(
+                        progress,
+                        "It lies in the registry already; nothing is pushed.\n",
+                    );
+                    Ok(named)
+                };
+                return self.step(Step::Push, noted).await;
+            }
+        };
         match self
             .step(Step::Push, async |progress| {
                 self.push_in_time(progress).await
             })
             .await
         {
-            Ok(pushed) => Ok(FinishedImage {
-                id: built.image_id,
-                size: built.size,
-                digest: Some(pushed.digest),
-            }),
+            Ok(pushed) => {
+                let image = FinishedImage {
+                    id: built.image_id,
+                    size: built.size,
+                    digest: Some(pushed.digest),
+                    on_engine: true,
+                };
+                self.remember_built(identity.as_ref(), &image).await;
+                Ok(image)
+            }
             Err(Stop::Ended(BuildState::PushFailed, failure)) => {
                 Err(Stop::NotPushed(failure, built))
             }
@@ -122,7 +142,7 @@ impl Run<'_> {
     }
 
     /// Takes the build from its base image to its own.
-    async fn image(&self) -> Result<Built, Stop> {
+    async fn image(&self) -> Result<Image, Stop> {
         let found = self
             .step(Step::Pull, async |progress| {
                 self.wait_for_engine(progress).await?;
@@ -143,7 +163,7 @@ impl Run<'_> {
             .await?;
         self.reach(BuildState::CheckSuccess).await?;
 
-        let (plan, means) = self
+        let (plan, means, identity) = self
             .step(Step::Prepare, async |progress| {
                 self.prepare(&profile, progress).await
             })
@@ -156,7 +176,13 @@ impl Run<'_> {
 
         self.reach(BuildState::Building).await?;
         self.step(Step::Build, async |progress| {
-            Box::pin(self.build(&plan, means, progress)).await
+            match self.before_building(identity.as_ref(), progress).await? {
+                Before::Named(image) => Ok(Image::Named(image)),
+                Before::Build(turn) => {
+                    let built = Box::pin(self.build(&plan, means, progress)).await?;
+                    Ok(Image::Built(built, identity, turn))
+                }
+            }
         })
         .await
     }
@@ -225,7 +251,7 @@ impl Run<'_> {
         &self,
         profile: &ImageProfile,
         progress: &ProgressSender,
-    ) -> Result<(BuildPlan, Means), Failure> {
+    ) -> Result<(BuildPlan, Means, Option<Identity>), Failure> {
         let info = self
             .site
             .engine
@@ -252,7 +278,14 @@ impl Run<'_> {
         for file in &plan.files {
             log(progress, &format!("context: {}\n", file.path));
         }
-        Ok((plan, means))
+        let identity = match self.identity(profile, &info, means).await? {
+            Ok(identity) => Some(identity),
+            Err(why) => {
+                log(progress, &format!("Built in any case: {why}.\n"));
+                None
+            }
+        };
+        Ok((plan, means, identity))
     }
 
     async fn build(
@@ -296,7 +329,7 @@ impl Run<'_> {
             registry: Some(self.site.registry.clone()),
             builder: means.builder,
             packing: means.packing,
-            no_cache: false,
+            no_cache: self.claimed.spec.no_cache,
             build_id: self.builder.label(&self.claimed.build.task_id.to_string()),
         };
         self.site
@@ -306,20 +339,20 @@ impl Run<'_> {
             .map_err(|error| error.failure())
     }
 
-    fn check_size(&self, built: &Built) -> Result<(), Stop> {
+    fn check_size(&self, size: u64) -> Result<(), Stop> {
         let limit = self.builder.options().limits.image_bytes;
-        if built.size <= limit {
+        if size <= limit {
             return Ok(());
         }
         let failure = Failure::new(
             ReasonCode::ImageTooLarge,
             format!(
                 "镜像 {} 的大小为 {} 字节，超过上限 {limit} 字节，未推送。",
-                self.claimed.spec.target, built.size
+                self.claimed.spec.target, size
             ),
             format!(
                 "The image {} has {} bytes, more than the limit of {limit}; it was not pushed.",
-                self.claimed.spec.target, built.size
+                self.claimed.spec.target, size
             ),
         );
         Err(Stop::Ended(BuildState::CheckImageSizeFailed, failure))

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use fastbuild_engine::{Endpoint, Engine, EngineLimits};
+use fastbuild_engine::{Distribution, Endpoint, Engine, EngineLimits};
 use fastbuild_spec::{
     catalog::Catalog,
     failure::{Failure, ReasonCode},
@@ -28,6 +28,8 @@ struct Inner {
     options: Options,
     clock: SharedClock,
     callbacks: reqwest::Client,
+    /// Made when first used: reading this machine's authorities takes time and memory.
+    distribution: tokio::sync::OnceCell<Distribution>,
     /// Rings when the site was configured anew.
     site_changed: tokio::sync::Notify,
     /// This process, as no other on this or any other machine: a process id comes again, in a
@@ -57,6 +59,7 @@ impl Builder {
                 options,
                 clock,
                 callbacks,
+                distribution: tokio::sync::OnceCell::new(),
                 site_changed: tokio::sync::Notify::new(),
                 images: Mutex::default(),
             }),
@@ -84,6 +87,26 @@ impl Builder {
     /// [`ReasonCode::Internal`] when a folder cannot be read; the sentence names it.
     pub async fn catalog(&self) -> Result<Catalog, Failure> {
         catalog::read(&self.inner.options.folders).await
+    }
+
+    /// The client of the registry.
+    pub(crate) async fn distribution(&self) -> Result<&Distribution, String> {
+        self.inner
+            .distribution
+            .get_or_try_init(|| async {
+                let authorities = match &self.inner.options.making.registry_ca_file {
+                    Some(file) => Some(
+                        tokio::fs::read(file)
+                            .await
+                            .map_err(|error| format!("{}: {error}", file.display()))?,
+                    ),
+                    None => None,
+                };
+                tokio::task::spawn_blocking(move || Distribution::new(authorities.as_deref()))
+                    .await
+                    .map_err(|error| error.to_string())?
+            })
+            .await
     }
 
     pub(crate) fn callback_client(&self) -> &reqwest::Client {

@@ -41,6 +41,7 @@ impl Builder {
                     id: built.image_id,
                     size: built.size,
                     digest: None,
+                    on_engine: true,
                 };
                 Settled::End(BuildState::PushFailed, Some(failure), Some(image))
             }

@@ -9,6 +9,7 @@ mod buildkit;
 mod classic;
 mod classify;
 mod cleaning;
+mod distribution;
 mod endpoint;
 mod engine;
 mod error;
@@ -27,6 +28,7 @@ mod transport;
 
 pub use build::{BuildFile, BuildRequest, BuilderKind, Built, Compression, FileSource};
 pub use cleaning::Discarded;
+pub use distribution::{Distribution, NotNamed};
 pub use endpoint::{Endpoint, EngineLimits};
 pub use engine::Engine;
 pub use error::{EngineError, NoAnswer, TlsProblem};

@@ -274,6 +274,10 @@ impl Config {
                         .map(Duration::from_secs)
                         .collect(),
                     lists_fresh_minutes: reader.get("builds.package_lists_fresh_minutes")?,
+                    reuse: Duration::from_secs(reader.get("builds.reuse_seconds")?),
+                    registry_ca_file: reader
+                        .get::<Option<PathBuf>>("builds.registry_ca_file")?
+                        .filter(|path| !path.as_os_str().is_empty()),
                 },
                 base_images: base_images?,
                 cleaning: CleaningOptions {

@@ -40,6 +40,9 @@ pub struct ImageSpec {
     /// Labels of the image, beside those FastBuild gives it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Whether it is to be built anew, whatever there is of earlier builds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_cache: bool,
 }
 
 /// A Python to install from the catalog.

@@ -20,7 +20,10 @@ use fastbuild_spec::{
     catalog::{Catalog, MirrorKind, ToolKind},
     failure::{Language, ReasonCode},
     image_spec::{ImageSpec, PackageManager},
-    plan::{BuildPlan, ContextSource, Dialect, PlanContext, PlanSecret, check, plan},
+    plan::{
+        BuildPlan, ContextSource, Dialect, KeyFacts, PlanContext, PlanSecret, check, key, nameless,
+        plan,
+    },
     profile::ImageProfile,
 };
 use parse_dockerfile::{Command as Run, Instruction};
@@ -381,6 +384,48 @@ fn uv_installs_where_the_operator_has_it_and_the_request_does_not_refuse_it() {
         "{}",
         classic.dockerfile
     );
+}
+
+#[test]
+fn equal_requests_have_one_key_whatever_the_image_is_called() {
+    let context = PlanContext {
+        dialect: Dialect::BuildKit,
+        link: true,
+        lists_fresh_minutes: 60,
+        task_id: TASK,
+    };
+    let key_of = |spec: &ImageSpec, base_id: &str, task_id: i64, content: &str| {
+        let context = PlanContext { task_id, ..context };
+        let plan = nameless(spec, &debian_python(), &catalog(), &context).unwrap()?;
+        let facts = KeyFacts {
+            base_id,
+            platform: "linux/amd64",
+            means: "BuildKit gzip",
+        };
+        key(&plan, facts, |_| Some(content.to_owned()))
+    };
+    let mut spec = apt_and_pip();
+    spec.pip.mirror = Some(mirror(MirrorKind::Pip, "pip.conf"));
+    let first = key_of(&spec, "sha256:a", 1, "x").unwrap();
+    let mut renamed = spec.clone();
+    renamed.target = "registry.example:5000/other/name:2".parse().unwrap();
+    assert_eq!(key_of(&renamed, "sha256:a", 2, "x").unwrap(), first);
+    let mut others = vec![
+        key_of(&spec, "sha256:b", 1, "x").unwrap(),
+        key_of(&spec, "sha256:a", 1, "y").unwrap(),
+    ];
+    let mut changed = spec.clone();
+    changed.pip.requirements.push("six".into());
+    others.push(key_of(&changed, "sha256:a", 1, "x").unwrap());
+    changed = spec.clone();
+    changed.description = "another".into();
+    others.push(key_of(&changed, "sha256:a", 1, "x").unwrap());
+    for other in others {
+        assert_ne!(other, first);
+    }
+    changed = spec.clone();
+    changed.ssh = true;
+    assert_eq!(key_of(&changed, "sha256:a", 1, "x"), None);
 }
 
 #[test]

@@ -43,6 +43,12 @@ impl ServiceOptions {
                     "[1,1,1,1,1,1]".to_owned(),
                 ),
                 ("LISTEN__ADDRESS".to_owned(), "127.0.0.1".to_owned()),
+                // Tests that build the same twice want to see it built twice.
+                ("BUILDS__REUSE_SECONDS".to_owned(), "0".to_owned()),
+                (
+                    "BUILDS__REGISTRY_CA_FILE".to_owned(),
+                    text(parts.certificates.ca.clone()),
+                ),
             ],
         }
     }

@@ -133,6 +133,8 @@ impl Reader<'_> {
         let _: Option<Compression> = self.get("builds.compression");
         let _: Option<Vec<u64>> = self.get("builds.push_retry_seconds");
         let _: Option<u32> = self.get("builds.package_lists_fresh_minutes");
+        let _: Option<u64> = self.get("builds.reuse_seconds");
+        let _: Option<String> = self.get("builds.registry_ca_file");
         let _: Option<u32> = self.get("cleaning.image_reserve_days");
         let _: Option<u32> = self.get("cleaning.task_retention_days");
         let _: Option<u32> = self.get("cleaning.callback_retention_days");

@@ -21,6 +21,7 @@ mod oversized;
 mod pushes;
 mod raw;
 mod restarts;
+mod reuse;
 mod scripted;
 mod secrets;
 mod services;

@@ -61,6 +61,7 @@ async fn build(service: &Service, target: &str) -> i64 {
             id: format!("sha256:{ID}"),
             size: 1_430_000_000,
             digest: None,
+            on_engine: true,
         }),
         settings_revisions: SettingsRevisions {
             docker_server: Some(1),

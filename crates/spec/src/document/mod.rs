@@ -70,6 +70,7 @@ pub fn parse(body: &Value, key: &WireKey) -> Result<Document, Vec<FieldError>> {
             "labels",
             "ssh",
             "jupyter",
+            "no_cache",
         ],
     );
     let base = image(&mut reader, &root.field("base"));
@@ -113,6 +114,7 @@ pub fn parse(body: &Value, key: &WireKey) -> Result<Document, Vec<FieldError>> {
     let mut env: BTreeMap<String, String> = environment.variables;
     env.extend(entries(&mut reader, &root.field("env"), parse_env_name));
     let labels = entries(&mut reader, &root.field("labels"), parse_label_name);
+    let no_cache = reader.flag(&root.field("no_cache"));
     let ssh = access::password(&mut reader, &root.field("ssh"), key);
     let jupyter_lab = access::password(&mut reader, &root.field("jupyter"), key);
 
@@ -138,6 +140,7 @@ pub fn parse(body: &Value, key: &WireKey) -> Result<Document, Vec<FieldError>> {
                 conda,
                 ssh: passwords.ssh.is_some(),
                 jupyter_lab: passwords.jupyter_lab.is_some(),
+                no_cache,
                 env,
                 labels,
             },

@@ -6,6 +6,7 @@ mod check;
 mod conda;
 mod dockerfile;
 mod jupyter;
+mod key;
 mod labels;
 mod path;
 mod pip;
@@ -16,7 +17,10 @@ mod start;
 mod system;
 mod yum;
 
-pub use self::check::check;
+pub use self::{
+    check::check,
+    key::{KeyFacts, key, nameless},
+};
 use self::{
     dockerfile::{Dockerfile, Script},
     path::SearchPath,

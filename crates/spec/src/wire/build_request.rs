@@ -113,6 +113,11 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
     let (pip, pip_json) = installers::pip(&mut fields, &config);
     let (conda, conda_json) = installers::conda(&mut fields, &config);
 
+    // Beside the parts or in the task's own, as callers like it.
+    let no_cache = match fields.flag(&root, "no_cache") {
+        Some(given) => Some(given),
+        None => fields.flag(&task, "no_cache"),
+    };
     let (ssh, ssh_json) = secret(&mut fields, &root, &task, SSH_SECRET, key);
     let (jupyter_lab, jupyter_json) = secret(&mut fields, &root, &task, JUPYTER_SECRET, key);
 
@@ -140,6 +145,9 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
             .zip(seconds)
             .filter_map(|(field, seconds)| Some(((*field).to_owned(), Value::from(seconds?))))
             .collect();
+    }
+    if let Some(no_cache) = no_cache {
+        completed["no_cache"] = json!(no_cache);
     }
     let secrets_in = match shape {
         Shape::Platform => &mut completed,
@@ -183,6 +191,7 @@ pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, 
             jupyter_lab: jupyter_lab.is_some(),
             env: BTreeMap::new(),
             labels: BTreeMap::new(),
+            no_cache: no_cache == Some(true),
         },
         passwords: ServicePasswords { ssh, jupyter_lab },
         completed,

@@ -127,6 +127,7 @@ pub(crate) fn nothing() -> ImageSpec {
         jupyter_lab: false,
         env: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
+        no_cache: false,
     }
 }
 

@@ -57,6 +57,8 @@ pub struct FinishedImage {
     pub size: u64,
     /// The digest the registry knows it by, once it is pushed.
     pub digest: Option<String>,
+    /// Whether the engine has it under its name; one that got its name in the registry alone is not there.
+    pub on_engine: bool,
 }
 
 /// What became of builds whose worker was lost.
@@ -371,7 +373,9 @@ impl Store {
                 put_customized(tx, task_id, &spec, image, now).await?;
             }
             // Also of one that waits for another push, so that cleaning finds it by and by.
-            if let Some(engine) = image_life::engine_address(tx, end.settings_revisions).await? {
+            if image.on_engine
+                && let Some(engine) = image_life::engine_address(tx, end.settings_revisions).await?
+            {
                 image_life::built(tx, &engine, &row.target_image, &row.base_image, now).await?;
             }
         }

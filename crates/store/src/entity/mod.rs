@@ -20,6 +20,7 @@ pub mod imported_row;
 pub mod lane;
 pub mod leftover;
 pub mod list_position;
+pub mod plan;
 pub mod profile;
 pub mod request_key;
 pub mod seal_check;

@@ -11,6 +11,7 @@ mod m0006_claimed_deliveries;
 mod m0008_fair_queue;
 mod m0009_engines;
 mod m0010_api;
+mod m0011_plans;
 
 /// Applies what is missing, in order.
 pub(crate) struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_fair_queue::Migration),
             Box::new(m0009_engines::Migration),
             Box::new(m0010_api::Migration),
+            Box::new(m0011_plans::Migration),
         ]
     }
 }

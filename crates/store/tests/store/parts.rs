@@ -50,6 +50,7 @@ pub(crate) fn spec(target: &str) -> ImageSpec {
         conda: CondaSpec::default(),
         ssh: true,
         jupyter_lab: false,
+        no_cache: false,
         env: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
     }
@@ -168,6 +169,7 @@ pub(crate) fn success() -> End {
             id: "sha256:feed".to_owned(),
             size: 1_430_000_000,
             digest: Some("sha256:beef".to_owned()),
+            on_engine: true,
         }),
         settings_revisions: SettingsRevisions {
             host: Some(1),

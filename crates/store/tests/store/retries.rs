@@ -43,6 +43,7 @@ async fn end_at_the_push(store: &Store, attempt: Attempt) {
         id: "sha256:made".to_owned(),
         size: 7,
         digest: None,
+        on_engine: true,
     });
     let build = store.build(attempt.task_id).await.unwrap().unwrap();
     store

@@ -1,0 +1,250 @@
+//! No build where none is needed: an image that an equal build made, and that still lies in the registry, gets the
+//! new name there. Equal builds at the same time wait for the first of them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use fastbuild_engine::{Built, EngineInfo, ProgressSender};
+use fastbuild_spec::{
+    failure::Failure,
+    plan::{self, ContextSource, KeyFacts},
+    profile::ImageProfile,
+};
+use fastbuild_store::{FinishedImage, MadeByPlan};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::{
+    catalog,
+    images::log,
+    means::Means,
+    options::Folders,
+    pipeline::Run,
+    service::{internal, stored},
+};
+
+/// Images of one key that are asked for in the registry before the build is done anew.
+const CANDIDATES: u64 = 3;
+/// How often a waiting build says so; what says nothing for too long is ended.
+const SIGN: Duration = Duration::from_mins(1);
+
+/// By which plan a build is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    key: String,
+    engine: String,
+}
+
+/// The right to make the image of a plan; equal builds wait for it.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    _held: Option<OwnedMutexGuard<()>>,
+}
+
+/// What a build found when its turn came.
+pub(crate) enum Before {
+    /// Its image is to be built.
+    Build(Turn),
+    /// An equal build's image has its name now.
+    Named(FinishedImage),
+}
+
+/// An image that has come so far.
+pub(crate) enum Image {
+    /// It was built, by this plan, in this turn.
+    Built(Built, Option<Identity>, Turn),
+    /// It lies in the registry under its name.
+    Named(FinishedImage),
+}
+
+impl Image {
+    /// Its bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Built(built, ..) => built.size,
+            Self::Named(named) => named.size,
+        }
+    }
+}
+
+impl Run<'_> {
+    /// The identity of the build's plan; or why its image is made anew in any case.
+    pub(crate) async fn identity(
+        &self,
+        profile: &ImageProfile,
+        info: &EngineInfo,
+        means: Means,
+    ) -> Result<Result<Identity, &'static str>, Failure> {
+        let spec = &self.claimed.spec;
+        if spec.no_cache {
+            return Ok(Err("the request asks for a new build"));
+        }
+        if self.builder.options().making.reuse.is_zero() {
+            return Ok(Err("the configuration asks for it"));
+        }
+        let ours = spec
+            .target
+            .registry()
+            .is_some_and(|registry| self.site.registry.is_ours(registry));
+        if !ours {
+            return Ok(Err("its registry is not the configured one"));
+        }
+        let catalog = self.builder.catalog().await?;
+        let context = means.plan_context(0);
+        let Some(nameless) = plan::nameless(spec, profile, &catalog, &context)? else {
+            return Ok(Err("it holds a password"));
+        };
+        let folders = self.builder.options().folders.clone();
+        let base_id = profile.image_id.clone();
+        let platform = format!("{}/{}", info.os, info.arch);
+        let means = means.identity();
+        let key = tokio::task::spawn_blocking(move || {
+            let facts = KeyFacts {
+                base_id: &base_id,
+                platform: &platform,
+                means: &means,
+            };
+            plan::key(&nameless, facts, |source| content(&folders, source))
+        })
+        .await
+        .map_err(|error| internal(&error))?;
+        let engine = info.summary();
+        Ok(key
+            .map(|key| Identity { key, engine })
+            .ok_or("a file of the catalog cannot be read"))
+    }
+
+    /// Waits for the build's turn among its equals, and takes what an equal one made.
+    pub(crate) async fn before_building(
+        &self,
+        identity: Option<&Identity>,
+        progress: &ProgressSender,
+    ) -> Result<Before, Failure> {
+        let Some(identity) = identity else {
+            return Ok(Before::Build(Turn::default()));
+        };
+        let lock = self
+            .builder
+            .image_lock(&format!("the plan {}", identity.key));
+        let turn = loop {
+            match tokio::time::timeout(SIGN, lock.clone().lock_owned()).await {
+                Ok(turn) => break turn,
+                Err(_) => log(
+                    progress,
+                    "An equal build makes this image; waiting for it.\n",
+                ),
+            }
+        };
+        let reuse = self.builder.options().making.reuse;
+        let now = self.builder.clock().now();
+        let since = now.checked_sub(reuse).unwrap_or(jiff::Timestamp::MIN);
+        let made = self
+            .builder
+            .store()
+            .made_by_plan(&identity.key, since, CANDIDATES)
+            .await
+            .map_err(|error| stored(&error))?;
+        for made in made {
+            let maker = made.made_by.unwrap_or(made.task_id);
+            match self.take(identity, &made, maker).await {
+                Ok(image) => {
+                    log(
+                        progress,
+                        &format!(
+                            "Not built: the build {maker} made an equal image at {}, which has the name {} in the registry now.\n",
+                            made.made_at, self.claimed.spec.target
+                        ),
+                    );
+                    return Ok(Before::Named(image));
+                }
+                Err(why) => log(
+                    progress,
+                    &format!("The image of the build {maker} is not used: {why}.\n"),
+                ),
+            }
+        }
+        Ok(Before::Build(Turn { _held: Some(turn) }))
+    }
+
+    async fn take(
+        &self,
+        identity: &Identity,
+        made: &MadeByPlan,
+        maker: i64,
+    ) -> Result<FinishedImage, String> {
+        let from = made
+            .image_name
+            .parse()
+            .map_err(|_| format!("{} is no image name", made.image_name))?;
+        self.builder
+            .distribution()
+            .await?
+            .give_name(
+                &self.site.registry,
+                &from,
+                &made.digest,
+                &self.claimed.spec.target,
+            )
+            .await
+            .map_err(|error| error.to_string())?;
+        let image = FinishedImage {
+            id: made.image_id.clone(),
+            size: made.image_size,
+            digest: Some(made.digest.clone()),
+            on_engine: false,
+        };
+        self.remember(identity, &image, Some(maker), made.made_at)
+            .await;
+        Ok(image)
+    }
+
+    /// Remembers what was built, before the next of its equals has its turn.
+    pub(crate) async fn remember_built(&self, identity: Option<&Identity>, image: &FinishedImage) {
+        if let Some(identity) = identity {
+            let now = self.builder.clock().now();
+            self.remember(identity, image, None, now).await;
+        }
+    }
+
+    async fn remember(
+        &self,
+        identity: &Identity,
+        image: &FinishedImage,
+        made_by: Option<i64>,
+        made_at: jiff::Timestamp,
+    ) {
+        let made = MadeByPlan {
+            task_id: self.claimed.build.task_id,
+            key: identity.key.clone(),
+            engine: identity.engine.clone(),
+            made_by,
+            image_name: self.claimed.spec.target.to_string(),
+            image_id: image.id.clone(),
+            image_size: image.size,
+            digest: image.digest.clone().unwrap_or_default(),
+            made_at,
+        };
+        let now = self.builder.clock().now();
+        // The image is there all the same; the next equal build is merely built.
+        if let Err(error) = self.builder.store().put_plan(&made, now).await {
+            tracing::warn!(%error, "by which plan the image was made cannot be written");
+        }
+    }
+}
+
+/// The content of a file of the catalog, or for a large one what changes with it.
+fn content(folders: &Folders, source: &ContextSource) -> Option<String> {
+    const SMALL: u64 = 1 << 20;
+    let path = catalog::locate(folders, source)?;
+    let metadata = std::fs::metadata(&path).ok()?;
+    if metadata.len() <= SMALL {
+        let bytes = std::fs::read(&path).ok()?;
+        return Some(format!("{:x}", Sha256::digest(bytes)));
+    }
+    let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!(
+        "{} {} {}",
+        path.display(),
+        metadata.len(),
+        changed.as_nanos()
+    ))
+}

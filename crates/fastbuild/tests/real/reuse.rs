@@ -1,0 +1,82 @@
+//! No build where none is needed.
+
+use fastbuild_testkit::{client::wait_for_callbacks, request::Request};
+use serde_json::{Value, json};
+
+use crate::site::{On, PATIENCE, Site};
+
+async fn reusing(on: On) -> Site {
+    Site::configured_with(on, &[("BUILDS__REUSE_SECONDS", "3600")]).await
+}
+
+fn request(site: &Site, tag: &str) -> Request {
+    Request::new(&site.base(&site.parts.images.debian), &site.target(tag))
+        .system("apt", &["less"])
+        .system_mirror("local", "debian-12.list")
+        .callback(&site.callback_url())
+}
+
+/// Builds by a body of the protocol.
+async fn build(site: &Site, body: &Value) -> Value {
+    let answer = site.client().submit(body).await.unwrap();
+    let task_id = answer.data().unwrap()["task_id"].as_i64().unwrap();
+    let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+    assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+    task
+}
+
+async fn was_built(site: &Site, task: &Value) -> bool {
+    !site.build_log(task).await.contains("Not built: ")
+}
+
+#[tokio::test]
+async fn an_equal_request_gets_the_image_under_its_own_name() {
+    for on in [On::TlsEngine, On::ContainerdStore] {
+        let site = reusing(on).await;
+        let first = site.build(&request(&site, "1")).await;
+        assert!(was_built(&site, &first).await);
+        // Another tag, and another repository of the registry.
+        let elsewhere = site.parts.image(&format!("other/{}:2", site.token));
+        for target in [site.target("2"), elsewhere] {
+            let mut body = request(&site, "2").body().clone();
+            body["task_data"]["target_image_name"] = json!(target);
+            let task = build(&site, &body).await;
+            let log = site.build_log(&task).await;
+            assert!(!was_built(&site, &task).await, "{log}");
+            assert_eq!(task["digest"], first["digest"]);
+            assert!(site.registry_has(&target).await);
+        }
+        wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
+            .await
+            .unwrap();
+
+        // What differs, and what must be new, is built.
+        let other = request(&site, "3").system("apt", &["file"]);
+        let task = site.build(&other).await;
+        assert!(was_built(&site, &task).await);
+        let mut body = request(&site, "4").body().clone();
+        body["no_cache"] = json!(true);
+        let task = build(&site, &body).await;
+        assert!(was_built(&site, &task).await);
+    }
+}
+
+#[tokio::test]
+async fn equal_requests_at_the_same_time_are_built_once() {
+    let site = reusing(On::PlainEngine).await;
+    let mut tasks = Vec::new();
+    for tag in ["1", "2", "3", "4"] {
+        tasks.push((site.submit(&request(&site, tag)).await, tag));
+    }
+    let mut built = 0;
+    for (task_id, tag) in tasks {
+        let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+        assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+        built += usize::from(was_built(&site, &task).await);
+        assert!(site.registry_has(&site.target(tag)).await);
+    }
+    assert_eq!(built, 1);
+    wait_for_callbacks(&site.parts, &site.token, 4, PATIENCE)
+        .await
+        .unwrap();
+}
