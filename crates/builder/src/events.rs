@@ -4,17 +4,21 @@
 use std::{
     collections::VecDeque,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use fastbuild_engine::ProgressReceiver;
 use fastbuild_spec::{
     event::{Event, Progress},
+    failure::Sentence,
+    log_text::{Line, Mask},
     state::Step,
 };
 use fastbuild_store::{Attempt, FencedError, Store};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{fs::File, io::AsyncWriteExt as _, time::Instant};
 
 use crate::clock::SharedClock;
@@ -25,8 +29,9 @@ const LAST_LINES: usize = 20;
 const LAST_LINE_BYTES: usize = 500;
 /// Events written in one transaction.
 const BATCH: usize = 256;
-/// A secret shorter than this is not looked for: masking it would shred the log and hide little.
-const SHORTEST_MASKED: usize = 4;
+/// Log pieces that came together are one event up to this many bytes: readers get them at the same
+/// time, and a long log has fewer rows.
+const LOG_EVENT_BYTES: usize = 16 * 1024;
 
 /// When the engine was last heard, so that silence can be noticed.
 #[derive(Debug, Clone)]
@@ -58,28 +63,35 @@ impl Activity {
     }
 }
 
-/// Replaces secrets in text that people will read.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Mask(Vec<SecretString>);
+/// The bytes of log that one attempt of a build may still write.
+#[derive(Debug, Clone)]
+pub(crate) struct LogBudget(Arc<AtomicU64>);
 
-impl Mask {
-    pub(crate) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        Self(
-            secrets
-                .into_iter()
-                .filter(|secret| secret.expose_secret().len() >= SHORTEST_MASKED)
-                .collect(),
-        )
+impl LogBudget {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(bytes)))
     }
 
-    pub(crate) fn apply(&self, text: String) -> String {
-        self.0.iter().fold(text, |text, secret| {
-            if text.contains(secret.expose_secret()) {
-                text.replace(secret.expose_secret(), "***")
-            } else {
-                text
-            }
-        })
+    /// The part of a text that still fits, in whole lines, and whether that is all of it.
+    fn take(&self, text: &mut String) -> bool {
+        let left = self.0.load(Ordering::Relaxed);
+        let length = text.len() as u64;
+        if length <= left {
+            self.0.store(left - length, Ordering::Relaxed);
+            return true;
+        }
+        // Nothing that comes later is written either: a log has no holes.
+        self.0.store(0, Ordering::Relaxed);
+        let fits = usize::try_from(left).unwrap_or(usize::MAX);
+        let end = text[..text.floor_char_boundary(fits)]
+            .rfind('\n')
+            .map_or(0, |end| end + 1);
+        text.truncate(end);
+        false
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -91,6 +103,7 @@ pub(crate) struct EventWriter {
     pub(crate) attempt: Attempt,
     pub(crate) step: Step,
     pub(crate) mask: Mask,
+    pub(crate) budget: LogBudget,
     pub(crate) activity: Activity,
     /// The step's log on disk, a copy for operators of what the store has.
     pub(crate) log_file: PathBuf,
@@ -118,23 +131,17 @@ impl EventWriter {
             self.activity.heard();
             let mut events = Vec::with_capacity(batch.len());
             for progress in batch {
-                let progress = match progress {
+                match progress {
                     Progress::Log { text } => {
-                        let text = self.mask.apply(text);
+                        let text = self.shown(&text);
                         remember(&mut last_lines, &text);
-                        if let Some(open) = &mut file
-                            && open.write_all(text.as_bytes()).await.is_err()
-                        {
-                            file = None;
-                        }
-                        Progress::Log { text }
+                        self.log(text, &mut file, &mut events).await;
                     }
-                    other => other,
-                };
-                events.push(Event::Progress {
-                    step: self.step,
-                    progress,
-                });
+                    progress => events.push(Event::Progress {
+                        step: self.step,
+                        progress,
+                    }),
+                }
             }
             self.store
                 .append_events(self.attempt, events, self.clock.now())
@@ -145,6 +152,49 @@ impl EventWriter {
             open.flush().await.ok();
         }
         Ok(last_lines.into())
+    }
+
+    /// Lines as people may read them.
+    fn shown(&self, text: &str) -> String {
+        let mut shown = String::with_capacity(text.len());
+        for line in text.lines() {
+            shown.push_str(&Line::whole(line).shown(&self.mask));
+            shown.push('\n');
+        }
+        shown
+    }
+
+    /// Adds lines to the log, as far as its budget goes.
+    async fn log(&self, mut text: String, file: &mut Option<File>, events: &mut Vec<Event>) {
+        if self.budget.is_spent() {
+            return;
+        }
+        let whole = self.budget.take(&mut text);
+        if let Some(open) = file
+            && open.write_all(text.as_bytes()).await.is_err()
+        {
+            *file = None;
+        }
+        match events.last_mut() {
+            Some(Event::Progress {
+                progress: Progress::Log { text: before },
+                ..
+            }) if before.len() + text.len() <= LOG_EVENT_BYTES => before.push_str(&text),
+            _ if text.is_empty() => {}
+            _ => events.push(Event::Progress {
+                step: self.step,
+                progress: Progress::Log { text },
+            }),
+        }
+        if !whole {
+            events.push(Event::Warning {
+                step: Some(self.step),
+                message: Sentence::new(
+                    "日志超过了每个任务的上限（builds.log_limit），其余内容不再记录。",
+                    "The log reached its limit (builds.log_limit); the rest of it is not kept.",
+                ),
+            });
+        }
     }
 }
 
@@ -163,12 +213,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_masked_and_short_ones_left() {
-        let mask = Mask::new(["Alkaid123456", " ", "harbor-pw"].map(SecretString::from));
-        assert_eq!(
-            mask.apply("login harbor-pw as Alkaid123456 ok".to_owned()),
-            "login *** as *** ok"
-        );
+    fn a_log_ends_with_the_last_line_that_fits() {
+        let budget = LogBudget::new(20);
+        let mut text = "12345678\n".to_owned();
+        assert!(budget.take(&mut text) && !budget.is_spent());
+        let mut text = "abc\ndef\nlong line\n".to_owned();
+        assert!(!budget.take(&mut text) && budget.is_spent());
+        assert_eq!(text, "abc\ndef\n");
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Limits {
     pub engine_return: Duration,
     /// Size of an image in bytes beyond which it is not pushed.
     pub image_bytes: u64,
+    /// Bytes of log that one attempt of a build may write.
+    pub log_bytes: u64,
     /// Bytes that all files of one upload may have together.
     pub upload_bytes: u64,
 }

@@ -9,6 +9,7 @@ use fastbuild_engine::{
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     limits::BuildLimits,
+    log_text::Mask,
     plan::{self, BuildPlan, ContextSource},
     profile::ImageProfile,
     state::{BuildState, Step},
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog,
-    events::Mask,
+    events::LogBudget,
     files::DOCKERFILE,
     hash::secret_value,
     images::log,
@@ -66,6 +67,8 @@ pub(crate) struct Run<'a> {
     pub(crate) shutdown: &'a CancellationToken,
     pub(crate) limits: BuildLimits,
     pub(crate) deadline: Instant,
+    /// What this attempt may write into its log.
+    pub(crate) log_budget: LogBudget,
 }
 
 impl Run<'_> {

@@ -37,6 +37,7 @@ impl Run<'_> {
             attempt,
             step,
             mask: self.mask(),
+            budget: self.log_budget.clone(),
             activity: activity.clone(),
             log_file: self.folder().join(log_file(step)),
         };

@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
+    events::LogBudget,
     pipeline::{Run, Stop},
     service::{Builder, Site, internal, stored},
     settle::delivery_for,
@@ -152,11 +153,17 @@ impl Builder {
             Err(Stop::Fenced(error)) => error.to_string(),
         };
         match self.settle(&claimed, site.as_ref().ok(), ended).await {
-            Ok(()) => tracing::info!(
-                outcome,
-                milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                "build ended"
-            ),
+            Ok(()) => {
+                tracing::info!(
+                    outcome,
+                    milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "build ended"
+                );
+                // One that goes on is left as it is.
+                if let Err(error) = self.store().archive_log(claimed.build.task_id).await {
+                    tracing::warn!(%error, "the build's log could not be compressed and stays as it is");
+                }
+            }
             Err(error) if error.is_lost() => {
                 tracing::warn!(%error, "another attempt has the build");
             }
@@ -186,6 +193,7 @@ impl Builder {
             shutdown: &shutdown,
             limits,
             deadline: Instant::now() + Duration::from_secs(limits.total),
+            log_budget: LogBudget::new(self.options().limits.log_bytes),
         };
         tokio::select! {
             ended = Box::pin(run.steps()) => ended,

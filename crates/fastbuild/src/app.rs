@@ -27,6 +27,7 @@ pub struct App {
     builder: Builder,
     listener: TcpListener,
     allowed_origins: AllowedOrigins,
+    stream_clients: usize,
 }
 
 impl App {
@@ -82,6 +83,7 @@ impl App {
             builder,
             listener,
             allowed_origins: config.allowed_origins,
+            stream_clients: config.stream_clients,
         })
     }
 
@@ -112,15 +114,18 @@ impl App {
             );
         }
         let workers = tokio::spawn(self.builder.clone().run(shutdown.clone()));
+        let state = AppState::new(self.builder).with_stream_clients(self.stream_clients);
         let router = fastbuild_server::router(
-            AppState::new(self.builder),
+            state.clone(),
             &ServerOptions {
                 allowed_origins: self.allowed_origins,
             },
         );
         let told = shutdown.clone();
-        let serving = axum::serve(self.listener, router)
-            .with_graceful_shutdown(async move { told.cancelled().await });
+        let serving = axum::serve(self.listener, router).with_graceful_shutdown(async move {
+            told.cancelled().await;
+            state.end_streams();
+        });
         let grace = async {
             shutdown.cancelled().await;
             tokio::time::sleep(GRACE).await;

@@ -64,6 +64,8 @@ pub struct Config {
     pub port: u16,
     /// Origins whose pages may call.
     pub allowed_origins: AllowedOrigins,
+    /// Clients that follow builds at a time.
+    pub stream_clients: usize,
     /// The key of the secrets in build requests.
     pub wire_key: WireKey,
     /// Headers of callbacks until others are set.
@@ -244,6 +246,7 @@ impl Config {
                 address: reader.get("listen.address")?,
                 port: reader.get("listen.port")?,
                 allowed_origins: allowed_origins?,
+                stream_clients: reader.at_least_one::<u16>("api.stream_clients")?.into(),
                 wire_key: wire_key?,
                 callback_headers: callback_headers?,
                 callbacks: CallbackOptions {
@@ -264,6 +267,7 @@ impl Config {
                     preflight: reader.seconds("builds.preflight_seconds")?,
                     engine_return: reader.seconds("builds.engine_return_seconds")?,
                     image_bytes: reader.get("builds.image_size_limit")?,
+                    log_bytes: reader.at_least_one("builds.log_limit")?,
                     upload_bytes: reader.at_least_one("uploads.size_limit")?,
                 },
                 making: Making {

@@ -48,7 +48,6 @@ impl Error {
         self
     }
 
-    #[expect(dead_code, reason = "event streams say when to come back")]
     /// The same failure, which is over in so many seconds.
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);

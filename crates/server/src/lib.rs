@@ -14,6 +14,7 @@
 //! | `api/parameters.rs`, `api/site_form.rs` | parameters and forms that several of them take |
 //! | `extract/` | what a handler takes from a request; a refusal names the field |
 //! | `view/` | what a handler answers: rows of the store in the protocol's shapes |
+//! | `streams/` | following builds: few reads for any number of clients |
 //! | `task_files.rs` | step logs and Dockerfiles under `/task`, as text, while the build runs |
 //! | `envelope.rs` | `{code, msg, data}`, the shape of every answer |
 //! | `error.rs`, `problem.rs` | the one place where a failure becomes an HTTP answer, and its face in version 1 |
@@ -38,6 +39,7 @@ mod log;
 mod options;
 mod problem;
 mod state;
+mod streams;
 mod task_files;
 mod view;
 

@@ -3,16 +3,43 @@
 use fastbuild_builder::Builder;
 use fastbuild_store::Store;
 
+use crate::streams::Streams;
+
 /// What every handler can reach. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AppState {
     pub(crate) builder: Builder,
+    streams: Streams,
 }
+
+/// Clients that follow builds at a time, unless said otherwise.
+const STREAM_CLIENTS: usize = 2_000;
 
 impl AppState {
     /// A server's state on a builder.
     pub fn new(builder: Builder) -> Self {
-        Self { builder }
+        Self {
+            streams: Streams::new(builder.store().clone(), STREAM_CLIENTS),
+            builder,
+        }
+    }
+
+    /// The same with room for so many clients that follow builds.
+    #[must_use]
+    pub fn with_stream_clients(mut self, most: usize) -> Self {
+        self.streams = Streams::new(self.builder.store().clone(), most);
+        self
+    }
+
+    /// Ends every event stream, as they would outlast any time that is granted to requests under
+    /// way; clients come back with the number of their last event.
+    pub fn end_streams(&self) {
+        self.streams.close();
+    }
+
+    /// The event streams.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// What is remembered.

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::{BuildState, Step, StepStatus};
+use crate::{
+    failure::{Failure, Sentence},
+    state::{BuildState, Step, StepStatus},
+};
 
 /// What an engine reports while it pulls, builds or pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,5 +87,23 @@ pub enum Event {
         /// What it reported.
         #[serde(flatten)]
         progress: Progress,
+    },
+    /// Something people should know that does not end the build.
+    Warning {
+        /// The step it is about.
+        step: Option<Step>,
+        /// What it is.
+        message: Sentence,
+    },
+    /// The build came to an end; what it came to.
+    Result {
+        /// The state it ended in.
+        state: BuildState,
+        /// The engine's id of the image it made.
+        image_id: Option<String>,
+        /// The digest the registry knows that image by.
+        digest: Option<String>,
+        /// Why it failed. Boxed, as almost no event has one.
+        failure: Option<Box<Failure>>,
     },
 }

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod family;
 pub mod image_spec;
 pub mod limits;
+pub mod log_text;
 pub mod mirror_fit;
 pub mod names;
 pub mod plan;

@@ -2,7 +2,7 @@
 
 use fastbuild_spec::{
     event::{Event, Progress},
-    state::Step,
+    state::{BuildState, Step},
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -11,8 +11,9 @@ use sea_orm::{
 
 use crate::{
     Store, StoreError, TaskId,
-    builds::{fence::LOG, from_json, read},
-    entity::event,
+    builds::{fence::LOG, from_json, parse_state, read},
+    entity::{build, event},
+    event_archives,
     time::timestamp,
 };
 
@@ -38,7 +39,58 @@ pub struct LogChunk {
     pub last_seq: i64,
 }
 
+/// How far a build's events have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventHead {
+    /// The number of the newest one; 0 where there is none.
+    pub last: i64,
+    /// Where the build stands; `None` when there is none of this number any more.
+    pub state: Option<BuildState>,
+}
+
+impl EventHead {
+    /// Whether nothing comes after the newest event, unless the build is tried again.
+    pub fn is_over(self) -> bool {
+        self.state.is_none_or(BuildState::is_terminal)
+    }
+}
+
+impl TryFrom<event::Model> for StoredEvent {
+    type Error = StoreError;
+
+    fn try_from(row: event::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.seq,
+            attempt: row.attempt,
+            at: timestamp(row.at)?,
+            event: from_json("event", &row.body)?,
+        })
+    }
+}
+
 impl Store {
+    /// How far a build's events have come.
+    pub async fn event_head(&self, task_id: TaskId) -> Result<EventHead, StoreError> {
+        let row: Option<(i64, String)> = build::Entity::find()
+            .select_only()
+            .column(build::Column::LastEvent)
+            .column(build::Column::State)
+            .filter(build::Column::TaskId.eq(task_id))
+            .into_tuple()
+            .one(self.reader())
+            .await?;
+        Ok(match row {
+            Some((last, state)) => EventHead {
+                last,
+                state: Some(parse_state(&state)?),
+            },
+            None => EventHead {
+                last: 0,
+                state: None,
+            },
+        })
+    }
+
     /// At most `limit` events of a build after the one numbered `after_seq` (0 for the start).
     pub async fn events(
         &self,
@@ -46,23 +98,44 @@ impl Store {
         after_seq: i64,
         limit: u64,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        event::Entity::find()
-            .filter(event::Column::TaskId.eq(task_id))
-            .filter(event::Column::Seq.gt(after_seq))
-            .order_by_asc(event::Column::Seq)
-            .limit(limit)
-            .all(self.reader())
-            .await?
-            .into_iter()
-            .map(|row| {
-                Ok(StoredEvent {
-                    seq: row.seq,
-                    attempt: row.attempt,
-                    at: timestamp(row.at)?,
-                    event: from_json("event", &row.body)?,
-                })
-            })
-            .collect()
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut found: Vec<StoredEvent> = Vec::new();
+        let mut after = after_seq;
+        loop {
+            // Rows first: what moves into an archive in between is found in both, and never in
+            // neither.
+            let rows = event::Entity::find()
+                .filter(event::Column::TaskId.eq(task_id))
+                .filter(event::Column::Seq.gt(after))
+                .order_by_asc(event::Column::Seq)
+                .limit((wanted - found.len()) as u64)
+                .all(self.reader())
+                .await?;
+            let archive = event_archives::next(self.reader(), task_id, after, None).await?;
+            let until = archive
+                .as_ref()
+                .map_or(i64::MAX, |archive| archive.last_seq);
+            let mut some = rows
+                .into_iter()
+                .filter(|row| row.seq <= until)
+                .map(StoredEvent::try_from)
+                .collect::<Result<Vec<_>, _>>()?;
+            if let Some(archive) = &archive {
+                some.extend(
+                    event_archives::unpack(archive)?
+                        .into_iter()
+                        .filter(|event| event.seq > after),
+                );
+                some.sort_by_key(|event| event.seq);
+                some.dedup_by_key(|event| event.seq);
+            }
+            found.extend(some);
+            found.truncate(wanted);
+            if archive.is_none() || found.len() == wanted {
+                return Ok(found);
+            }
+            after = until;
+        }
     }
 
     /// The log lines of a step in the build's newest attempt, from at most `limit` log events
@@ -82,26 +155,47 @@ impl Store {
         let Some(build) = read::find(self.reader(), task_id).await? else {
             return Ok(chunk);
         };
-        let rows = event::Entity::find()
-            .filter(event::Column::TaskId.eq(task_id))
-            .filter(event::Column::Step.eq(step.to_string()))
-            .filter(event::Column::Kind.eq(LOG))
-            .filter(event::Column::Seq.gt(after_seq))
-            .filter(event::Column::Attempt.eq(build.attempt))
-            .order_by_asc(event::Column::Seq)
-            .limit(limit)
-            .all(self.reader())
-            .await?;
-        for row in rows {
-            chunk.last_seq = row.seq;
-            if let Event::Progress {
-                progress: Progress::Log { text },
-                ..
-            } = from_json("event", &row.body)?
-            {
-                chunk.text.push_str(&text);
+        let of = Some((step, build.attempt));
+        while chunk.text.is_empty() {
+            // Rows first, as above. What is archived comes before what is not.
+            let rows = event::Entity::find()
+                .filter(event::Column::TaskId.eq(task_id))
+                .filter(event::Column::Step.eq(step.to_string()))
+                .filter(event::Column::Kind.eq(LOG))
+                .filter(event::Column::Seq.gt(chunk.last_seq))
+                .filter(event::Column::Attempt.eq(build.attempt))
+                .order_by_asc(event::Column::Seq)
+                .limit(limit)
+                .all(self.reader())
+                .await?;
+            let archive = event_archives::next(self.reader(), task_id, chunk.last_seq, of).await?;
+            if let Some(archive) = archive {
+                for stored in event_archives::unpack(&archive)? {
+                    if stored.seq > chunk.last_seq {
+                        chunk.add(&stored.event);
+                    }
+                }
+                chunk.last_seq = archive.last_seq;
+                continue;
             }
+            for row in rows {
+                chunk.last_seq = row.seq;
+                chunk.add(&from_json("event", &row.body)?);
+            }
+            return Ok(chunk);
         }
         Ok(chunk)
+    }
+}
+
+impl LogChunk {
+    fn add(&mut self, event: &Event) {
+        if let Event::Progress {
+            progress: Progress::Log { text },
+            ..
+        } = event
+        {
+            self.text.push_str(text);
+        }
     }
 }

@@ -20,6 +20,7 @@ mod dialect;
 mod engines;
 mod entity;
 mod error;
+mod event_archives;
 mod events;
 mod headers;
 mod image_life;
@@ -59,7 +60,7 @@ pub use engines::{
     EngineRevision, EngineSettings, HealthState, Leftover, NamedEngine, NewEngine, RemoveOutcome,
 };
 pub use error::{EnqueueError, FencedError, StoreError};
-pub use events::{LogChunk, StoredEvent};
+pub use events::{EventHead, LogChunk, StoredEvent};
 pub use headers::{SecretHeaders, mask_headers};
 pub use image_life::{ImageLife, ImageSeen, LifeKind};
 pub use images::{Image, ImageFilter, ImageKind, NewBaseImage};

@@ -14,7 +14,7 @@ use strum::IntoEnumIterator as _;
 use crate::{
     DeliveryStatus, Store, StoreError, TaskId,
     builds::fence::PRINTED,
-    entity::{build, counter, delivery, event},
+    entity::{build, counter, delivery, event, event_archive},
     time::{micros, timestamp},
 };
 
@@ -109,6 +109,10 @@ impl Store {
         event::Entity::delete_many()
             .filter(event::Column::TaskId.eq(task_id))
             .filter(event::Column::Kind.is_in(PRINTED))
+            .exec(&tx)
+            .await?;
+        event_archive::Entity::delete_many()
+            .filter(event_archive::Column::TaskId.eq(task_id))
             .exec(&tx)
             .await?;
         tx.commit().await?;

@@ -10,22 +10,23 @@ use bollard_buildkit_proto::{
     google::protobuf::Timestamp,
     moby::buildkit::v1::{self, StatusResponse},
 };
-use fastbuild_spec::event::{Progress, StageStatus};
+use fastbuild_spec::{
+    event::{Progress, StageStatus},
+    log_text::{Line, Mask, OpenLine},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{ProgressSender, classify::FailedStep};
 
 /// Lines kept of a vertex, for the error of a failing one.
 const TAIL: usize = 30;
-/// A line without an end is cut here.
-const LONGEST_LINE: usize = 16 * 1024;
 /// A shorter secret would mask ordinary words.
 const SHORTEST_SECRET: usize = 6;
 
 /// Follows one build.
 pub(super) struct Tracker {
     progress: ProgressSender,
-    secrets: Vec<SecretString>,
+    mask: Mask,
     vertices: HashMap<String, Vertex>,
     stages: u32,
     /// The first vertex that failed by itself.
@@ -38,7 +39,7 @@ struct Vertex {
     name: String,
     status: Option<StageStatus>,
     /// Output that has not come to the end of its line, by stream.
-    open: HashMap<i64, Vec<u8>>,
+    open: HashMap<i64, OpenLine>,
     tail: VecDeque<String>,
     /// What was said of the parts of its work (`exporting layers`), to say each once.
     said: Vec<String>,
@@ -47,12 +48,10 @@ struct Vertex {
 impl Tracker {
     pub(super) fn new(progress: ProgressSender, secrets: Vec<(String, SecretString)>) -> Self {
         let secrets = secrets.into_iter().map(|(_, value)| value);
-        let secrets = secrets
-            .filter(|value| value.expose_secret().len() >= SHORTEST_SECRET)
-            .collect();
+        let secrets = secrets.filter(|value| value.expose_secret().len() >= SHORTEST_SECRET);
         Self {
             progress,
-            secrets,
+            mask: Mask::new(secrets),
             vertices: HashMap::new(),
             stages: 0,
             failed: None,
@@ -190,21 +189,9 @@ impl Tracker {
         let Some(vertex) = self.vertices.get_mut(digest) else {
             return;
         };
-        let mut open = vertex.open.remove(&stream).unwrap_or_default();
         let mut lines = Vec::new();
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            open.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || open.len() > LONGEST_LINE {
-                lines.push(clean(&open));
-                open.clear();
-            } else if let Some((_, before)) = open.split_last()
-                && let Some(back) = before.iter().rposition(|byte| *byte == b'\r')
-            {
-                // A progress bar paints over itself: only what stands now is of interest.
-                open.drain(..=back);
-            }
-        }
-        vertex.open.insert(stream, open);
+        let open = vertex.open.entry(stream).or_default();
+        open.feed(bytes, |line| lines.push(line));
         for line in lines {
             self.keep(digest, line);
         }
@@ -214,19 +201,19 @@ impl Tracker {
         let Some(vertex) = self.vertices.get_mut(digest) else {
             return;
         };
-        let mut open: Vec<_> = std::mem::take(&mut vertex.open)
-            .into_iter()
-            .filter(|(_, line)| !line.is_empty())
-            .collect();
-        open.sort_unstable();
-        for (_, line) in open {
-            self.keep(digest, clean(&line));
+        let mut open: Vec<_> = std::mem::take(&mut vertex.open).into_iter().collect();
+        open.sort_unstable_by_key(|(stream, _)| *stream);
+        for (_, mut line) in open {
+            if let Some(line) = line.close() {
+                self.keep(digest, line);
+            }
         }
     }
 
     /// A line of a process: to the log, and kept in case the vertex fails.
-    fn keep(&mut self, digest: &str, line: String) {
-        let line = self.mask(line);
+    fn keep(&mut self, digest: &str, line: Line) {
+        // A script that shows its commands would show its secrets.
+        let line = line.shown(&self.mask);
         if let Some(vertex) = self.vertices.get_mut(digest) {
             if vertex.tail.len() == TAIL {
                 vertex.tail.pop_front();
@@ -239,7 +226,8 @@ impl Tracker {
     /// A line about a vertex.
     fn say(&self, digest: &str, text: &str) {
         if let Some(vertex) = self.vertices.get(digest) {
-            for line in self.mask(text.to_owned()).lines() {
+            for line in text.lines() {
+                let line = Line::whole(line).shown(&self.mask);
                 self.progress.line(&format!("#{} {line}", vertex.number));
             }
         }
@@ -284,16 +272,6 @@ impl Tracker {
         };
         self.say(&status.vertex, &format!("{}{size} done", status.id));
     }
-
-    /// Takes secrets out of a line: a script that shows its commands would show them.
-    fn mask(&self, mut line: String) -> String {
-        for secret in &self.secrets {
-            if line.contains(secret.expose_secret()) {
-                line = line.replace(secret.expose_secret(), "***");
-            }
-        }
-        line
-    }
 }
 
 /// Where a vertex stands among those that became known with it: our own first, then `[stage 2/5] RUN ...` by
@@ -306,32 +284,6 @@ fn place(name: &str) -> u32 {
         .split_once('/')
         .and_then(|(before, _)| before.rsplit(' ').next()?.parse().ok());
     number.unwrap_or(0)
-}
-
-/// A line as a reader wants it: what a terminal would show last, without colours and controls.
-fn clean(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    let text = text.trim_end_matches(['\n', '\r']);
-    let shown = text
-        .rsplit('\r')
-        .find(|segment| !segment.trim().is_empty())
-        .unwrap_or_default();
-    let mut out = String::with_capacity(shown.len());
-    let mut characters = shown.chars().peekable();
-    while let Some(character) = characters.next() {
-        if character == '\u{1b}' {
-            if characters.next_if_eq(&'[').is_some() {
-                // A control sequence ends with a character from @ to ~ (ECMA-48).
-                while characters
-                    .next()
-                    .is_some_and(|next| !('@'..='~').contains(&next))
-                {}
-            }
-        } else if character == '\t' || !character.is_control() {
-            out.push(character);
-        }
-    }
-    out
 }
 
 fn milliseconds(from: &Timestamp, to: &Timestamp) -> u64 {

@@ -142,6 +142,8 @@ impl Reader<'_> {
         self.hours("cleaning.interval_hours");
         self.at_least_one::<usize>("builds.per_engine");
         self.at_least_one::<u64>("uploads.size_limit");
+        self.at_least_one::<u64>("builds.log_limit");
+        self.at_least_one::<u16>("api.stream_clients");
         for key in [
             "callback.timeout_seconds",
             "builds.total_seconds",

@@ -41,6 +41,7 @@ async fn later(site: &Site, days: i64) -> Builder {
             preflight: Duration::from_secs(9),
             engine_return: Duration::from_secs(9),
             image_bytes: 50_000_000_000,
+            log_bytes: 1_000_000,
             upload_bytes: 1,
         },
         making: Making::default(),

@@ -87,6 +87,7 @@ fn every_route_is_listed() {
     GET /api/v1/builds/{id}
     POST /api/v1/builds/{id}/cancel
     GET /api/v1/builds/{id}/dockerfile
+    GET /api/v1/builds/{id}/events
     GET /api/v1/builds/{id}/log
     POST /api/v1/builds:render
     GET /task/{work_dir_name}/{file}

@@ -12,5 +12,6 @@ mod files;
 mod images;
 mod protocol;
 mod service;
+mod streams;
 mod tasks;
 mod v1;

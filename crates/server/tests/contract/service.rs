@@ -77,16 +77,42 @@ impl Service {
         let store = Store::open(&url, Seal::from_key(&[7; 32]).unwrap())
             .await
             .unwrap();
+        Self::made(store, base, server, None)
+    }
+
+    /// Another service on a store, as a replica is one.
+    pub(crate) fn on(store: Store) -> Self {
+        let base = tempfile::tempdir().unwrap();
+        Self::made(store, base, &ServerOptions::default(), None)
+    }
+
+    /// A configured service with room for so many event streams.
+    pub(crate) async fn with_streams(most: usize) -> Self {
+        let service = Self::configured().await;
+        let server = ServerOptions::default();
+        Self::made(service.store, service.base, &server, Some(most))
+    }
+
+    fn made(store: Store, base: TempDir, server: &ServerOptions, streams: Option<usize>) -> Self {
         let clock = Arc::new(ManualClock::new(
             "2026-11-23T09:07:44.830951Z".parse().unwrap(),
         ));
         let builder = Builder::new(store.clone(), options(base.path()), clock.clone()).unwrap();
+        let mut state = AppState::new(builder);
+        if let Some(most) = streams {
+            state = state.with_stream_clients(most);
+        }
         Self {
-            router: router(AppState::new(builder), server),
+            router: router(state, server),
             store,
             clock,
             base,
         }
+    }
+
+    /// The answer with its body still to come.
+    pub(crate) async fn open(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// A service whose settings name an engine and a registry. Neither answers.
@@ -269,6 +295,7 @@ fn options(base: &Path) -> Options {
             preflight: Duration::from_secs(1),
             engine_return: Duration::from_secs(1),
             image_bytes: 50_000_000_000,
+            log_bytes: 1_000_000,
             upload_bytes: 1_000_000,
         },
         making: Making::default(),

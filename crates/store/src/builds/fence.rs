@@ -106,6 +106,8 @@ fn kind_and_step(event: &Event) -> (&'static str, Option<Step>) {
         Event::State { .. } => ("state", None),
         Event::StepStarted { step } => ("step_started", Some(*step)),
         Event::StepFinished { step, .. } => ("step_finished", Some(*step)),
+        Event::Warning { step, .. } => ("warning", *step),
+        Event::Result { .. } => ("result", None),
         Event::Progress { step, progress } => {
             let kind = match progress {
                 Progress::Log { .. } => LOG,

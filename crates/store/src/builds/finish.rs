@@ -362,6 +362,12 @@ impl Store {
         let succeeded = end.state == BuildState::PushSuccess;
         let mut events = close_running(tx, task_id, succeeded, now).await?;
         events.push(Event::State { state: end.state });
+        events.push(Event::Result {
+            state: end.state,
+            image_id: end.image.as_ref().map(|image| image.id.clone()),
+            digest: end.image.as_ref().and_then(|image| image.digest.clone()),
+            failure: end.failure.clone().map(Box::new),
+        });
         fence::append(tx, task_id, row.attempt, &events, now).await?;
         if let Some(image) = &end.image {
             if succeeded {

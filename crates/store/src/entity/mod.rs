@@ -14,6 +14,7 @@ pub mod engine;
 pub mod engine_health;
 pub mod engine_revision;
 pub mod event;
+pub mod event_archive;
 pub mod image;
 pub mod image_life;
 pub mod imported_row;
