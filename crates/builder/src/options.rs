@@ -47,6 +47,10 @@ pub struct Folders {
 pub struct Limits {
     /// Builds that run on one engine at a time.
     pub builds_per_engine: usize,
+    /// How long a claim holds without a sign of life from its worker.
+    pub lease: Duration,
+    /// How long running builds may go on after the service was told to end.
+    pub grace: Duration,
     /// From claim to end.
     pub build_time: Duration,
     /// Without a line, a step or a moved byte from the engine.

@@ -2,7 +2,7 @@
 //! caller can ask for.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,6 +13,7 @@ use fastbuild_spec::{
     settings::{DockerServerSettings, RegistrySettings, Settings},
 };
 use fastbuild_store::{SettingsRevisions, Store, StoreError};
+use tokio_util::sync::CancellationToken;
 
 use crate::{catalog, clock::SharedClock, options::Options};
 
@@ -32,6 +33,8 @@ struct Inner {
     distribution: tokio::sync::OnceCell<Distribution>,
     /// Rings when the site was configured anew.
     site_changed: tokio::sync::Notify,
+    /// Ends the grace time of running builds.
+    hurry: CancellationToken,
     /// This process, as no other on this or any other machine: a process id comes again, in a
     /// container at every start.
     process: String,
@@ -61,6 +64,7 @@ impl Builder {
                 callbacks,
                 distribution: tokio::sync::OnceCell::new(),
                 site_changed: tokio::sync::Notify::new(),
+                hurry: CancellationToken::new(),
                 images: Mutex::default(),
             }),
         })
@@ -74,6 +78,12 @@ impl Builder {
     /// What the builder was told at its start.
     pub fn options(&self) -> &Options {
         &self.inner.options
+    }
+
+    /// Gives running builds back at once when the service was told to end, whatever is left of
+    /// their grace time.
+    pub fn hurry(&self) -> &CancellationToken {
+        &self.inner.hurry
     }
 
     /// The clock it runs by.
@@ -157,11 +167,23 @@ impl Builder {
     }
 
     /// Whether something with this label must stay on the engine: it is another installation's,
-    /// or this very process made it and cleans up after itself.
-    pub(crate) fn is_in_use(&self, label: &str) -> bool {
+    /// or a process that lives made it, this one or another, and cleans up after itself.
+    pub(crate) fn is_in_use(&self, label: &str, lives: &HashSet<String>) -> bool {
         let mut parts = label.splitn(3, '/');
         parts.next() != Some(self.store().installation())
-            || parts.next() == Some(&self.inner.process)
+            || parts.next().is_some_and(|process| {
+                process == self.inner.process || self.others_live(process, lives)
+            })
+    }
+
+    /// A SQLite file has one process: whoever left a name there is gone.
+    fn others_live(&self, process: &str, lives: &HashSet<String>) -> bool {
+        self.store().is_shared() && lives.contains(process)
+    }
+
+    /// This process's own name.
+    pub(crate) fn process(&self) -> &str {
+        &self.inner.process
     }
 
     /// Whether something with this label was made for a build, by this or an earlier process.

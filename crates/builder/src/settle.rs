@@ -18,7 +18,7 @@ use crate::{
     pipeline::Stop,
     service::{Builder, Site, internal, stored},
     step::cancelled,
-    workers::{AFTER_FAULT, LEASE},
+    workers::AFTER_FAULT,
 };
 
 impl Builder {
@@ -54,7 +54,7 @@ impl Builder {
         if let (Settled::End(_, Some(_), None), Some(site)) = (&end, site) {
             self.forget_image(site, &claimed.build).await;
         }
-        let until = Instant::now() + LEASE;
+        let until = Instant::now() + self.options().limits.lease;
         loop {
             match self.write_end(claimed, site, &end).await {
                 Err(FencedError::Store(error)) if Instant::now() < until => {

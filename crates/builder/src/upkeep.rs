@@ -9,11 +9,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     service::{Builder, stored},
     settle::delivery_for,
-    workers::LEASE,
 };
 
 /// How often leftovers are looked for.
 const SWEEP: Duration = Duration::from_mins(10);
+
+/// A process of which nothing was heard for the time of so many leases is gone for good, and its
+/// builds were taken back.
+const REPLICA_LEASES: u32 = 3;
 
 impl Builder {
     /// Takes back, again and again, builds whose worker gave no sign of life: a worker that could
@@ -21,9 +24,30 @@ impl Builder {
     pub(crate) async fn reconcile(self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LEASE / 2) => self.take_back_orphans(false).await,
+                () = tokio::time::sleep(self.options().limits.lease / 4) => {
+                    self.show_life().await;
+                    self.take_back_orphans(false).await;
+                }
                 () = shutdown.cancelled() => return,
             }
+        }
+    }
+
+    /// Tells the other processes on this database that this one is there.
+    pub(crate) async fn show_life(&self) {
+        let shown = self
+            .store()
+            .replica_lives(self.process(), self.clock().now())
+            .await;
+        if let Err(error) = shown {
+            tracing::warn!(%error, "the sign of life could not be written");
+        }
+    }
+
+    /// Tells the other processes that this one has ended.
+    pub(crate) async fn end_life(&self) {
+        if let Err(error) = self.store().replica_ended(self.process()).await {
+            tracing::warn!(%error, "the others learn by its silence that this process has ended");
         }
     }
 
@@ -66,8 +90,17 @@ impl Builder {
     /// Removes from the engine what earlier processes of this service left there.
     pub(crate) async fn sweep(self, shutdown: CancellationToken) {
         loop {
-            if let Ok(site) = self.site().await {
-                match site.engine.sweep(|label| self.is_in_use(label)).await {
+            // What a process of ours that may live made on the engine is not left over.
+            let lives = self
+                .store()
+                .live_replicas(
+                    self.options().limits.lease * REPLICA_LEASES,
+                    self.clock().now(),
+                )
+                .await;
+            if let (Ok(site), Ok(lives)) = (self.site().await, lives) {
+                let keep = |label: &str| self.is_in_use(label, &lives);
+                match site.engine.sweep(keep).await {
                     Ok(swept) if swept.containers.is_empty() && swept.images.is_empty() => {}
                     Ok(swept) => tracing::info!(
                         containers = swept.containers.len(),

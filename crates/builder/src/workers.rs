@@ -18,18 +18,17 @@ use crate::{
     settle::delivery_for,
 };
 
-/// How long a claim holds without a sign of life from its worker.
-pub(crate) const LEASE: Duration = Duration::from_mins(1);
-/// How often a worker gives that sign.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Signs of life that a worker gives within the time of a lease.
+const HEARTBEATS: u32 = 4;
 /// How often a worker looks at the queue without having been woken; only a fallback.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a worker waits after a fault of the database before it asks again.
 pub(crate) const AFTER_FAULT: Duration = Duration::from_secs(1);
 
 impl Builder {
-    /// Runs builds, deliveries, the upkeep and the cleaning until `shutdown`; running builds are stopped then
-    /// and given back to the queue.
+    /// Runs builds, deliveries, the upkeep and the cleaning until `shutdown`. No build is begun
+    /// after that; those that run may go on for the grace time, or until [`Builder::hurry`], and
+    /// are then given back to the queue.
     pub async fn run(self, shutdown: CancellationToken) {
         // At its start a process that is alone on its database knows that whatever runs is lost.
         // Where others may share it, what is lost shows by its lease.
@@ -38,10 +37,13 @@ impl Builder {
         if alone {
             self.release_deliveries().await;
         }
+        self.show_life().await;
         self.register_configured_base_images().await;
         let tracker = TaskTracker::new();
+        let give_back = CancellationToken::new();
+        let grace = tokio::spawn(self.clone().grace(shutdown.clone(), give_back.clone()));
         for _ in 0..self.options().limits.builds_per_engine {
-            tracker.spawn(self.clone().work(shutdown.clone()));
+            tracker.spawn(self.clone().work(shutdown.clone(), give_back.clone()));
         }
         tracker.spawn(self.clone().reconcile(shutdown.clone()));
         tracker.spawn(self.clone().deliver(shutdown.clone()));
@@ -49,6 +51,18 @@ impl Builder {
         tracker.spawn(self.clone().keep_clean(shutdown.clone()));
         tracker.close();
         tracker.wait().await;
+        grace.abort();
+        self.end_life().await;
+    }
+
+    /// Ends the time that running builds have once the service was told to end.
+    async fn grace(self, shutdown: CancellationToken, give_back: CancellationToken) {
+        shutdown.cancelled().await;
+        tokio::select! {
+            () = tokio::time::sleep(self.options().limits.grace) => {}
+            () = self.hurry().cancelled() => {}
+        }
+        give_back.cancel();
     }
 
     /// Stops a build: a queued one ends at once, a running one as soon as its engine lets go.
@@ -85,14 +99,18 @@ impl Builder {
     }
 
     /// One worker: takes a build, runs it, takes the next.
-    async fn work(self, shutdown: CancellationToken) {
+    async fn work(self, shutdown: CancellationToken, give_back: CancellationToken) {
         // Subscribed before the first look, so that nothing queued in between is missed.
         let mut queue = self.store().subscribe_queue();
         while !shutdown.is_cancelled() {
             queue.mark_unchanged();
             let claim = self
                 .store()
-                .claim(&self.options().worker, LEASE, self.clock().now())
+                .claim(
+                    &self.options().worker,
+                    self.options().limits.lease,
+                    self.clock().now(),
+                )
                 .await;
             match claim {
                 Ok(Some(claimed)) => {
@@ -101,7 +119,7 @@ impl Builder {
                         build = claimed.build.task_id,
                         attempt = claimed.attempt.number
                     );
-                    Box::pin(self.attempt(claimed, &shutdown))
+                    Box::pin(self.attempt(claimed, &give_back))
                         .instrument(span)
                         .await;
                 }
@@ -121,16 +139,16 @@ impl Builder {
     }
 
     /// Runs one attempt and settles how it ended.
-    async fn attempt(&self, claimed: ClaimedBuild, shutdown: &CancellationToken) {
+    async fn attempt(&self, claimed: ClaimedBuild, give_back: &CancellationToken) {
         tracing::info!(base = %claimed.spec.base, target = %claimed.spec.target, "build started");
         let started = Instant::now();
         let site = self.site().await;
         let ended = match &site {
             Ok(site) => {
                 // A task of its own: a fault of ours in it must not take the worker along.
-                let run = self
-                    .clone()
-                    .run_attempt(claimed.clone(), site.clone(), shutdown.clone());
+                let run =
+                    self.clone()
+                        .run_attempt(claimed.clone(), site.clone(), give_back.clone());
                 match tokio::spawn(run.in_current_span()).await {
                     Ok(ended) => ended,
                     Err(error) => Err(Stop::Ended(BuildState::BuildAbort, internal(&error))),
@@ -201,28 +219,52 @@ impl Builder {
         }
     }
 
-    /// Renews the lease until that is refused, and passes on a wish to cancel: at once when it
-    /// was made in this process, with the next sign of life when elsewhere.
+    /// Renews the lease until that is refused or was not possible for so long that the lease may
+    /// be over, and passes on a wish to cancel: at once when it was made in this process or told
+    /// by another, with the next sign of life otherwise.
     async fn stay_alive(
         &self,
         claimed: &ClaimedBuild,
         cancelled: &CancellationToken,
     ) -> FencedError {
+        let lease = self.options().limits.lease;
         let mut cancels = self.store().subscribe_cancels();
+        // The lease lasts at least so long: its time began when it was written, which is later.
+        let mut safe_until = Instant::now() + lease - lease / HEARTBEATS;
         loop {
             cancels.mark_unchanged();
-            match self
+            let asked = Instant::now();
+            let beat = self
                 .store()
-                .heartbeat(claimed.attempt, LEASE, self.clock().now())
-                .await
-            {
-                Ok(beat) if beat.cancel_requested => cancelled.cancel(),
-                Ok(_) => {}
-                Err(error) if error.is_lost() => return error,
-                Err(error) => tracing::error!(%error, "the build's lease could not be renewed"),
+                .heartbeat(claimed.attempt, lease, self.clock().now());
+            let wait = match tokio::time::timeout_at(safe_until, beat).await {
+                Ok(Ok(beat)) => {
+                    if beat.cancel_requested {
+                        cancelled.cancel();
+                    }
+                    safe_until = asked + lease - lease / HEARTBEATS;
+                    lease / HEARTBEATS
+                }
+                Ok(Err(error)) if error.is_lost() => return error,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the build's lease could not be renewed");
+                    AFTER_FAULT
+                }
+                Err(_elapsed) => AFTER_FAULT,
+            };
+            if Instant::now() >= safe_until {
+                // Another may have the build from now on. What this attempt does is of no use,
+                // and it must not push.
+                tracing::error!(
+                    "the database could not be reached for the time of a lease; the attempt stops"
+                );
+                return FencedError::Lost {
+                    task_id: claimed.attempt.task_id,
+                    attempt: claimed.attempt.number,
+                };
             }
             tokio::select! {
-                () = tokio::time::sleep(HEARTBEAT) => {}
+                () = tokio::time::sleep(wait) => {}
                 _ = cancels.changed() => {}
             }
         }

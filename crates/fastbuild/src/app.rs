@@ -95,12 +95,17 @@ impl App {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown`, then ends requests under way, gives running builds back to the
-    /// queue and returns.
+    /// Serves until `shutdown`, then ends requests under way, lets running builds go on for their
+    /// grace time or until `hurry`, gives what is left back to the queue and returns.
     ///
     /// # Errors
     /// A sentence when the database does not answer or the listener fails.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+    pub async fn run(self, shutdown: CancellationToken, hurry: CancellationToken) -> Result<()> {
+        let hurried = self.builder.hurry().clone();
+        tokio::spawn(async move {
+            hurry.cancelled().await;
+            hurried.cancel();
+        });
         let address = self.address()?;
         let missing = self.builder.missing_settings().await?;
         if missing.is_empty() {
@@ -152,12 +157,15 @@ pub fn serve(config: Config) -> Result<()> {
         .context("the threads of the service cannot be started")?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        tokio::spawn(cancel_on_signal(shutdown.clone()));
-        App::prepare(config).await?.run(shutdown).await
+        let hurry = CancellationToken::new();
+        tokio::spawn(cancel_on_signals(shutdown.clone(), hurry.clone()));
+        App::prepare(config).await?.run(shutdown, hurry).await
     })
 }
 
-async fn cancel_on_signal(shutdown: CancellationToken) {
+/// The first signal stops new work, the second ends the grace time of running builds, the third
+/// the process.
+async fn cancel_on_signals(shutdown: CancellationToken, hurry: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
@@ -166,18 +174,26 @@ async fn cancel_on_signal(shutdown: CancellationToken) {
         tracing::warn!("signals cannot be received; end the service with SIGKILL");
         return;
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    for stage in 1.. {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        match stage {
+            1 => {
+                tracing::info!("told to end; running builds may go on for their grace time");
+                shutdown.cancel();
+            }
+            2 => {
+                tracing::warn!("told to end again; running builds have no more time");
+                hurry.cancel();
+            }
+            _ => {
+                tracing::warn!("told to end a third time; ending at once");
+                std::process::exit(1);
+            }
+        }
     }
-    tracing::info!("told to end");
-    shutdown.cancel();
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    tracing::warn!("told to end again; ending at once");
-    std::process::exit(1);
 }
 
 /// Takes the base directory for this process alone: a second one would take the first one's

@@ -260,6 +260,8 @@ impl Config {
                 },
                 limits: Limits {
                     builds_per_engine: reader.at_least_one("builds.per_engine")?,
+                    lease: reader.seconds("builds.lease_seconds")?,
+                    grace: Duration::from_secs(reader.get("builds.grace_seconds")?),
                     build_time: reader.seconds("builds.total_seconds")?,
                     silence: reader.seconds("builds.silence_seconds")?,
                     push_time: reader.seconds("builds.push_seconds")?,

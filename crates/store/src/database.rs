@@ -1,6 +1,6 @@
 //! Opening the database, and the one way transactions begin.
 
-use std::{os::unix::fs::OpenOptionsExt as _, path::PathBuf, time::Duration};
+use std::{os::unix::fs::OpenOptionsExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sea_orm::{
@@ -11,7 +11,8 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait as _;
 
 use crate::{
-    Seal, StoreError, dialect, entity::seal_check, migration::Migrator, time::micros, wake::Wake,
+    Seal, StoreError, dialect, entity::seal_check, link::Link, migration::Migrator, time::micros,
+    wake::Wake,
 };
 
 /// Connections that read beside the one that writes.
@@ -24,8 +25,6 @@ const TURN_TIMEOUT: Duration = Duration::from_mins(1);
 const SERVER_CONNECTIONS: u32 = 16;
 /// How long a verb waits for a connection to a PostgreSQL server, a new one included.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that was idle for so long is asked for a sign of life before it is used.
-const IDLE_UNTESTED: Duration = Duration::from_secs(1);
 /// What the canary says once it is open.
 const CANARY: &[u8] = b"FastBuild";
 /// Its place, for the seal.
@@ -44,6 +43,8 @@ pub struct Store {
     installation: String,
     /// Whether leases go by the caller's clock even where the database has one of its own.
     callers_clock: bool,
+    /// Passes wake-ups between the processes on one database.
+    link: Option<Arc<Link>>,
 }
 
 /// Where the database is.
@@ -97,6 +98,10 @@ impl Store {
         };
         let held = dialect::hold(&writer, "schema").await?;
         Migrator::up(&writer, None).await?;
+        let server = match &place {
+            Place::Server(url) => Some(url.clone()),
+            _ => None,
+        };
         let readers = match place {
             // Each connection to memory would be a database of its own.
             Place::Memory | Place::Server(_) => writer.clone(),
@@ -109,12 +114,18 @@ impl Store {
             wake: Wake::default(),
             installation: String::new(),
             callers_clock: false,
+            link: None,
         };
         let canary = store.check_seal().await?;
         if let Some(held) = held {
             held.commit().await?;
         }
-        store.installation = installation(&canary);
+        store.installation = name_of(&canary);
+        if let Some(url) = server {
+            let sender = name_of(&store.seal.seal(CANARY_PURPOSE, CANARY)?);
+            let link = Link::new(url, &store.writer, &store.wake, &sender).await;
+            store.link = Some(Arc::new(link));
+        }
         Ok(store)
     }
 
@@ -137,6 +148,9 @@ impl Store {
     /// Closes every connection, after the verbs under way. A store that is merely dropped loses
     /// nothing either.
     pub async fn close(&self) -> Result<(), StoreError> {
+        if let Some(link) = &self.link {
+            link.end();
+        }
         self.readers.close_by_ref().await?;
         self.writer.close_by_ref().await?;
         Ok(())
@@ -209,8 +223,9 @@ impl Store {
     }
 }
 
-/// Behind its version byte the sealed canary has a random nonce, made once for each database.
-fn installation(canary: &[u8]) -> String {
+/// A name that no other has: behind its version byte a sealed canary has a random nonce. That of
+/// the stored one was made once for each database.
+fn name_of(canary: &[u8]) -> String {
     use std::fmt::Write as _;
     canary
         .iter()
@@ -283,7 +298,7 @@ async fn connect_to_server(url: &str) -> Result<DatabaseConnection, StoreError> 
         .connect_timeout(SERVER_TIMEOUT)
         .acquire_timeout(SERVER_TIMEOUT)
         // A connection that the server or something between closed must not fail a verb.
-        .test_before_acquire_if_idle_for(IDLE_UNTESTED)
+        .test_before_acquire(true)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_postgres_opts(dialect::postgres_session);

@@ -25,6 +25,8 @@ const LOCK_TIMEOUT: &str = "20s";
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 /// How often a transaction is tried that loses conflicts.
 const TRIES: u32 = 8;
+/// How often a transaction is tried whose connection is lost: some twenty seconds in all.
+const CONNECTION_TRIES: u32 = 22;
 
 /// Whether this is PostgreSQL.
 pub(crate) fn is_postgres(connection: &impl ConnectionTrait) -> bool {
@@ -119,20 +121,34 @@ pub(crate) async fn database_time(connection: &impl ConnectionTrait) -> Result<O
 #[derive(Debug, Default)]
 pub(crate) struct Retry {
     tries: u32,
+    over_lost_connections: bool,
 }
 
 impl Retry {
+    /// For what an attempt writes while its build runs: a connection that was lost, or a server
+    /// that starts anew, is outwaited as well, so that no build ends for it. Where the connection
+    /// went with the answer, what was written is written once more: the fence keeps out who lost
+    /// the build meanwhile, and a line too many in a log harms nobody.
+    pub(crate) fn while_a_build_runs() -> Self {
+        Self {
+            tries: 0,
+            over_lost_connections: true,
+        }
+    }
+
     /// Whether to try again after this error; waits a little before it says so.
     pub(crate) async fn after(&mut self, error: &(impl Conflict + Sync)) -> bool {
         self.tries += 1;
-        if !error.lost_a_conflict() || self.tries >= TRIES {
+        let conflict = error.lost_a_conflict() && self.tries < TRIES;
+        let lost = self.over_lost_connections
+            && error.lost_the_connection()
+            && self.tries < CONNECTION_TRIES;
+        if !conflict && !lost {
             return false;
         }
-        tracing::debug!(
-            tries = self.tries,
-            "a transaction lost a conflict and is tried again"
-        );
-        tokio::time::sleep(FIRST_WAIT * 2_u32.pow(self.tries)).await;
+        tracing::debug!(tries = self.tries, "a transaction is tried again");
+        let wait = FIRST_WAIT * 2_u32.pow(self.tries.min(8));
+        tokio::time::sleep(wait).await;
         true
     }
 }
@@ -141,6 +157,8 @@ impl Retry {
 pub(crate) trait Conflict {
     /// Whether the transaction lost a conflict with another.
     fn lost_a_conflict(&self) -> bool;
+    /// Whether the connection went, or the server is not there.
+    fn lost_the_connection(&self) -> bool;
 }
 
 impl Conflict for DbErr {
@@ -150,6 +168,29 @@ impl Conflict for DbErr {
             // serialization_failure, deadlock_detected, lock_not_available
             Some("40001" | "40P01" | "55P03")
         )
+    }
+
+    fn lost_the_connection(&self) -> bool {
+        match self {
+            Self::Conn(_) | Self::ConnectionAcquire(_) => true,
+            Self::Exec(RuntimeErr::SqlxError(error))
+            | Self::Query(RuntimeErr::SqlxError(error)) => {
+                match &**error {
+                    // connection_exception; admin_shutdown, crash_shutdown, cannot_connect_now
+                    sqlx::Error::Database(error) => error
+                        .code()
+                        .is_some_and(|code| code.starts_with("08") || code.starts_with("57P0")),
+                    other => matches!(
+                        other,
+                        sqlx::Error::Io(_)
+                            | sqlx::Error::Protocol(_)
+                            | sqlx::Error::PoolTimedOut
+                            | sqlx::Error::WorkerCrashed
+                    ),
+                }
+            }
+            _ => false,
+        }
     }
 }
 

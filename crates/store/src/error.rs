@@ -168,17 +168,29 @@ impl Conflict for StoreError {
     fn lost_a_conflict(&self) -> bool {
         matches!(self, Self::Database(error) if error.lost_a_conflict())
     }
+
+    fn lost_the_connection(&self) -> bool {
+        matches!(self, Self::Database(error) if error.lost_the_connection())
+    }
 }
 
 impl Conflict for FencedError {
     fn lost_a_conflict(&self) -> bool {
         matches!(self, Self::Store(error) if error.lost_a_conflict())
     }
+
+    fn lost_the_connection(&self) -> bool {
+        matches!(self, Self::Store(error) if error.lost_the_connection())
+    }
 }
 
 impl Conflict for EnqueueError {
     fn lost_a_conflict(&self) -> bool {
         matches!(self, Self::Store(error) if error.lost_a_conflict())
+    }
+
+    fn lost_the_connection(&self) -> bool {
+        matches!(self, Self::Store(error) if error.lost_the_connection())
     }
 }
 

@@ -13,6 +13,7 @@ use sea_orm::{
 use crate::{
     Attempt, FencedError, Store, StoreError, TaskId,
     builds::fence,
+    dialect::Retry,
     entity::step,
     time::{maybe_timestamp, micros, timestamp},
 };
@@ -81,6 +82,21 @@ impl Store {
         step: Step,
         now: Timestamp,
     ) -> Result<(), FencedError> {
+        let mut retry = Retry::while_a_build_runs();
+        loop {
+            match self.try_step_started(attempt, step, now).await {
+                Err(error) if retry.after(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_step_started(
+        &self,
+        attempt: Attempt,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<(), FencedError> {
         let tx = self.begin().await?;
         fence::held(&tx, attempt).await?;
         // A step begun again within one attempt replaces its row.
@@ -113,6 +129,22 @@ impl Store {
     /// # Errors
     /// [`FencedError::Lost`].
     pub async fn step_finished(
+        &self,
+        attempt: Attempt,
+        step: Step,
+        status: StepStatus,
+        now: Timestamp,
+    ) -> Result<(), FencedError> {
+        let mut retry = Retry::while_a_build_runs();
+        loop {
+            match self.try_step_finished(attempt, step, status, now).await {
+                Err(error) if retry.after(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_step_finished(
         &self,
         attempt: Attempt,
         step: Step,

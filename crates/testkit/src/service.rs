@@ -49,6 +49,7 @@ impl ServiceOptions {
                     "BUILDS__REGISTRY_CA_FILE".to_owned(),
                     text(parts.certificates.ca.clone()),
                 ),
+                ("BUILDS__GRACE_SECONDS".to_owned(), "0".to_owned()),
             ],
         }
     }

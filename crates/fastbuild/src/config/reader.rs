@@ -135,6 +135,7 @@ impl Reader<'_> {
         let _: Option<u32> = self.get("builds.package_lists_fresh_minutes");
         let _: Option<u64> = self.get("builds.reuse_seconds");
         let _: Option<String> = self.get("builds.registry_ca_file");
+        let _: Option<u64> = self.get("builds.grace_seconds");
         let _: Option<u32> = self.get("cleaning.image_reserve_days");
         let _: Option<u32> = self.get("cleaning.task_retention_days");
         let _: Option<u32> = self.get("cleaning.callback_retention_days");
@@ -146,6 +147,7 @@ impl Reader<'_> {
         self.at_least_one::<u16>("api.stream_clients");
         for key in [
             "callback.timeout_seconds",
+            "builds.lease_seconds",
             "builds.total_seconds",
             "builds.silence_seconds",
             "builds.push_seconds",

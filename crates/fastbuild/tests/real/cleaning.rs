@@ -29,6 +29,8 @@ async fn later(site: &Site, days: i64) -> Builder {
             task_dir: base.join("task"),
         },
         limits: Limits {
+            lease: Duration::from_mins(1),
+            grace: Duration::ZERO,
             builds_per_engine: 1,
             build_time: Duration::from_mins(9),
             silence: Duration::from_mins(9),

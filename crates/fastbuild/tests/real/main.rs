@@ -20,6 +20,7 @@ mod lists;
 mod oversized;
 mod pushes;
 mod raw;
+mod replicas;
 mod restarts;
 mod reuse;
 mod scripted;

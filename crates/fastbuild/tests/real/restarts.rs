@@ -217,3 +217,33 @@ async fn an_orderly_end_gives_a_running_build_back() {
         .unwrap();
     assert_eq!(task["task_id"], task_id);
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_the_grace_time_of_a_running_build() {
+    let variables = [("BUILDS__GRACE_SECONDS", "3600")];
+    let mut site = Site::configured_with(On::PlainEngine, &variables).await;
+    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"))
+        .python("Python-3.11.2.tgz");
+    let task_id = site.submit(&request).await;
+    site.client()
+        .wait_for_task(task_id, PATIENCE, |task| task["state"] == "BUILDING")
+        .await
+        .unwrap();
+    let told = std::process::Command::new("kill")
+        .args(["-TERM", &site.service.pid().to_string()])
+        .status()
+        .unwrap();
+    assert!(told.success());
+    let patience = Duration::from_mins(2);
+    site.service
+        .wait_for_log("may go on for their grace time", patience)
+        .await
+        .unwrap();
+    assert!(!site.service.log().contains("given back"));
+    site.service.stop().await.unwrap();
+    assert!(
+        site.service.log().contains("given back to the queue"),
+        "{}",
+        site.service.log()
+    );
+}

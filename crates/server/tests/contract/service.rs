@@ -283,6 +283,8 @@ fn options(base: &Path) -> Options {
             task_dir: base.join("task"),
         },
         limits: Limits {
+            lease: Duration::from_mins(1),
+            grace: Duration::ZERO,
             builds_per_engine: 1,
             build_time: Duration::from_mins(1),
             silence: Duration::from_mins(1),

@@ -7,6 +7,7 @@ use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, sea_que
 use super::{Attempt, TaskId, fence, parse_state};
 use crate::{
     FencedError, Store, StoreError,
+    dialect::Retry,
     entity::{build, dockerfile},
     time::micros,
 };
@@ -23,9 +24,28 @@ impl Store {
         next: BuildState,
         now: Timestamp,
     ) -> Result<(), FencedError> {
+        let mut retry = Retry::while_a_build_runs();
+        loop {
+            match self.try_transition(attempt, next, now).await {
+                Err(error) if retry.after(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_transition(
+        &self,
+        attempt: Attempt,
+        next: BuildState,
+        now: Timestamp,
+    ) -> Result<(), FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
         let from = parse_state(&row.state)?;
+        if from == next {
+            // Written before, when the connection went with the answer.
+            return Ok(());
+        }
         let allowed = if row.retried_from.is_some() {
             from.may_become_from_push(next)
         } else {
@@ -65,9 +85,24 @@ impl Store {
         if events.is_empty() {
             return Ok(());
         }
+        let mut retry = Retry::while_a_build_runs();
+        loop {
+            match self.try_append_events(attempt, &events, now).await {
+                Err(error) if retry.after(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_append_events(
+        &self,
+        attempt: Attempt,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), FencedError> {
         let tx = self.begin().await?;
         fence::held(&tx, attempt).await?;
-        fence::append(&tx, attempt.task_id, attempt.number, &events, now).await?;
+        fence::append(&tx, attempt.task_id, attempt.number, events, now).await?;
         tx.commit().await?;
         self.wake.events();
         Ok(())
@@ -78,6 +113,16 @@ impl Store {
     /// # Errors
     /// [`FencedError::Lost`].
     pub async fn set_dockerfile(&self, attempt: Attempt, text: &str) -> Result<(), FencedError> {
+        let mut retry = Retry::while_a_build_runs();
+        loop {
+            match self.try_set_dockerfile(attempt, text).await {
+                Err(error) if retry.after(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_set_dockerfile(&self, attempt: Attempt, text: &str) -> Result<(), FencedError> {
         let tx = self.begin().await?;
         fence::held(&tx, attempt).await?;
         dockerfile::Entity::insert(dockerfile::ActiveModel {

@@ -23,6 +23,7 @@ pub mod leftover;
 pub mod list_position;
 pub mod plan;
 pub mod profile;
+pub mod replica;
 pub mod request_key;
 pub mod seal_check;
 pub mod setting_callback_secret;

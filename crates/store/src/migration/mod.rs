@@ -8,6 +8,7 @@ mod m0003_imports;
 mod m0004_image_life;
 mod m0005_list_positions;
 mod m0006_claimed_deliveries;
+mod m0007_replicas;
 mod m0008_fair_queue;
 mod m0009_engines;
 mod m0010_api;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_image_life::Migration),
             Box::new(m0005_list_positions::Migration),
             Box::new(m0006_claimed_deliveries::Migration),
+            Box::new(m0007_replicas::Migration),
             Box::new(m0008_fair_queue::Migration),
             Box::new(m0009_engines::Migration),
             Box::new(m0010_api::Migration),

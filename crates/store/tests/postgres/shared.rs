@@ -91,3 +91,42 @@ async fn a_server_that_is_not_there_is_named_without_its_password() {
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_wake_up_reaches_the_other_processes_also_after_their_connections_were_cut() {
+    let site = Site::new();
+    let (here, there) = (site.open().await, site.open().await);
+    let mut queue = there.subscribe_queue();
+    for number in 0..3 {
+        // After a cut the listener may not be there yet; then everything rings once it is.
+        queue.mark_unchanged();
+        enqueue(&here, number, 0).await;
+        tokio::time::timeout(Duration::from_mins(2), queue.changed())
+            .await
+            .expect("the other process is woken")
+            .unwrap();
+        site.cut_connections();
+    }
+    let builds = there.builds_by_target("image-").await.unwrap();
+    assert_eq!(builds.len(), 3);
+}
+
+#[tokio::test]
+async fn processes_are_there_until_they_fall_silent() {
+    let site = Site::new();
+    let store = site.open().await;
+    store.replica_lives("one", at(0)).await.unwrap();
+    store.replica_lives("two", at(5)).await.unwrap();
+    store.replica_lives("one", at(20)).await.unwrap();
+    let silence = Duration::from_secs(10);
+    let live = store.live_replicas(silence, at(25)).await.unwrap();
+    assert_eq!(live, ["one".to_owned()].into());
+    store.replica_ended("one").await.unwrap();
+    assert!(
+        store
+            .live_replicas(silence, at(25))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}

@@ -54,6 +54,11 @@ impl Site {
         dump.contains(text) || dump.contains(&hexadecimal)
     }
 
+    /// Cuts every connection to the database.
+    pub(crate) fn cut_connections(&self) {
+        self.database.cut_connections().unwrap();
+    }
+
     /// From now on no row can be added to a table; the database says `induced`.
     pub(crate) async fn refuse_inserts(&self, table: &str) {
         self.sql(&format!(
