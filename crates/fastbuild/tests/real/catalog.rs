@@ -358,7 +358,7 @@ async fn an_upload_whose_service_died_leaves_nothing_after_the_next_start() {
     site.service.restart_in_place().await.unwrap();
     assert_eq!(catalog(&site), Vec::<String>::new());
     let log = site.service.log();
-    assert!(log.contains("removed a half-finished upload"), "{log}");
+    assert!(log.contains("removed what an upload left behind"), "{log}");
 }
 
 #[tokio::test]
