@@ -63,6 +63,9 @@ pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
                 // What a test writes need not survive a power cut.
                 "fsync=off".to_owned(),
                 "max_connections=400".to_owned(),
+                // A database is dropped when its test ends, whose thread may leave a connection in
+                // the middle of its login; the drop waits for it, this long.
+                "authentication_timeout=10s".to_owned(),
                 "shared_buffers=64MB".to_owned(),
             ] {
                 command.args(["-c", &setting]);

@@ -2,7 +2,6 @@
 //! what only files can tell.
 
 mod files;
-mod pace;
 #[expect(
     clippy::unwrap_used,
     reason = "a story whose parts cannot be made has failed"
