@@ -53,8 +53,9 @@ impl Undo {
         let mut list = take_list(folder)?;
         roll_back(folder, &mut list)?;
         let mut entries = Vec::new();
-        for (number, (name, file)) in files.enumerate() {
-            let kept = match keep(folder, name, number) {
+        for (name, file) in files {
+            let inode = file.as_file().metadata()?.ino();
+            let kept = match keep(folder, name, inode) {
                 Ok(kept) => kept,
                 Err(error) => {
                     forget(folder, &entries);
@@ -64,7 +65,7 @@ impl Undo {
             };
             entries.push(Entry {
                 name: name.to_owned(),
-                inode: file.as_file().metadata()?.ino(),
+                inode,
                 kept,
             });
         }
@@ -99,8 +100,10 @@ impl Undo {
     }
 }
 
-/// Gives a file that is to be replaced a second name; the name, where there is such a file.
-fn keep(folder: &Path, name: &str, number: usize) -> io::Result<Option<String>> {
+/// Gives a file that is to be replaced a second name; the name, where there is such a file. The
+/// number of the file that replaces it is in the name: the upload before, whose list is gone, may not
+/// have removed its own second names yet.
+fn keep(folder: &Path, name: &str, inode: u64) -> io::Result<Option<String>> {
     let target = folder.join(name);
     match fs::symlink_metadata(&target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -109,7 +112,7 @@ fn keep(folder: &Path, name: &str, number: usize) -> io::Result<Option<String>> 
         Ok(metadata) if metadata.is_dir() => return Ok(None),
         Ok(_) => {}
     }
-    let kept = format!("{KEPT_PREFIX}{number}{KEPT_SUFFIX}");
+    let kept = format!("{KEPT_PREFIX}{inode}{KEPT_SUFFIX}");
     let path = folder.join(&kept);
     // Some network file systems have no second names.
     if fs::hard_link(&target, &path).is_err() {
