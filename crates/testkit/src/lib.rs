@@ -6,6 +6,7 @@ pub mod chaos;
 pub mod client;
 pub mod container;
 pub mod parts;
+pub mod ports;
 pub mod postgres;
 pub mod request;
 pub mod service;

@@ -99,6 +99,16 @@ pub struct Login {
     pub password: String,
 }
 
+impl Login {
+    /// A user with a random password.
+    pub fn random(username: &str) -> Self {
+        Self {
+            username: username.to_owned(),
+            password: format!("{:032x}", rand::random::<u128>()),
+        }
+    }
+}
+
 impl fmt::Debug for Login {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -140,9 +150,9 @@ pub struct PostgresPart {
     pub port: u16,
     /// The user, who may do everything there.
     pub user: Login,
-    /// Folder of its programs: `psql`, `initdb`, `postgres`, `pg_ctl`.
+    /// Folder of its programs: `psql`, `initdb`, `postgres`, `pg_isready`.
     pub programs: PathBuf,
-    /// Folder of its data, its socket and its log.
+    /// Folder of its data.
     pub folder: PathBuf,
 }
 

@@ -1,5 +1,7 @@
-//! Databases of a test's own on the PostgreSQL server of the parts, through the distribution's
-//! `psql`.
+//! Databases of a test's own on a PostgreSQL server, through the distribution's `psql`; and servers.
+
+pub mod cluster;
+pub mod server;
 
 use std::{
     process::{Command, Stdio},

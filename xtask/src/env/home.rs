@@ -10,6 +10,7 @@ use fastbuild_testkit::parts::{
     self, CallbackPart, CertificateFiles, DockerCli, EnginePart, ImageNames, Login, Parts,
     RegistryPart,
 };
+use fastbuild_testkit::ports::free_ports;
 
 use super::certificates::Certificates;
 use super::daemon::Daemon;
@@ -94,7 +95,7 @@ impl Home {
             None => self.new_parts()?,
         };
         if parts.engine_store.is_none() {
-            let [port] = network::free_ports()?;
+            let [port] = free_ports()?;
             let [network] = network::free_networks()?;
             parts.engine_store = Some(engine_part(&parts.id, "engine-c", port, network, None));
         }
@@ -106,7 +107,7 @@ impl Home {
 
     fn new_parts(&self) -> Result<Parts> {
         let id = format!("{:06x}", rand::random::<u32>() & 0x00ff_ffff);
-        let [plain, tls, registry, callback] = network::free_ports()?;
+        let [plain, tls, registry, callback] = free_ports()?;
         let [plain_network, tls_network] = network::free_networks()?;
         let certificates = self.certificates();
         Ok(Parts {
@@ -128,8 +129,8 @@ impl Home {
                 registry: format!("127.0.0.1:{registry}"),
                 registry_dns: format!("localhost:{registry}"),
                 port: registry,
-                user: login("fastbuild"),
-                second_user: login("second"),
+                user: Login::random("fastbuild"),
+                second_user: Login::random("second"),
                 storage: self.path("registry-data"),
             },
             certificates: CertificateFiles {
@@ -203,14 +204,6 @@ fn engine_part(
 /// The short way to the home folder.
 pub(super) fn short_path(id: &str) -> PathBuf {
     PathBuf::from(format!("/run/fastbuild-env-{id}"))
-}
-
-/// A user with a random password.
-pub(super) fn login(username: &str) -> Login {
-    Login {
-        username: username.to_owned(),
-        password: format!("{:032x}", rand::random::<u128>()),
-    }
 }
 
 /// Writes a file that only its owner may read, whole or not at all.

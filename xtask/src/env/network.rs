@@ -1,36 +1,11 @@
-//! Free ports, and for each engine a bridge of its own with a way out to the network.
+//! For each engine a bridge of its own with a way out to the network.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::ops::Range;
+use std::net::Ipv4Addr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fastbuild_testkit::parts::EnginePart;
 
 use crate::run::{program, run, succeeds};
-
-/// Below the range from which outgoing connections take their ports, so that a part that was stopped finds its
-/// port free again.
-const PORTS: Range<u16> = 20_000..32_000;
-
-/// Chooses ports of 127.0.0.1 that nobody listens on.
-pub(super) fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    // Kept open until all are chosen, so that none is chosen twice.
-    let mut listeners = Vec::new();
-    for _ in 0..1000 {
-        if listeners.len() == N {
-            break;
-        }
-        let port = rand::random_range(PORTS);
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            listeners.push((listener, port));
-        }
-    }
-    let ports: Vec<u16> = listeners.iter().map(|(_, port)| *port).collect();
-    ports
-        .try_into()
-        .ok()
-        .context("no free ports were found on 127.0.0.1")
-}
 
 /// Chooses /24 networks that no interface and no route of this machine uses; each as its first three numbers.
 pub(super) fn free_networks<const N: usize>() -> Result<[String; N]> {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use fastbuild_store::{Seal, Store, StoreError};
-use fastbuild_testkit::parts::Parts;
+use fastbuild_testkit::{
+    parts::Parts,
+    postgres::{TestDatabase, server::OwnServer},
+};
 
 use crate::parts::{KEY, Site, at, callback, enqueue};
 
@@ -109,6 +112,34 @@ async fn a_wake_up_reaches_the_other_processes_also_after_their_connections_were
     }
     let builds = there.builds_by_target("image-").await.unwrap();
     assert_eq!(builds.len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_ends_and_comes_back_is_used_again() {
+    let parts = Parts::load().unwrap();
+    let mut server = OwnServer::start(parts.postgres().unwrap()).await.unwrap();
+    let database = TestDatabase::create(&server.part).unwrap();
+    let open = async || Store::open(&database.url, Seal::from_key(&KEY).unwrap()).await;
+    let (here, there) = (open().await.unwrap(), open().await.unwrap());
+    let mut queue = there.subscribe_queue();
+    for (number, orderly) in [(1, true), (2, false)] {
+        if orderly {
+            server.stop().await.unwrap();
+        } else {
+            server.kill().await.unwrap();
+        }
+        assert!(!server.part.answers());
+        server.start_again().await.unwrap();
+        queue.mark_unchanged();
+        enqueue(&here, number, 0).await;
+        // The listener may come back later than what it was told; then everything rings.
+        tokio::time::timeout(Duration::from_mins(2), queue.changed())
+            .await
+            .expect("the other process is woken")
+            .unwrap();
+        let builds = there.builds_by_target("image-").await.unwrap();
+        assert_eq!(builds.len(), number);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,139 @@
+//! A PostgreSQL server of a test's own, for what must not happen to the one that all tests share.
+
+use std::{
+    fs::File,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use super::cluster::LAUNCHER;
+use crate::{
+    parts::{Login, PostgresPart},
+    ports::free_ports,
+};
+
+/// How long a start or an end may take before it counts as failed.
+const LIMIT: Duration = Duration::from_mins(2);
+/// How often it is asked for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A server in a temporary folder, with a port that stays its own through restarts. It ends when it
+/// is dropped, and when the thread that started it ends.
+#[derive(Debug)]
+pub struct OwnServer {
+    /// Where it is and who may do everything there.
+    pub part: PostgresPart,
+    child: Option<Child>,
+    folder: TempDir,
+}
+
+impl OwnServer {
+    /// Makes a cluster and starts it, with the programs of another server.
+    ///
+    /// # Errors
+    /// What the programs say.
+    pub async fn start(programs: &PostgresPart) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let [free] = free_ports()?;
+        let part = PostgresPart {
+            port: free,
+            user: Login::random("fastbuild"),
+            programs: programs.programs.clone(),
+            folder: folder.path().join("cluster"),
+        };
+        part.make_cluster()?;
+        let mut server = Self {
+            part,
+            child: None,
+            folder,
+        };
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// Starts it after [`OwnServer::stop`] or [`OwnServer::kill`], and waits until it takes
+    /// connections.
+    ///
+    /// # Errors
+    /// Its log when it does not.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let log = self.folder.path().join("log");
+        let file = File::options().create(true).append(true).open(&log)?;
+        let mut command = Command::new(LAUNCHER);
+        // A test that is killed leaves no server behind.
+        command.arg("--pdeathsig=INT");
+        self.part.serve(&mut command);
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .current_dir("/");
+        let child = self.child.insert(command.spawn()?);
+        let until = Instant::now() + LIMIT;
+        loop {
+            let ended = child.try_wait()?;
+            if ended.is_none() && self.part.answers() {
+                return Ok(());
+            }
+            if ended.is_some() || Instant::now() > until {
+                let log = std::fs::read_to_string(&log)?;
+                bail!("the PostgreSQL server did not start:\n{log}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Ends it in good order, whoever is connected.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.end(Signal::SIGINT).await
+    }
+
+    /// Ends it as a crash of the database does, so that its next start recovers: SIGQUIT. (SIGKILL
+    /// would leave its children to themselves.)
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.end(Signal::SIGQUIT).await
+    }
+
+    async fn end(&mut self, signal: Signal) -> Result<()> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        signalled(&child, signal)?;
+        let until = Instant::now() + LIMIT;
+        while child.try_wait()?.is_none() {
+            if Instant::now() > until {
+                bail!("the PostgreSQL server does not end");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself; what it leaves is a folder that goes now.
+            signalled(&child, Signal::SIGQUIT).ok();
+            child.wait().ok();
+        }
+    }
+}
+
+fn signalled(child: &Child, signal: Signal) -> Result<()> {
+    kill(Pid::from_raw(i32::try_from(child.id())?), signal)?;
+    Ok(())
+}
