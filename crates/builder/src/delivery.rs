@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
     failure::Failure,
     settings::CallbackHeaders,
@@ -146,9 +147,11 @@ impl Builder {
         } = claimed;
         // The same in every try, so that a receiver can tell a repetition from a new message.
         let id = format!("msg_{}_{}", self.store().installation(), delivery.id);
+        crash::pass(CrashPoint::BeforeTry);
         let (tried, asked) = self
             .try_once(&id, &delivery.url, &delivery.headers, &delivery.body)
             .await;
+        crash::pass(CrashPoint::AfterTry);
         let now = self.clock().now();
         let outcome = if is_success(&tried) {
             TryOutcome::Delivered
@@ -170,7 +173,10 @@ impl Builder {
                 .record_try(delivery.id, number, &tried, outcome, now)
                 .await;
             match recorded {
-                Ok(true) => return,
+                Ok(true) => {
+                    crash::pass(CrashPoint::Recorded);
+                    return;
+                }
                 Ok(false) => {
                     tracing::warn!("the callback's try came to its end after its lease");
                     return;

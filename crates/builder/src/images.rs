@@ -1,6 +1,9 @@
 //! The verbs that need an engine right now: pull an image, and find out what it contains.
 
-use fastbuild_engine::{Engine, ImageFound, ProgressSender};
+use fastbuild_engine::{
+    Engine, ImageFound, ProgressSender,
+    crash::{self, CrashPoint},
+};
 use fastbuild_spec::{
     event::Progress,
     failure::{Failure, ReasonCode, Sentence},
@@ -275,6 +278,7 @@ impl Builder {
                 .run_probe(&found.id, probe::SCRIPT, &self.label("probe"))
                 .await
                 .map_err(|error| error.failure())?;
+            crash::pass(CrashPoint::Probed);
             probe::parse(
                 &output,
                 &found.id,

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use bytes::Bytes;
 use fastbuild_engine::{
     BuildFile, BuildRequest, Built, FileSource, ImageFound, ProgressSender, Pushed,
+    crash::{self, CrashPoint},
 };
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
@@ -82,6 +83,7 @@ impl Run<'_> {
             Some(built) => Image::Built(built, None, Turn::default()),
             None => self.image().await?,
         };
+        crash::pass(CrashPoint::Built);
         self.reach(BuildState::BuildSuccess).await?;
 
         self.check_size(image.size())?;
@@ -108,6 +110,7 @@ impl Run<'_> {
             .await
         {
             Ok(pushed) => {
+                crash::pass(CrashPoint::Pushed);
                 let image = FinishedImage {
                     id: built.image_id,
                     size: built.size,
@@ -157,6 +160,7 @@ impl Run<'_> {
                     .await
             })
             .await?;
+        crash::pass(CrashPoint::Pulled);
         self.reach(BuildState::PullSuccess).await?;
 
         let profile = self
@@ -175,6 +179,7 @@ impl Run<'_> {
             .store()
             .set_dockerfile(self.claimed.attempt, &plan.dockerfile)
             .await?;
+        crash::pass(CrashPoint::Planned);
         self.reach(BuildState::PrepareSuccess).await?;
 
         self.reach(BuildState::Building).await?;

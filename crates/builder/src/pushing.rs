@@ -1,6 +1,9 @@
 //! Pushing what was built: by itself, and again by itself when the registry breaks off.
 
-use fastbuild_engine::{ProgressSender, Pushed};
+use fastbuild_engine::{
+    ProgressSender, Pushed,
+    crash::{self, CrashPoint},
+};
 use fastbuild_spec::failure::{Failure, ReasonCode};
 
 use crate::{images::log, pipeline::Run};
@@ -15,6 +18,7 @@ impl Run<'_> {
             .is_some_and(|registry| self.site.registry.is_ours(registry));
         let credentials = ours.then_some(&self.site.registry);
         let mut waits = self.builder.options().making.push_again_after.iter();
+        crash::pass(CrashPoint::BeforePush);
         loop {
             let failure = match self.site.engine.push(target, credentials, progress).await {
                 Ok(pushed) => return Ok(pushed),

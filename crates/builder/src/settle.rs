@@ -1,6 +1,7 @@
 //! How an attempt ended, written down: the end state, its image and its callback in one
 //! transaction, and nothing half done left on the engine.
 
+use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
     callback::CallbackBody,
     failure::{Failure, ReasonCode, Sentence},
@@ -109,9 +110,11 @@ impl Builder {
             image,
             settings_revisions: site.map(|site| site.revisions).unwrap_or_default(),
         };
+        crash::pass(CrashPoint::BeforeEnd);
         self.store()
             .finish(claimed.attempt, end, delivery, now)
             .await?;
+        crash::pass(CrashPoint::AfterEnd);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Taking a build request: parse it, refuse what can be refused now, store the rest as a queued
 //! build.
 
+use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
     catalog::Catalog,
     failure::Failure,
@@ -95,6 +96,7 @@ impl Builder {
                 EnqueueError::Store(error) => stored(&error),
                 taken @ EnqueueError::TargetTaken { .. } => taken.failure(),
             })?;
+        crash::pass(CrashPoint::Queued);
         tracing::info!(build = build.task_id, target = %build.target_image, "build queued");
         let folder = self.options().folders.task_dir.join(&build.work_dir_name);
         // The folder is a convenience for operators; the build's row holds the same.

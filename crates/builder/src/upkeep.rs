@@ -1,9 +1,9 @@
 //! What keeps the house in order beside the workers: builds whose worker was lost are taken back,
 //! and what was left over on the engine is removed.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use fastbuild_store::Build;
+use fastbuild_store::{Build, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,11 +22,13 @@ impl Builder {
     /// Takes back, again and again, builds whose worker gave no sign of life: a worker that could
     /// not write how its attempt ended leaves its build so.
     pub(crate) async fn reconcile(self, shutdown: CancellationToken) {
+        let mut known = HashSet::new();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.options().limits.lease / 4) => {
                     self.show_life().await;
                     self.take_back_orphans(false).await;
+                    known = self.miss_replicas(known).await;
                 }
                 () = shutdown.cancelled() => return,
             }
@@ -42,6 +44,31 @@ impl Builder {
         if let Err(error) = shown {
             tracing::warn!(%error, "the sign of life could not be written");
         }
+    }
+
+    /// Has the engines swept once a process that was there is gone for good: what it made there
+    /// nobody cleans up after any more. Returns who is there now.
+    async fn miss_replicas(&self, known: HashSet<String>) -> HashSet<String> {
+        match self.live_replicas().await {
+            Ok(lives) => {
+                if !known.is_subset(&lives) {
+                    self.nudge();
+                }
+                lives
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the other processes could not be looked for");
+                known
+            }
+        }
+    }
+
+    /// The processes that share the database and are there, as far as is known.
+    async fn live_replicas(&self) -> Result<HashSet<String>, StoreError> {
+        let silence = self.options().limits.lease * REPLICA_LEASES;
+        self.store()
+            .live_replicas(silence, self.clock().now())
+            .await
     }
 
     /// Tells the other processes that this one has ended.
@@ -91,14 +118,7 @@ impl Builder {
     pub(crate) async fn sweep(self, shutdown: CancellationToken) {
         loop {
             // What a process of ours that may live made on the engine is not left over.
-            let lives = self
-                .store()
-                .live_replicas(
-                    self.options().limits.lease * REPLICA_LEASES,
-                    self.clock().now(),
-                )
-                .await;
-            if let (Ok(site), Ok(lives)) = (self.site().await, lives) {
+            if let (Ok(site), Ok(lives)) = (self.site().await, self.live_replicas().await) {
                 let keep = |label: &str| self.is_in_use(label, &lives);
                 match site.engine.sweep(keep).await {
                     Ok(swept) if swept.containers.is_empty() && swept.images.is_empty() => {}

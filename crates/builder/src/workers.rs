@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     state::BuildState,
@@ -141,8 +142,10 @@ impl Builder {
     /// Runs one attempt and settles how it ended.
     async fn attempt(&self, claimed: ClaimedBuild, give_back: &CancellationToken) {
         tracing::info!(base = %claimed.spec.base, target = %claimed.spec.target, "build started");
+        crash::pass(CrashPoint::Claimed);
         let started = Instant::now();
         let site = self.site().await;
+        crash::pass(CrashPoint::SiteKnown);
         let ended = match &site {
             Ok(site) => {
                 // A task of its own: a fault of ours in it must not take the worker along.
@@ -170,7 +173,12 @@ impl Builder {
             Err(Stop::ShuttingDown) => "given back to the queue".to_owned(),
             Err(Stop::Fenced(error)) => error.to_string(),
         };
-        match self.settle(&claimed, site.as_ref().ok(), ended).await {
+        let settled = self.settle(&claimed, site.as_ref().ok(), ended).await;
+        if claimed.attempt.number > 1 {
+            // The image of an attempt before it has lost its name by now.
+            self.nudge();
+        }
+        match settled {
             Ok(()) => {
                 tracing::info!(
                     outcome,

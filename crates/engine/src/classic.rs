@@ -15,6 +15,7 @@ use tokio_util::io::{ReaderStream, SyncIoBridge};
 use crate::{
     BuildFile, BuildRequest, Built, Engine, EngineError, FileSource, ProgressSender,
     classify::{self, FailedStep, Subject},
+    crash::{self, CrashPoint},
     messages::{Message, Trouble},
     registry::{config_header, registry_of},
     sweep::labels,
@@ -71,6 +72,7 @@ pub(crate) async fn build(
         let mut messages = engine.converse(http).await?;
         while let Some(message) = messages.next().await? {
             steps.hear(&message);
+            crash::pass(CrashPoint::Building);
             let aux = message
                 .aux
                 .as_ref()

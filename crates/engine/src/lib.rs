@@ -9,6 +9,7 @@ mod buildkit;
 mod classic;
 mod classify;
 mod cleaning;
+pub mod crash;
 mod distribution;
 mod endpoint;
 mod engine;

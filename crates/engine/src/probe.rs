@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, EngineError, classify,
+    crash::{self, CrashPoint},
     images::is_missing,
     sweep::{CONTAINER_LABEL, labels},
 };
@@ -114,6 +115,7 @@ async fn probe(
             detail: "the engine does not have it".into(),
         });
     };
+    crash::pass(CrashPoint::Probing);
     let limit = engine.limits().probe;
     let ended = tokio::select! {
         () = cancelled.cancelled() => Err(engine.internal("nobody waits for the probe any more")),

@@ -8,6 +8,7 @@ use http_body_util::Full;
 use crate::{
     Engine, EngineError, ImageFound, ProgressSender,
     classify::{self, Subject},
+    crash::{self, CrashPoint},
     images::engine_name,
     messages::Trouble,
     registry::{auth_header, registry_of},
@@ -44,6 +45,7 @@ impl Engine {
             let mut messages = self.converse(request).await?;
             while let Some(message) = messages.next().await? {
                 message.report(progress);
+                crash::pass(CrashPoint::Pulling);
             }
             Ok::<_, Trouble>(())
         };

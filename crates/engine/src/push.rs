@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::{
     Engine, EngineError, ProgressSender,
     classify::{self, Subject},
+    crash::{self, CrashPoint},
     messages::Trouble,
     registry::{auth_header, registry_of},
 };
@@ -57,6 +58,7 @@ impl Engine {
             let mut messages = self.converse(request).await?;
             while let Some(message) = messages.next().await? {
                 message.report(progress);
+                crash::pass(CrashPoint::Pushing);
                 let said = message.status.as_deref().and_then(said_digest);
                 let record = message
                     .aux

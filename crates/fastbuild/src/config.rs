@@ -15,6 +15,8 @@ use fastbuild_builder::{
     check_headers,
     options::{CallbackOptions, CleaningOptions, Folders, Limits, Making},
 };
+#[cfg(debug_assertions)]
+use fastbuild_engine::crash::CrashPoint;
 use fastbuild_server::AllowedOrigins;
 use fastbuild_spec::{reference::ImageReference, settings::CallbackHeaders, wire::WireKey};
 use fastbuild_store::Store;
@@ -29,6 +31,18 @@ use self::reader::Reader;
 
 /// The documented default file, which is the default.
 pub const DEFAULT_FILE: &str = include_str!("../fastbuild.toml");
+
+/// What the names of variables begin with.
+const PREFIX: &str = "FASTBUILD_";
+
+/// Variables that are read elsewhere: the file's own name, the tests' parts, and in a debug build
+/// the point at which it kills itself.
+const READ_ELSEWHERE: &[&str] = if cfg!(debug_assertions) {
+    &["config", "env_dir", CRASH_AT]
+} else {
+    &["config", "env_dir"]
+};
+const CRASH_AT: &str = "crash_at";
 
 /// Flags that override everything else.
 #[derive(Debug, Clone, Default, clap::Args, Serialize)]
@@ -145,12 +159,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         figment = figment
-            .merge(
-                // These two are read elsewhere: the file's own name, and the tests' parts.
-                Env::prefixed("FASTBUILD_")
-                    .ignore(&["config", "env_dir"])
-                    .split("__"),
-            )
+            .merge(Env::prefixed(PREFIX).ignore(READ_ELSEWHERE).split("__"))
             .merge(Serialized::defaults(overrides));
         if let Some(address) = overrides.address {
             figment = figment.merge(("listen.address", address));
@@ -159,6 +168,20 @@ impl Config {
             figment = figment.merge(("listen.port", port));
         }
         Self::from_figment(&figment)
+    }
+
+    /// The point at which a debug build kills itself: `FASTBUILD_CRASH_AT`.
+    ///
+    /// # Errors
+    /// When there is no point of this name.
+    #[cfg(debug_assertions)]
+    pub fn crash_point() -> Result<Option<CrashPoint>, Mistakes> {
+        let variable = Figment::from(Env::prefixed(PREFIX).only(&[CRASH_AT]));
+        let Ok(name) = variable.extract_inner::<String>(CRASH_AT) else {
+            return Ok(None);
+        };
+        let unknown = |_| Mistakes(vec![format!("{CRASH_AT}: {name:?} is no point of a build")]);
+        name.parse().map(Some).map_err(unknown)
     }
 
     fn from_figment(figment: &Figment) -> Result<Self, Mistakes> {

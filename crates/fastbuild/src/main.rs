@@ -110,6 +110,12 @@ fn main() -> ExitCode {
             Err(error) => complain(&format!("{error:#}")),
         },
         _ => {
+            #[cfg(debug_assertions)]
+            match Config::crash_point() {
+                Ok(Some(point)) => fastbuild_engine::crash::arm(point),
+                Ok(None) => {}
+                Err(mistakes) => return complain(&mistakes),
+            }
             logging::start(&config.log);
             match app::serve(config) {
                 Ok(()) => ExitCode::SUCCESS,

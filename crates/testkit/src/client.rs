@@ -182,6 +182,43 @@ impl Client {
         .await
     }
 
+    /// The builds whose target's name contains a text, as version 1 of the API shows them.
+    ///
+    /// # Errors
+    /// When the answer is no success.
+    pub async fn builds_of(&self, image: &str) -> Result<Vec<Value>> {
+        let list: Value = self
+            .http
+            .get(format!("{}/api/v1/builds", self.url))
+            .query(&[("image", image)])
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        Ok(list["builds"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// All events of a build, and the line that ends them. Waits for the build's end.
+    ///
+    /// # Errors
+    /// When the answer is no success, or breaks off.
+    pub async fn events(&self, task_id: i64) -> Result<Vec<Value>> {
+        let text = self
+            .http
+            .get(format!("{}/api/v1/builds/{task_id}/events", self.url))
+            .header("accept", "application/x-ndjson")
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?;
+        text.lines()
+            .filter(|line| !line.is_empty())
+            .map(|line| Ok(serde_json::from_str(line)?))
+            .collect()
+    }
+
     /// Configures the site.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -182,6 +182,32 @@ impl Service {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Waits until it has ended by itself; how it did.
+    ///
+    /// # Errors
+    /// Its log when `patience` runs out.
+    pub async fn wait_for_death(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > until {
+                bail!("the service lives after {patience:?}:\n{}", self.log());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Starts it again as [`Service::restart_in_place`] does, without a variable that it had.
+    ///
+    /// # Errors
+    /// The end of its log when it does not become ready.
+    pub async fn restart_without(&mut self, variable: &str) -> Result<()> {
+        self.options.variables.retain(|(name, _)| name != variable);
+        self.restart_in_place().await
     }
 
     /// Starts it again on the same port and base directory, after [`Service::kill`] or

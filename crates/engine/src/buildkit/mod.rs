@@ -22,6 +22,7 @@ use self::{
 use crate::{
     BuildFile, BuildRequest, Built, Compression, Engine, EngineError, FileSource, ProgressSender,
     classify::{self, Subject},
+    crash::{self, CrashPoint},
     registry::registry_of,
     sweep::labels,
     transport::chain,
@@ -74,6 +75,7 @@ pub(crate) async fn build(
             .into_inner();
         while let Some(update) = updates.message().await? {
             tracker.update(update);
+            crash::pass(CrashPoint::Building);
         }
         Ok::<_, Status>(())
     };

@@ -12,6 +12,8 @@ mod catalog;
 mod cleaning;
 mod configuration;
 mod contract;
+mod crashes;
+mod engine_api;
 mod faults;
 mod hostile;
 mod images;

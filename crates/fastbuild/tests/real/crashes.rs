@@ -1,0 +1,202 @@
+//! A service that kills itself at a named point of a build's way, at every one of them, on both
+//! databases: started again it brings the build to its end, once.
+
+use std::{
+    collections::BTreeSet, os::unix::process::ExitStatusExt as _, path::Path, sync::Arc,
+    time::Duration,
+};
+
+use fastbuild_engine::crash::CrashPoint;
+use fastbuild_testkit::{
+    client::wait_for_callbacks, parts::Parts, postgres::TestDatabase, request::Request,
+};
+use serde_json::Value;
+use strum::IntoEnumIterator as _;
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    engine_api::EngineApi,
+    site::{On, PATIENCE, Site},
+};
+
+/// Services that run at a time; on PostgreSQL most of them wait for the end of a lease.
+const AT_A_TIME: usize = 9;
+/// How often the engine is asked what it has.
+const LOOK: Duration = Duration::from_millis(250);
+const CRASH_AT: &str = "CRASH_AT";
+
+/// Which database a service is on.
+#[derive(Debug, Clone, Copy)]
+enum Database {
+    Sqlite,
+    Postgres,
+}
+
+#[tokio::test]
+async fn a_build_survives_a_crash_at_every_point_on_sqlite() {
+    crash_everywhere(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_build_survives_a_crash_at_every_point_on_postgres() {
+    crash_everywhere(Database::Postgres).await;
+}
+
+async fn crash_everywhere(database: Database) {
+    let room = Arc::new(Semaphore::new(AT_A_TIME));
+    let mut crashing = JoinSet::new();
+    // The last first: what was claimed of a callback is claimed for over a minute.
+    for point in CrashPoint::iter().rev() {
+        let room = room.clone();
+        crashing.spawn(async move {
+            let _place = room.acquire_owned().await.unwrap();
+            crash_at(point, database).await;
+        });
+    }
+    while let Some(ended) = crashing.join_next().await {
+        if let Err(error) = ended {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}
+
+/// How many attempts a build has whose service died at this point.
+fn attempts(point: CrashPoint) -> i64 {
+    match point {
+        CrashPoint::Queued
+        | CrashPoint::AfterEnd
+        | CrashPoint::BeforeTry
+        | CrashPoint::AfterTry
+        | CrashPoint::Recorded => 1,
+        CrashPoint::Claimed
+        | CrashPoint::SiteKnown
+        | CrashPoint::Pulling
+        | CrashPoint::Pulled
+        | CrashPoint::Probing
+        | CrashPoint::Probed
+        | CrashPoint::Planned
+        | CrashPoint::Building
+        | CrashPoint::Built
+        | CrashPoint::BeforePush
+        | CrashPoint::Pushing
+        | CrashPoint::Pushed
+        | CrashPoint::BeforeEnd => 2,
+    }
+}
+
+async fn crash_at(point: CrashPoint, database: Database) {
+    let at = format!("{point}, {database:?}");
+    let parts = Parts::load().unwrap();
+    let server = parts.postgres().unwrap();
+    // Dropped after the service that uses it.
+    let shared =
+        matches!(database, Database::Postgres).then(|| TestDatabase::create(server).unwrap());
+    let name = point.to_string();
+    let mut variables = vec![
+        (CRASH_AT, name.as_str()),
+        ("BUILDS__LEASE_SECONDS", "10"),
+        ("CALLBACK__TIMEOUT_SECONDS", "10"),
+    ];
+    if let Some(shared) = &shared {
+        variables.push(("DATABASE_URL", &shared.url));
+    }
+    let mut site = Site::configured_with(On::PlainEngine, &variables).await;
+    let target = site.target("1");
+    let request =
+        Request::new(&site.base(&site.parts.images.debian), &target).callback(&site.callback_url());
+
+    // A service that dies soon after it has taken a build may not answer its caller any more.
+    let answered = site.client().submit(request.body()).await;
+    assert!(answered.is_err() || point != CrashPoint::Queued, "{at}");
+    let status = site.service.wait_for_death(PATIENCE).await.unwrap();
+    assert_eq!(status.signal(), Some(9), "{at}: {status}");
+    site.service.restart_without(CRASH_AT).await.unwrap();
+
+    let builds = site.client().builds_of(&target).await.unwrap();
+    assert_eq!(builds.len(), 1, "{at}: {builds:?}");
+    let task_id = builds[0]["id"].as_i64().unwrap();
+    let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+    assert_eq!(task["state"], "PUSH_SUCCESS", "{at}: {task:#}");
+    assert!(site.registry_has(&target).await, "{at}");
+    let callbacks = wait_for_callbacks(&site.parts, &site.token, 1, PATIENCE)
+        .await
+        .unwrap();
+    assert!(
+        callbacks[0].to_string().contains("PUSH_SUCCESS"),
+        "{at}: {callbacks:?}"
+    );
+    ends_once(&site, task_id, point, &at).await;
+    nothing_is_left(&site, &target, &at).await;
+    let password = site.parts.registry.user.password.as_bytes();
+    assert_eq!(
+        files_with(site.directory.path(), password),
+        Vec::<String>::new(),
+        "{at}"
+    );
+    drop(site);
+}
+
+/// The build has one end, one image, and as many attempts as it must have.
+async fn ends_once(site: &Site, task_id: i64, point: CrashPoint, at: &str) {
+    let events = site.client().events(task_id).await.unwrap();
+    let numbers: Vec<i64> = events
+        .iter()
+        .filter_map(|event| event["seq"].as_i64())
+        .collect();
+    let expected: Vec<i64> = (1..).take(numbers.len()).collect();
+    assert_eq!(numbers, expected, "{at}");
+    let results: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["event"] == "result")
+        .collect();
+    let digests: BTreeSet<&str> = results
+        .iter()
+        .filter_map(|result| result["digest"].as_str())
+        .collect();
+    assert_eq!((results.len(), digests.len()), (1, 1), "{at}: {results:?}");
+    let begun = events
+        .iter()
+        .filter(|event| event["event"] == "state" && event["state"] == "STARTED")
+        .count();
+    let last = events
+        .iter()
+        .filter_map(|event| event["attempt"].as_i64())
+        .max();
+    let attempts = attempts(point);
+    assert_eq!(last, Some(attempts), "{at}");
+    assert_eq!(i64::try_from(begun).unwrap(), attempts, "{at}");
+}
+
+/// The engine holds the image and nothing else of this installation.
+async fn nothing_is_left(site: &Site, target: &str, at: &str) {
+    let engine = EngineApi::of(site.engine(On::PlainEngine));
+    let label = engine.label_of(target).await;
+    let installation = format!("{}/", label.split_once('/').unwrap().0);
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let mut left = engine.labels_of_containers().await;
+        left.extend(engine.labels_of_nameless_images().await);
+        left.retain(|label| label.starts_with(&installation));
+        if left.is_empty() {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < until, "{at}: {left:?} stay");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The files below a folder in which some bytes stand.
+fn files_with(folder: &Path, bytes: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if std::fs::read(&path)
+            .is_ok_and(|content| content.windows(bytes.len()).any(|part| part == bytes))
+        {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
