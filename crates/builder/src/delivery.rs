@@ -175,6 +175,7 @@ impl Builder {
             match recorded {
                 Ok(true) => {
                     crash::pass(CrashPoint::Recorded);
+                    self.metrics().tried(outcome);
                     return;
                 }
                 Ok(false) => {

@@ -292,6 +292,7 @@ impl Builder {
             .put_profile(&profile, &image.to_string(), self.clock().now())
             .await
             .map_err(|error| stored(&error))?;
+        self.metrics().profiled(was_known);
         Ok((profile, was_known))
     }
 }

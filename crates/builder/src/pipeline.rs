@@ -26,6 +26,7 @@ use crate::{
     hash::secret_value,
     images::log,
     means::Means,
+    metrics::Made,
     reuse::{Before, Identity, Image, Turn},
     service::{Builder, Site, internal, stored},
     step::timed_out,
@@ -80,7 +81,10 @@ impl Run<'_> {
             tracing::warn!(folder = %folder.display(), %error, "the build's folder cannot be made");
         }
         let image = match self.image_to_push().await? {
-            Some(built) => Image::Built(built, None, Turn::default()),
+            Some(built) => {
+                self.builder.metrics().image_made(Made::Kept);
+                Image::Built(built, None, Turn::default())
+            }
             None => self.image().await?,
         };
         crash::pass(CrashPoint::Built);
@@ -185,9 +189,13 @@ impl Run<'_> {
         self.reach(BuildState::Building).await?;
         self.step(Step::Build, async |progress| {
             match self.before_building(identity.as_ref(), progress).await? {
-                Before::Named(image) => Ok(Image::Named(image)),
+                Before::Named(image) => {
+                    self.builder.metrics().image_made(Made::Reused);
+                    Ok(Image::Named(image))
+                }
                 Before::Build(turn) => {
                     let built = Box::pin(self.build(&plan, means, progress)).await?;
+                    self.builder.metrics().image_made(Made::Built);
                     Ok(Image::Built(built, identity, turn))
                 }
             }

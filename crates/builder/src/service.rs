@@ -15,7 +15,7 @@ use fastbuild_spec::{
 use fastbuild_store::{SettingsRevisions, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{catalog, clock::SharedClock, options::Options};
+use crate::{catalog, clock::SharedClock, metrics::Metrics, options::Options};
 
 /// How a request becomes a pushed image. Cheap to clone; all clones are one builder.
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ struct Inner {
     store: Store,
     options: Options,
     clock: SharedClock,
+    metrics: Metrics,
     callbacks: reqwest::Client,
     /// Made when first used: reading this machine's authorities takes time and memory.
     distribution: tokio::sync::OnceCell<Distribution>,
@@ -61,6 +62,7 @@ impl Builder {
                 store,
                 options,
                 clock,
+                metrics: Metrics::default(),
                 callbacks,
                 distribution: tokio::sync::OnceCell::new(),
                 site_changed: tokio::sync::Notify::new(),
@@ -89,6 +91,11 @@ impl Builder {
     /// The clock it runs by.
     pub fn clock(&self) -> &SharedClock {
         &self.inner.clock
+    }
+
+    /// What this process did, in numbers.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
     }
 
     /// The mirrors and tools on disk right now.

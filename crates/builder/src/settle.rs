@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock::local_time,
+    metrics::Lost,
     pipeline::Stop,
     service::{Builder, Site, internal, stored},
     step::cancelled,
@@ -78,11 +79,15 @@ impl Builder {
             Settled::End(state, failure, image) => (state, failure, image),
             Settled::GiveBack => match self.store().give_back(claimed.attempt, now).await? {
                 PutBack::CancelRequested => aborted(cancelled()),
-                PutBack::Queued | PutBack::TooOften => return Ok(()),
+                PutBack::Queued | PutBack::TooOften => {
+                    self.metrics().put_back(Lost::ShutDown);
+                    return Ok(());
+                }
             },
             Settled::Retry(failure) => match self.store().retry(claimed.attempt, now).await? {
                 PutBack::Queued => {
                     tracing::warn!(%failure, "the attempt came to nothing; the build is tried again");
+                    self.metrics().put_back(Lost::To(failure.code));
                     return Ok(());
                 }
                 PutBack::TooOften => aborted(lost_for_good(failure)),
@@ -111,10 +116,12 @@ impl Builder {
             settings_revisions: site.map(|site| site.revisions).unwrap_or_default(),
         };
         crash::pass(CrashPoint::BeforeEnd);
-        self.store()
+        let build = self
+            .store()
             .finish(claimed.attempt, end, delivery, now)
             .await?;
         crash::pass(CrashPoint::AfterEnd);
+        self.metrics().build_ended(&build);
         Ok(())
     }
 

@@ -61,12 +61,14 @@ impl Run<'_> {
             Ok(_) => StepStatus::Success,
             Err(_) => StepStatus::Fail,
         };
+        let took = started.elapsed();
         tracing::info!(
             %step,
             %status,
-            milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "step ended"
         );
+        self.builder.metrics().step_ended(step, status, took);
         if let Err(Stop::ShuttingDown | Stop::Interrupted(_) | Stop::Fenced(_)) = &outcome {
             return outcome;
         }

@@ -7,6 +7,7 @@ use fastbuild_store::{Build, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    metrics::Lost,
     service::{Builder, stored},
     settle::delivery_for,
 };
@@ -101,12 +102,14 @@ impl Builder {
             }
         };
         for task_id in taken.requeued {
+            self.metrics().put_back(Lost::Silent);
             tracing::warn!(
                 build = task_id,
                 "the build lost its worker and waits for another"
             );
         }
         for build in taken.ended {
+            self.metrics().build_ended(&build);
             tracing::error!(build = build.task_id, state = %build.state, "the build lost its worker and has ended");
             if let Ok(site) = self.site().await {
                 self.forget_image(&site, &build).await;

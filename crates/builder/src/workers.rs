@@ -84,7 +84,10 @@ impl Builder {
             .await
             .map_err(|error| stored(&error))?;
         match outcome {
-            CancelOutcome::Ended(_) => Ok(true),
+            CancelOutcome::Ended(build) => {
+                self.metrics().build_ended(&build);
+                Ok(true)
+            }
             CancelOutcome::Requested => Ok(false),
             CancelOutcome::NotFound => Err(Failure::new(
                 ReasonCode::NotFound,
@@ -143,6 +146,7 @@ impl Builder {
     async fn attempt(&self, claimed: ClaimedBuild, give_back: &CancellationToken) {
         tracing::info!(base = %claimed.spec.base, target = %claimed.spec.target, "build started");
         crash::pass(CrashPoint::Claimed);
+        self.metrics().taken(&claimed);
         let started = Instant::now();
         let site = self.site().await;
         crash::pass(CrashPoint::SiteKnown);

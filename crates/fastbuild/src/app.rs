@@ -8,7 +8,7 @@ use fastbuild_builder::{
     clock::{Clock as _, SystemClock},
     options::Options,
 };
-use fastbuild_server::{AllowedOrigins, AppState, ServerOptions};
+use fastbuild_server::{AllowedOrigins, AppState, BuildInfo, ServerOptions};
 use fastbuild_spec::settings::HostSettings;
 use fastbuild_store::{Seal, Store};
 use tokio::net::TcpListener;
@@ -18,6 +18,13 @@ use crate::{config::Config, skeleton};
 
 /// How long requests under way may go on after the service was told to end.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Of what this program was built, as `build.rs` found it.
+const BUILD_INFO: BuildInfo = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: option_env!("BUILT_FROM_COMMIT"),
+    rustc: option_env!("BUILT_WITH_RUSTC"),
+};
 
 /// An application that is ready to serve on a port it has bound.
 #[derive(Debug)]
@@ -119,7 +126,9 @@ impl App {
             );
         }
         let workers = tokio::spawn(self.builder.clone().run(shutdown.clone()));
-        let state = AppState::new(self.builder).with_stream_clients(self.stream_clients);
+        let state = AppState::new(self.builder)
+            .with_stream_clients(self.stream_clients)
+            .with_build_info(BUILD_INFO);
         let router = fastbuild_server::router(
             state.clone(),
             &ServerOptions {

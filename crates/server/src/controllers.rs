@@ -5,7 +5,7 @@
 use utoipa::openapi::tag::TagBuilder;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{docs, state::AppState, task_files};
+use crate::{docs, health, metrics, state::AppState, task_files};
 
 /// One controller: a group of routes in one file.
 pub(crate) struct Controller {
@@ -24,7 +24,11 @@ inventory::collect!(Controller);
 /// order in which the linker lays controllers down is nobody's.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     let mut controllers: Vec<_> = inventory::iter::<Controller>().collect();
-    controllers.push(&task_files::CONTROLLER);
+    controllers.extend([
+        &task_files::CONTROLLER,
+        &health::CONTROLLER,
+        &metrics::CONTROLLER,
+    ]);
     controllers.sort_by_key(|controller| controller.name);
     let mut routes = docs::titled();
     for controller in controllers {

@@ -12,6 +12,7 @@
 //! | `api/legacy/*.rs` | the old protocol, one file per controller; a file dropped in is served |
 //! | `api/v1/*.rs` | version 1 of the API, likewise: plain JSON, and problem details for failures |
 //! | `api/parameters.rs`, `api/site_form.rs` | parameters and forms that several of them take |
+//! | `api/pieces.rs`, `api/build_query.rs` | lists of version 1, a piece at a time, and which builds they show |
 //! | `extract/` | what a handler takes from a request; a refusal names the field |
 //! | `view/` | what a handler answers: rows of the store in the protocol's shapes |
 //! | `streams/` | following builds: few reads for any number of clients |
@@ -20,7 +21,8 @@
 //! | `error.rs`, `problem.rs` | the one place where a failure becomes an HTTP answer, and its face in version 1 |
 //! | `linger.rs` | bodies that are refused while they are still being sent |
 //! | `language.rs` | Chinese or English, from `Accept-Language`; answers are put into words last |
-//! | `docs.rs`, `health.rs` | the OpenAPI document with its pages, and the sign of life |
+//! | `docs.rs` | the OpenAPI document with its pages |
+//! | `health.rs`, `metrics.rs` | the sign of life, what the service depends on, its version, and it in numbers |
 //!
 //! Answers stay unworded until the language layer sees them: handlers, extractors, the fallback
 //! for unknown routes and the panic handler all leave a sentence in both languages, and one place
@@ -36,6 +38,7 @@ mod health;
 mod language;
 mod linger;
 mod log;
+mod metrics;
 mod options;
 mod problem;
 mod state;
@@ -47,14 +50,14 @@ use std::any::Any;
 
 use axum::{
     Router,
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::any,
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use docs::openapi;
-pub use options::{AllowedOrigins, InvalidOrigin, ServerOptions};
+pub use options::{AllowedOrigins, BuildInfo, InvalidOrigin, ServerOptions};
 pub use state::AppState;
 
 use crate::error::Error;
@@ -72,7 +75,6 @@ pub fn router(state: AppState, options: &ServerOptions) -> Router {
         .layer(catch_panics())
         .layer(options.allowed_origins.layer());
     let own = docs::router(document)
-        .merge(health::router())
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(catch_panics());
     open_to_browsers
@@ -80,6 +82,7 @@ pub fn router(state: AppState, options: &ServerOptions) -> Router {
         .fallback(error::unknown_route)
         .layer(from_fn(language::speak))
         .layer(from_fn(linger::linger))
+        .layer(from_fn_with_state(state.metrics().clone(), metrics::count))
         .layer(log::layer!())
         .with_state(state)
 }

@@ -10,6 +10,27 @@ pub struct ServerOptions {
     pub allowed_origins: AllowedOrigins,
 }
 
+/// Of what the program was built; the binary knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// The service's version.
+    pub version: &'static str,
+    /// The commit, where it was built from a repository.
+    pub commit: Option<&'static str>,
+    /// The compiler.
+    pub rustc: Option<&'static str>,
+}
+
+impl Default for BuildInfo {
+    fn default() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: None,
+            rustc: None,
+        }
+    }
+}
+
 /// Whose pages a browser lets read the answers (the Fetch standard's CORS protocol).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AllowedOrigins {

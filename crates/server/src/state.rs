@@ -3,13 +3,16 @@
 use fastbuild_builder::Builder;
 use fastbuild_store::Store;
 
-use crate::streams::Streams;
+use crate::{health::LastLook, metrics::Metrics, options::BuildInfo, streams::Streams};
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AppState {
     pub(crate) builder: Builder,
     streams: Streams,
+    metrics: Metrics,
+    last_look: LastLook,
+    build_info: BuildInfo,
 }
 
 /// Clients that follow builds at a time, unless said otherwise.
@@ -20,6 +23,9 @@ impl AppState {
     pub fn new(builder: Builder) -> Self {
         Self {
             streams: Streams::new(builder.store().clone(), STREAM_CLIENTS),
+            metrics: Metrics::new(&builder),
+            last_look: LastLook::default(),
+            build_info: BuildInfo::default(),
             builder,
         }
     }
@@ -28,6 +34,13 @@ impl AppState {
     #[must_use]
     pub fn with_stream_clients(mut self, most: usize) -> Self {
         self.streams = Streams::new(self.builder.store().clone(), most);
+        self
+    }
+
+    /// The same with what it was built of.
+    #[must_use]
+    pub fn with_build_info(mut self, info: BuildInfo) -> Self {
+        self.build_info = info;
         self
     }
 
@@ -40,6 +53,21 @@ impl AppState {
     /// The event streams.
     pub(crate) fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// How the dependencies were found last.
+    pub(crate) fn last_look(&self) -> &LastLook {
+        &self.last_look
+    }
+
+    /// Of what the program was built.
+    pub(crate) fn build_info(&self) -> BuildInfo {
+        self.build_info
     }
 
     /// What is remembered.

@@ -38,6 +38,7 @@ mod retention;
 mod seal;
 mod settings;
 mod steps;
+mod tally;
 mod time;
 mod wake;
 
@@ -77,3 +78,4 @@ pub use settings::{
     DockerServerRevision, HeadersRevision, HostRevision, NewSettings, RegistryRevision,
 };
 pub use steps::StepRow;
+pub use tally::Tally;

@@ -3,7 +3,10 @@
 use fastbuild_testkit::{client::wait_for_callbacks, request::Request};
 use serde_json::{Value, json};
 
-use crate::site::{On, PATIENCE, Site};
+use crate::{
+    gate::Gate,
+    site::{On, PATIENCE, Site},
+};
 
 /// Runs a build that must fail with a code; checks that people are told and nothing stays.
 async fn fails_with(site: &Site, request: &Request, state: &str, code: &str) -> Value {
@@ -254,35 +257,4 @@ async fn a_registry_that_is_not_there_fails_the_push() {
     let task = site.run(&request).await;
     assert_eq!(task["state"], "PUSH_FAILED", "{task:#}");
     assert_eq!(task["reason"], "RegistryUnavailable", "{task:#}");
-}
-
-/// A TCP relay to an engine that can be closed.
-struct Gate {
-    port: u16,
-    relay: tokio::task::JoinHandle<()>,
-}
-
-impl Gate {
-    async fn open(to: u16) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let relay = tokio::spawn(async move {
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((mut inner, _)) = listener.accept().await {
-                connections.spawn(async move {
-                    if let Ok(mut outer) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await {
-                        tokio::io::copy_bidirectional(&mut inner, &mut outer)
-                            .await
-                            .ok();
-                    }
-                });
-            }
-        });
-        Self { port, relay }
-    }
-
-    async fn close(self) {
-        self.relay.abort();
-        self.relay.await.ok();
-    }
 }

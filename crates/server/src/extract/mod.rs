@@ -12,7 +12,7 @@ pub(crate) use build_id::BuildId;
 pub(crate) use document::{Document, IdempotencyKey};
 pub(crate) use files::receive_files;
 pub(crate) use form::Form;
-pub(crate) use json::Json;
+pub(crate) use json::{Fields, Json};
 pub(crate) use query::Query;
 
 use fastbuild_spec::failure::{Failure, ReasonCode, Sentence};

@@ -93,6 +93,11 @@ impl Streams {
         ))
     }
 
+    /// Clients that follow builds at this moment.
+    pub(crate) fn clients(&self) -> usize {
+        self.0.most.saturating_sub(self.0.room.available_permits())
+    }
+
     /// Ends every stream; clients come back to another process, or to the next one.
     pub(crate) fn close(&self) {
         self.0.closing.send_replace(true);

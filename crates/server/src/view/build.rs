@@ -1,11 +1,12 @@
 //! A build as version 1 shows it.
 
-use fastbuild_builder::Rendered;
+use fastbuild_builder::{QueueEstimate, Rendered};
 use fastbuild_spec::{
     failure::{Failure, Language},
+    limits::BuildLimits,
     plan::ContextSource,
 };
-use fastbuild_store::Build;
+use fastbuild_store::{Build, MadeByPlan};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -44,12 +45,24 @@ pub(crate) struct BuildShown {
     finished_at: Option<String>,
     /// How often it was begun.
     attempt: i64,
+    /// For whom it is built, perhaps empty; builds of different owners take turns.
+    owner: String,
+    /// Builds of a higher priority go first.
+    priority: i64,
+    /// How long it may take; null for builds of an old installation.
+    limits: Option<LimitsShown>,
+    /// Where it stands, while it is queued; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<QueueShown>,
     /// Whether somebody asked to stop it.
     cancel_requested: bool,
     /// The number of its newest event.
     last_event: i64,
     /// The image it made.
     image: Option<ImageMade>,
+    /// How it came by its image, once that is pushed; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<MadeShown>,
     /// Why it failed.
     failure: Option<FailureShown>,
     /// Where to go on from here.
@@ -65,6 +78,106 @@ pub(crate) struct ImageMade {
     size: Option<u64>,
     /// The digest the registry knows it by, once it is pushed.
     digest: Option<String>,
+}
+
+/// How long a build may take, in seconds.
+#[derive(Debug, Serialize, ToSchema)]
+struct LimitsShown {
+    /// From the start of an attempt to its end.
+    #[serde(rename = "total_seconds")]
+    total: u64,
+    /// Without a line, a step or a moved byte from the engine.
+    #[serde(rename = "silence_seconds")]
+    silence: u64,
+    /// For the push alone.
+    #[serde(rename = "push_seconds")]
+    push: u64,
+}
+
+impl From<BuildLimits> for LimitsShown {
+    fn from(limits: BuildLimits) -> Self {
+        Self {
+            total: limits.total,
+            silence: limits.silence,
+            push: limits.push,
+        }
+    }
+}
+
+/// Where a build stands in the queue.
+#[derive(Debug, Serialize, ToSchema)]
+struct QueueShown {
+    /// Its place if nothing else were queued or cancelled: 1 is the next to be taken.
+    position: u64,
+    /// Whether that is all; a place behind some ten thousand is told as the least it can be.
+    exact: bool,
+    /// Builds that run at this moment.
+    running: u64,
+    /// When it may begin; null where nothing is known to tell it by.
+    starts_at: Option<String>,
+    /// When it may end.
+    ends_at: Option<String>,
+    /// What these times rest on; null before the first build that succeeded.
+    based_on: Option<UsualShown>,
+}
+
+/// How long builds took.
+#[derive(Debug, Serialize, ToSchema)]
+struct UsualShown {
+    /// Their median, in seconds.
+    median_seconds: u64,
+    /// So many builds.
+    builds: u64,
+    /// Whether they had the same base image and installers; else they are the newest of any kind.
+    alike: bool,
+}
+
+impl QueueShown {
+    fn new(estimate: QueueEstimate) -> Option<Self> {
+        let place = estimate.place?;
+        Some(Self {
+            position: place.position,
+            exact: place.exact,
+            running: place.running,
+            starts_at: estimate.starts_at.map(|time| time.to_string()),
+            ends_at: estimate.ends_at.map(|time| time.to_string()),
+            based_on: estimate.usual.map(|usual| UsualShown {
+                median_seconds: usual.median.as_secs(),
+                builds: usual.builds,
+                alike: usual.alike,
+            }),
+        })
+    }
+}
+
+/// How a build came by its image.
+#[derive(Debug, Serialize, ToSchema)]
+struct MadeShown {
+    /// `built` on an engine, or `reused`: an equal build had made it, and the registry was told its
+    /// new name.
+    #[schema(example = "reused")]
+    how: &'static str,
+    /// The build that made it, where that was another one.
+    by_build: Option<i64>,
+    /// When it was built.
+    at: String,
+    /// The engine it was planned for, in a line.
+    engine: String,
+}
+
+impl From<MadeByPlan> for MadeShown {
+    fn from(made: MadeByPlan) -> Self {
+        Self {
+            how: if made.made_by.is_some() {
+                "reused"
+            } else {
+                "built"
+            },
+            by_build: made.made_by,
+            at: made.made_at.to_string(),
+            engine: made.engine,
+        }
+    }
 }
 
 /// Why a build failed.
@@ -129,6 +242,11 @@ impl BuildShown {
             started_at: build.started.map(|time| time.to_string()),
             finished_at: build.finished.map(|time| time.to_string()),
             attempt: build.attempt,
+            owner: build.owner,
+            priority: build.priority,
+            limits: build.limits.map(LimitsShown::from),
+            queue: None,
+            made: None,
             cancel_requested: build.cancel_requested,
             last_event: build.last_event,
             image: build.image_id.map(|id| ImageMade {
@@ -151,6 +269,20 @@ impl BuildShown {
             description: build.description,
             callback_url: build.callback_url,
         }
+    }
+}
+
+impl BuildShown {
+    /// The same with what is looked up for a single build: where it stands, and how it came by its
+    /// image.
+    pub(crate) fn with(
+        mut self,
+        estimate: Option<QueueEstimate>,
+        made: Option<MadeByPlan>,
+    ) -> Self {
+        self.queue = estimate.and_then(QueueShown::new);
+        self.made = made.map(MadeShown::from);
+        self
     }
 }
 

@@ -6,6 +6,7 @@ mod build;
 mod callback;
 mod catalog;
 mod check_result;
+mod health;
 mod image;
 mod settings;
 mod step;
@@ -19,6 +20,7 @@ pub(crate) use callback::{
 };
 pub(crate) use catalog::{SoftwareList, SourceList, Uploaded};
 pub(crate) use check_result::CheckResult;
+pub(crate) use health::{About, Alive, Readiness};
 pub(crate) use image::{ImageLifeRow, ImageList, ImageRow};
 pub(crate) use settings::{DockerServerRow, HarborRow, HostRow};
 pub(crate) use step::{Progress, ProgressAnswer, StepRecord};

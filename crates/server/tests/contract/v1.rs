@@ -56,6 +56,11 @@ async fn a_document_is_taken_and_shown_and_stopped() {
       "id": 1795424864830,
       "image": null,
       "last_event": 1,
+      "limits": {
+        "push_seconds": 60,
+        "silence_seconds": 60,
+        "total_seconds": 60
+      },
       "links": {
         "dockerfile": "/api/v1/builds/1795424864830/dockerfile",
         "events": "/api/v1/builds/1795424864830/events",
@@ -63,6 +68,16 @@ async fn a_document_is_taken_and_shown_and_stopped() {
         "self": "/api/v1/builds/1795424864830"
       },
       "name": "",
+      "owner": "",
+      "priority": 0,
+      "queue": {
+        "based_on": null,
+        "ends_at": null,
+        "exact": true,
+        "position": 1,
+        "running": 0,
+        "starts_at": "2026-11-23T09:07:44.830951Z"
+      },
       "started_at": null,
       "state": "QUEUED",
       "target": "10.0.0.9/a/b:1",
@@ -89,6 +104,130 @@ async fn a_document_is_taken_and_shown_and_stopped() {
     assert_eq!(
         (again.status, &again.json()["code"]),
         (409, &json!("WrongState"))
+    );
+}
+
+#[tokio::test]
+async fn owner_priority_and_limits_are_the_build_s() {
+    let service = Service::configured().await;
+    let text = document("10.0.0.9/a/b:1")
+        + "owner: team a\npriority: 7\nlimits: {total_seconds: 90, push_seconds: 30}\n";
+    let build = submit(&service, &text, &[]).await.json();
+    assert_eq!(
+        json!([build["owner"], build["priority"], build["limits"]]),
+        json!(["team a", 7, {"total_seconds": 90, "silence_seconds": 60, "push_seconds": 30}])
+    );
+    submitted(&service, "10.0.0.9/a/b:2").await;
+    for (owner, count) in [("team%20a", 1), ("team", 0), ("", 1)] {
+        let path = format!("/api/v1/builds?owner={owner}");
+        let builds = english(&service, &path).await.json()["builds"].clone();
+        assert_eq!(builds.as_array().unwrap().len(), count, "{owner:?}");
+        assert!(
+            builds
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|build| build.get("queue").is_none())
+        );
+    }
+    // The second one was asked for by somebody else, with a lower priority.
+    let second =
+        english(&service, "/api/v1/builds?owner=").await.json()["builds"][0]["links"]["self"]
+            .clone();
+    let queue = english(&service, second.as_str().unwrap()).await.json()["queue"].clone();
+    assert_eq!(queue["position"], 2, "{queue}");
+
+    let text = document("10.0.0.9/a/b:3")
+        + "priority: 1000\nlimits: {total_seconds: 3601, silence_seconds: a, hours: 1}\nowner: [a]\n";
+    let answer = submit(&service, &text, &[]).await;
+    assert_eq!(answer.status, 422);
+    let mut named: Vec<String> = pointers(&answer);
+    named.sort();
+    assert_eq!(
+        named,
+        [
+            "/limits/hours",
+            "/limits/silence_seconds",
+            "/owner",
+            "/priority"
+        ]
+    );
+    let text = document("10.0.0.9/a/b:3") + "limits: {total_seconds: 3601, push_seconds: 601}\n";
+    let answer = submit(&service, &text, &[]).await;
+    assert_eq!(
+        (answer.status, pointers(&answer)),
+        (
+            422,
+            vec![
+                "/limits/total_seconds".to_owned(),
+                "/limits/push_seconds".to_owned()
+            ]
+        )
+    );
+}
+
+fn pointers(answer: &Answer) -> Vec<String> {
+    let body = answer.json();
+    let errors = body["errors"].as_array().unwrap();
+    errors
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_build_is_begun_again_from_where_it_can_be() {
+    let service = Service::configured().await;
+    let id = submitted(&service, "10.0.0.9/a/b:1").await;
+    let path = format!("/api/v1/builds/{id}/retry");
+    let retry = async |body: &str| {
+        let request = Request::post(&path)
+            .header("accept-language", "en")
+            .body(Body::from(body.to_owned()));
+        service.ask(request.unwrap()).await
+    };
+    let refused = |answer: &Answer| (answer.status, answer.json()["code"].clone());
+    let queued = retry(r#"{"from": "start"}"#).await;
+    assert_eq!(
+        refused(&queued),
+        (409, json!("WrongState")),
+        "{}",
+        queued.text
+    );
+    let cancel = format!("/api/v1/builds/{id}/cancel");
+    service.send(Method::POST, &cancel, "en").await;
+    let nobody = retry(r#"{"from": "callback"}"#).await;
+    assert_eq!(
+        refused(&nobody),
+        (409, json!("WrongState")),
+        "{}",
+        nobody.text
+    );
+    let no_image = retry(r#"{"from": "push"}"#).await;
+    assert_eq!(
+        refused(&no_image),
+        (409, json!("WrongState")),
+        "{}",
+        no_image.text
+    );
+    for (body, pointer) in [
+        ("{}", "/from"),
+        (r#"{"from": "end"}"#, "/from"),
+        (r#"{"from": "start", "when": "now"}"#, "/when"),
+    ] {
+        let answer = retry(body).await;
+        assert_eq!(answer.status, 422, "{body}");
+        assert_eq!(pointers(&answer), [pointer], "{body}");
+    }
+    let answer = retry("from: start").await;
+    assert_eq!(refused(&answer), (400, json!("SpecInvalid")));
+
+    let again = retry(r#"{"from": "start"}"#).await;
+    assert_eq!(again.status, 202, "{}", again.text);
+    let build = again.json();
+    assert_eq!(
+        json!([build["id"], build["state"], build["queue"]["position"]]),
+        json!([id, "QUEUED", 1])
     );
 }
 

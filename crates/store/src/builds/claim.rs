@@ -20,7 +20,7 @@ use crate::{
     engines::fleet::Fleet,
     entity::{build, build_request},
     steps,
-    time::{micros, micros_after},
+    time::{micros, micros_after, timestamp},
 };
 
 /// A build a worker has taken, with all it needs to run it.
@@ -34,6 +34,8 @@ pub struct ClaimedBuild {
     pub spec: ImageSpec,
     /// The passwords that go with it.
     pub passwords: ServicePasswords,
+    /// Since when it had been waiting: since it was asked for, begun again or put back.
+    pub waiting_since: Timestamp,
 }
 
 /// What a worker learns when it renews its lease.
@@ -108,6 +110,8 @@ impl Store {
             state: BuildState::Started,
         };
         fence::append(&tx, attempt.task_id, attempt.number, &[started], now).await?;
+        // Nothing else changes a row while it waits.
+        let waiting_since = timestamp(row.updated_at)?;
         let mut row: build::ActiveModel = row.into();
         row.state = Set(BuildState::Started.to_string());
         row.attempt = Set(attempt.number);
@@ -132,6 +136,7 @@ impl Store {
         Ok(Claim::Taken(Box::new(ClaimedBuild {
             build: row.try_into()?,
             attempt,
+            waiting_since,
             spec: from_json("image spec", &request.spec)?,
             passwords: open_passwords(&self.seal, attempt.task_id, request.passwords.as_deref())?,
         })))

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{Build, TaskId, read::contains};
-use crate::{Store, StoreError, entity::build, time::micros};
+use crate::{Store, StoreError, dialect, entity::build, time::micros};
 
 /// Which builds are wanted. What is empty does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct BuildSearch {
     pub states: Vec<BuildState>,
     /// Part of the target image's name with its tag, upper and lower case alike.
     pub image: Option<String>,
+    /// For this owner.
+    pub owner: Option<String>,
     /// Asked for at this time or later.
     pub since: Option<Timestamp>,
     /// Older than this one.
@@ -38,6 +40,9 @@ impl Store {
         }
         if let Some(part) = search.image.as_deref().filter(|part| !part.is_empty()) {
             condition = condition.add(contains(build::Column::TargetImage, part));
+        }
+        if let Some(owner) = &search.owner {
+            condition = condition.add(build::Column::Owner.eq(dialect::storable(owner)));
         }
         if let Some(since) = search.since {
             // A build's number is never before the time it was asked for, and has an index: the

@@ -13,6 +13,7 @@ mod m0008_fair_queue;
 mod m0009_engines;
 mod m0010_api;
 mod m0011_plans;
+mod m0013_owners_and_waits;
 
 /// Applies what is missing, in order.
 pub(crate) struct Migrator;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_engines::Migration),
             Box::new(m0010_api::Migration),
             Box::new(m0011_plans::Migration),
+            Box::new(m0013_owners_and_waits::Migration),
         ]
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fastbuild_store::{CancelOutcome, NewBuild, QueuePlace, Store, TaskId};
+use fastbuild_spec::state::BuildState;
+use fastbuild_store::{BuildSearch, CancelOutcome, NewBuild, QueuePlace, Store, Tally, TaskId};
 
 use crate::parts::{
     Site, at, callback, claim, request, run_up_to_the_push, success, target, work_dir,
@@ -188,4 +189,54 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
     let other = store.enqueue(other, &work_dir, at(300)).await.unwrap();
     let usual = store.usual_duration(other.task_id).await.unwrap().unwrap();
     assert_eq!((usual.builds, usual.alike), (3, false));
+}
+
+#[tokio::test]
+async fn what_waits_and_runs_is_counted_and_a_wait_begins_anew_with_each_return() {
+    let site = Site::new();
+    let store = site.open().await;
+    assert_eq!(store.tally().await.unwrap(), Tally::default());
+    for (number, owner) in ["a", "a", "b"].into_iter().enumerate() {
+        queue(&store, owner, 0, number).await;
+    }
+    let tally = store.tally().await.unwrap();
+    assert_eq!((tally.queued, tally.waiting_since), (3, Some(at(0))));
+    let claimed = claim(&store, 10).await;
+    assert_eq!(claimed.waiting_since, at(0));
+    let tally = store.tally().await.unwrap();
+    assert_eq!((tally.queued, tally.waiting_since), (2, Some(at(1))));
+    assert_eq!(tally.running, [(BuildState::Started, 1)]);
+    store.give_back(claimed.attempt, at(20)).await.unwrap();
+    let tally = store.tally().await.unwrap();
+    assert_eq!((tally.queued, tally.running), (3, Vec::new()));
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        waits.push(claim(&store, 30).await.waiting_since);
+    }
+    waits.sort();
+    assert_eq!(waits, [at(1), at(2), at(20)]);
+    assert_eq!(store.tally().await.unwrap().waiting_since, None);
+}
+
+#[tokio::test]
+async fn builds_are_searched_by_owner() {
+    let site = Site::new();
+    let store = site.open().await;
+    let mut tasks = Vec::new();
+    for (number, owner) in ["a", "b", "", "a"].into_iter().enumerate() {
+        tasks.push(queue(&store, owner, 0, number).await);
+    }
+    for (owner, found) in [
+        ("a", vec![tasks[3], tasks[0]]),
+        ("", vec![tasks[2]]),
+        ("c", vec![]),
+    ] {
+        let search = BuildSearch {
+            owner: Some(owner.to_owned()),
+            ..BuildSearch::default()
+        };
+        let builds = store.search_builds(&search, 10).await.unwrap();
+        let numbers: Vec<TaskId> = builds.iter().map(|build| build.task_id).collect();
+        assert_eq!(numbers, found, "{owner:?}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Builds: asking for one, looking at them, stopping one.
+//! Builds: asking for one, looking at them, stopping one, beginning one again.
 
 use axum::{
     Json,
@@ -8,24 +8,24 @@ use axum::{
 };
 use fastbuild_builder::{Taken, no_such_task};
 use fastbuild_spec::{
-    failure::{Failure, ReasonCode, Sentence},
-    state::{BuildState, Step},
+    failure::{Failure, Language, ReasonCode, Sentence},
+    state::{BuildState, RetryFrom, Step},
     wire::{self, FieldError},
 };
-use fastbuild_store::{Build, BuildSearch};
+use fastbuild_store::Build;
 use futures_util::{StreamExt as _, stream};
 use http::{StatusCode, header};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use strum::IntoEnumIterator as _;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    api::build_query::BuildQuery,
     controllers::Controller,
     error::Error,
-    extract::{BuildId, Document, IdempotencyKey, Query},
+    extract::{BuildId, Document, Fields, IdempotencyKey, Query},
     language::InLanguage,
     problem::Problems,
     state::AppState,
@@ -36,7 +36,7 @@ use crate::{
 inventory::submit! {
     Controller {
         name: "v1 builds",
-        purpose: "Builds: asking for one, looking at them, following one, stopping one.",
+        purpose: "Builds: asking for one, looking at them, stopping one, beginning one again.",
         routes,
     }
 }
@@ -47,6 +47,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(render))
         .routes(routes!(get))
         .routes(routes!(cancel))
+        .routes(routes!(retry))
         .routes(routes!(log))
         .routes(routes!(dockerfile))
 }
@@ -98,19 +99,18 @@ async fn submit(
     {
         Taken::Now(submitted) => {
             let task_id = submitted.build.task_id;
-            let answer = to_text(&BuildShown::new(submitted.build, language))?;
+            let answer = to_text(&shown(&state, submitted.build, language).await?)?;
             if let Some(key) = &key {
                 state.store().keep_answer(key, &answer).await?;
             }
             (task_id, answer)
         }
         Taken::Before(kept) => {
-            let answer = match kept.answer {
-                Some(answer) => answer,
-                None => to_text(&BuildShown::new(
-                    found(&state, kept.task_id).await?,
-                    language,
-                ))?,
+            let answer = if let Some(answer) = kept.answer {
+                answer
+            } else {
+                let build = found(&state, kept.task_id).await?;
+                to_text(&shown(&state, build, language).await?)?
             };
             (kept.task_id, answer)
         }
@@ -134,53 +134,34 @@ async fn found(state: &AppState, id: i64) -> Result<Build, Error> {
     build.ok_or_else(|| no_such_task(id).into())
 }
 
-/// Which builds to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Wanted {
-    /// States, with commas between them; `queued`, `running`, `succeeded`, `failed` and `ended`
-    /// stand for groups of them.
-    #[param(example = "running,PUSH_SUCCESS")]
-    state: Option<String>,
-    /// Part of the target image's name with its tag.
-    image: Option<String>,
-    /// Asked for at this time or later (RFC 3339).
-    #[param(example = "2026-11-23T00:00:00Z")]
-    since: Option<String>,
-    /// How many at most, 1 to 200; 50 unless said.
-    limit: Option<i64>,
-    /// The `next_cursor` of the piece before.
-    cursor: Option<String>,
+/// A single build, with all there is to tell of it.
+async fn shown(state: &AppState, build: Build, language: Language) -> Result<BuildShown, Error> {
+    let id = build.task_id;
+    let (mut estimate, mut made) = (None, None);
+    match build.state {
+        BuildState::Queued => estimate = state.builder.queue_estimate(id).await?,
+        BuildState::PushSuccess => made = state.store().plan_of(id).await?,
+        _ => {}
+    }
+    Ok(BuildShown::new(build, language).with(estimate, made))
 }
-
-const USUAL_LIMIT: i64 = 50;
-const HIGHEST_LIMIT: i64 = 200;
 
 /// Lists builds, newest first, a piece at a time.
 #[utoipa::path(
     get,
     path = "/api/v1/builds",
     tag = "v1 builds",
-    params(Wanted),
+    params(BuildQuery),
     responses((status = 200, body = BuildList), Problems)
 )]
 async fn list(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<BuildQuery>,
 ) -> Result<Json<BuildList>, Error> {
-    let (search, limit) = wanted.search()?;
-    // One more than wanted tells whether there is more.
-    let mut builds = state
-        .store()
-        .search_builds(&search, limit as u64 + 1)
-        .await?;
-    let more = builds.len() > limit;
-    builds.truncate(limit);
-    let next_cursor = builds
-        .last()
-        .filter(|_| more)
-        .map(|build| cursor(build.task_id));
+    let (search, piece) = wanted.search()?;
+    let builds = state.store().search_builds(&search, piece.asked()).await?;
+    let (builds, next_cursor) = piece.cut(builds, |build| build.task_id);
     let builds = builds
         .into_iter()
         .map(|build| BuildShown::new(build, language))
@@ -189,119 +170,6 @@ async fn list(
         builds,
         next_cursor,
     }))
-}
-
-impl Wanted {
-    /// What to look for and how many of it, or every parameter that is wrong.
-    fn search(self) -> Result<(BuildSearch, usize), Error> {
-        let mut mistakes = Vec::new();
-        let mut refuse = |name: &str, value: &str, zh: &str, en: &str| {
-            mistakes.push(FieldError::new(name, value, Sentence::new(zh, en)));
-        };
-        let mut states = Vec::new();
-        let named = self.state.as_deref().unwrap_or_default();
-        for name in named
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-        {
-            match states_of(name) {
-                Some(some) => states.extend(some),
-                None => refuse(
-                    "state",
-                    name,
-                    "应为任务状态，或 queued、running、succeeded、failed、ended",
-                    "must be a state, or queued, running, succeeded, failed or ended",
-                ),
-            }
-        }
-        let since = self
-            .since
-            .filter(|since| !since.is_empty())
-            .and_then(|since| {
-                // An unencoded + of a query arrives as a blank.
-                let time = since.replace(' ', "+").parse::<Timestamp>();
-                time.map_err(|_| {
-                    refuse(
-                        "since",
-                        &since,
-                        "应为带时区的时间，例如 2026-11-23T00:00:00Z",
-                        "must be a time with its zone, such as 2026-11-23T00:00:00Z",
-                    );
-                })
-                .ok()
-            });
-        let before = self
-            .cursor
-            .filter(|cursor| !cursor.is_empty())
-            .and_then(|cursor| {
-                let before = read_cursor(&cursor);
-                if before.is_none() {
-                    refuse(
-                        "cursor",
-                        &cursor,
-                        "应为上一次回答中的 next_cursor",
-                        "must be the next_cursor of an answer",
-                    );
-                }
-                before
-            });
-        let limit = self.limit.unwrap_or(USUAL_LIMIT);
-        if !(1..=HIGHEST_LIMIT).contains(&limit) {
-            refuse(
-                "limit",
-                &limit.to_string(),
-                "应为 1 到 200 之间的整数",
-                "must be a whole number from 1 to 200",
-            );
-        }
-        if !mistakes.is_empty() {
-            return Err(wire::failure(&mistakes).into());
-        }
-        let search = BuildSearch {
-            states,
-            image: self.image,
-            since,
-            before,
-        };
-        Ok((search, usize::try_from(limit).unwrap_or_default()))
-    }
-}
-
-/// The states a word stands for.
-fn states_of(word: &str) -> Option<Vec<BuildState>> {
-    let those = |fits: &dyn Fn(BuildState) -> bool| {
-        BuildState::iter().filter(|state| fits(*state)).collect()
-    };
-    match word.to_ascii_lowercase().as_str() {
-        "queued" => Some(vec![BuildState::Queued]),
-        "running" => Some(those(&|state| {
-            !state.is_terminal() && state != BuildState::Queued
-        })),
-        "succeeded" => Some(vec![BuildState::PushSuccess]),
-        "failed" => Some(those(&|state| {
-            state.is_terminal() && state != BuildState::PushSuccess
-        })),
-        "ended" => Some(those(&BuildState::is_terminal)),
-        _ => word
-            .to_ascii_uppercase()
-            .parse()
-            .ok()
-            .map(|state| vec![state]),
-    }
-}
-
-/// Where a piece of the list ended. What it looks like is nobody's business.
-fn cursor(task_id: i64) -> String {
-    format!("b{:x}", task_id ^ CURSOR_MASK)
-}
-
-/// Keeps callers from reading a build's number in a cursor, and from writing cursors of their own.
-const CURSOR_MASK: i64 = 0x2b5d_13c7_79e4_0f6d;
-
-fn read_cursor(text: &str) -> Option<i64> {
-    let number = i64::from_str_radix(text.strip_prefix('b')?, 16).ok()? ^ CURSOR_MASK;
-    Some(number).filter(|number| *number > 0)
 }
 
 /// One build.
@@ -317,7 +185,8 @@ async fn get(
     InLanguage(language): InLanguage,
     BuildId(id): BuildId,
 ) -> Result<Json<BuildShown>, Error> {
-    Ok(Json(BuildShown::new(found(&state, id).await?, language)))
+    let build = found(&state, id).await?;
+    Ok(Json(shown(&state, build, language).await?))
 }
 
 /// Stops a build: a queued one ends at once, a running one as soon as its engine lets go. Its
@@ -344,6 +213,37 @@ async fn cancel(
         StatusCode::ACCEPTED
     };
     Ok((status, Json(Cancelled { id, ended })))
+}
+
+/// From where to begin a build again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Retry {
+    /// `start`: from the pull of its base image; `push`: the push of the image it made, while that is
+    /// on the engine; `callback`: tell once more how it ended.
+    #[schema(value_type = String, example = "push")]
+    from: RetryFrom,
+}
+
+/// Begins a build again that has ended: from its start, from the push of the image it made, or its
+/// callback alone. It keeps its number.
+#[utoipa::path(
+    post,
+    path = "/api/v1/builds/{id}/retry",
+    tag = "v1 builds",
+    params(("id" = i64, Path, description = "The build's number.")),
+    request_body = Retry,
+    responses((status = 202, body = BuildShown, description = "It is queued, or its callback is."), Problems)
+)]
+async fn retry(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+    BuildId(id): BuildId,
+    Fields(Retry { from }): Fields<Retry>,
+) -> Result<(StatusCode, Json<BuildShown>), Error> {
+    let build = state.builder.retry(id, from).await?;
+    let shown = shown(&state, build, language).await?;
+    Ok((StatusCode::ACCEPTED, Json(shown)))
 }
 
 /// Which part of a log is wanted.
@@ -449,30 +349,4 @@ async fn render(
     Ok(Json(PlanShown::new(
         state.builder.render_document(&document).await?,
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_read_as_it_was_written_and_nothing_else_is() {
-        for id in [1, 1_795_426_218_678, i64::MAX] {
-            assert_eq!(read_cursor(&cursor(id)), Some(id));
-        }
-        for text in ["", "b", "1795426218678", "bzz", "b2b5d13c779e40f6d"] {
-            assert_eq!(read_cursor(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn words_stand_for_states() {
-        assert_eq!(
-            states_of("push_success"),
-            Some(vec![BuildState::PushSuccess])
-        );
-        assert_eq!(states_of("ended").map(|states| states.len()), Some(8));
-        assert_eq!(states_of("running").map(|states| states.len()), Some(7));
-        assert_eq!(states_of("x"), None);
-    }
 }

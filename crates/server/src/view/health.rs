@@ -1,0 +1,117 @@
+//! Whether the service lives, whether it can do its work, and which version it is.
+
+use fastbuild_builder::{Dependency, Found};
+use fastbuild_spec::failure::Language;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::options::BuildInfo;
+
+/// The sign of life.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Alive {
+    /// Always `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+impl Default for Alive {
+    fn default() -> Self {
+        Self { status: "ok" }
+    }
+}
+
+/// Whether builds can be made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// Whether they can.
+    ready: bool,
+    /// What the service depends on, each as it was found.
+    dependencies: Vec<DependencyShown>,
+}
+
+impl Readiness {
+    /// What was found, in a language.
+    pub(crate) fn new(ready: bool, dependencies: &[Dependency], language: Language) -> Self {
+        Self {
+            ready,
+            dependencies: dependencies
+                .iter()
+                .map(|dependency| DependencyShown::new(dependency, language))
+                .collect(),
+        }
+    }
+}
+
+/// Something the service depends on, as it was found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DependencyShown {
+    /// `database`, `host`, `engine`, `registry` or `callbacks`.
+    #[schema(example = "engine")]
+    kind: String,
+    /// Which engine; null for what there is one of.
+    #[schema(example = "default")]
+    name: Option<String>,
+    /// `good`, `bad`, `not_configured`, or `not_seen` where something before it is bad.
+    #[schema(example = "good")]
+    state: &'static str,
+    /// What was found, for a person.
+    detail: String,
+    /// The stable code of the reason, where it is bad.
+    code: Option<String>,
+    /// What to do about it, where it is bad.
+    hint: Option<String>,
+    /// Milliseconds the look took.
+    duration_ms: u64,
+}
+
+impl DependencyShown {
+    fn new(dependency: &Dependency, language: Language) -> Self {
+        let (state, detail) = match &dependency.found {
+            Found::Good(said) => ("good", said),
+            Found::Bad(failure) => ("bad", &failure.message),
+            Found::NotConfigured(said) => ("not_configured", said),
+            Found::NotSeen(said) => ("not_seen", said),
+        };
+        let failure = match &dependency.found {
+            Found::Bad(failure) => Some(failure),
+            _ => None,
+        };
+        Self {
+            kind: dependency.kind.to_string(),
+            name: dependency.name.clone(),
+            state,
+            detail: detail.in_language(language).to_owned(),
+            code: failure.map(|failure| failure.code.to_string()),
+            hint: failure.map(|failure| failure.hint.in_language(language).to_owned()),
+            duration_ms: u64::try_from(dependency.took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Which version of the service this is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct About {
+    /// The service's version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+    /// The commit it was built from; null where it was built from no repository.
+    #[schema(example = "3a4571a0c9d2")]
+    commit: Option<&'static str>,
+    /// The compiler it was built with.
+    #[schema(example = "rustc 1.95.0")]
+    rustc: Option<&'static str>,
+    /// Where each version of the API lies.
+    api: [&'static str; 2],
+}
+
+impl From<BuildInfo> for About {
+    fn from(info: BuildInfo) -> Self {
+        Self {
+            version: info.version,
+            commit: info.commit,
+            rustc: info.rustc,
+            api: ["/api/fast-build/", "/api/v1/"],
+        }
+    }
+}
