@@ -9,6 +9,7 @@ mod bench;
 mod callback_receiver;
 mod demo;
 mod env;
+mod openapi;
 mod run;
 mod test;
 
@@ -29,6 +30,8 @@ enum Task {
     Test,
     /// Measures speed against named baselines and writes docs/performance.md.
     Bench(bench::Options),
+    /// Writes the service's OpenAPI document to docs/openapi.json.
+    Openapi,
     /// Receives callbacks and records them (started by `env up`).
     CallbackReceiver(callback_receiver::Options),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::execute(),
         Task::Test => test::execute(),
         Task::Bench(options) => bench::execute(&options),
+        Task::Openapi => openapi::execute(),
         Task::CallbackReceiver(options) => callback_receiver::serve(&options),
     };
     match result {

@@ -209,6 +209,17 @@ async fn the_document_and_its_pages_come_from_the_binary() {
     assert_eq!(service.get("/docs").await.header("location"), "/docs/");
 }
 
+#[test]
+fn the_committed_document_is_the_one_that_is_served() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    let served = fastbuild_server::openapi().to_pretty_json().unwrap() + "\n";
+    assert!(
+        committed == served,
+        "docs/openapi.json is not what the service serves; run: cargo xtask openapi"
+    );
+}
+
 #[tokio::test]
 async fn the_greeting_has_no_envelope() {
     let service = Service::start().await;
