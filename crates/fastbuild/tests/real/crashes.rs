@@ -2,8 +2,8 @@
 //! databases: started again it brings the build to its end, once.
 
 use std::{
-    collections::BTreeSet, os::unix::process::ExitStatusExt as _, path::Path, sync::Arc,
-    time::Duration,
+    collections::BTreeSet, ops::RangeInclusive, os::unix::process::ExitStatusExt as _, path::Path,
+    sync::Arc, time::Duration,
 };
 
 use fastbuild_engine::crash::CrashPoint;
@@ -60,13 +60,14 @@ async fn crash_everywhere(database: Database) {
 }
 
 /// How many attempts a build has whose service died at this point.
-fn attempts(point: CrashPoint) -> i64 {
+fn attempts(point: CrashPoint) -> RangeInclusive<i64> {
     match point {
-        CrashPoint::Queued
-        | CrashPoint::AfterEnd
+        // A worker may have been as quick as the end.
+        CrashPoint::Queued => 1..=2,
+        CrashPoint::AfterEnd
         | CrashPoint::BeforeTry
         | CrashPoint::AfterTry
-        | CrashPoint::Recorded => 1,
+        | CrashPoint::Recorded => 1..=1,
         CrashPoint::Claimed
         | CrashPoint::SiteKnown
         | CrashPoint::Pulling
@@ -79,7 +80,7 @@ fn attempts(point: CrashPoint) -> i64 {
         | CrashPoint::BeforePush
         | CrashPoint::Pushing
         | CrashPoint::Pushed
-        | CrashPoint::BeforeEnd => 2,
+        | CrashPoint::BeforeEnd => 2..=2,
     }
 }
 
@@ -173,9 +174,9 @@ async fn ends_once(site: &Site, task_id: i64, point: CrashPoint, at: &str) {
         .iter()
         .filter_map(|event| event["attempt"].as_i64())
         .max();
-    let attempts = attempts(point);
-    assert_eq!(last, Some(attempts), "{at}");
-    assert_eq!(i64::try_from(begun).unwrap(), attempts, "{at}");
+    let last = last.unwrap();
+    assert!(attempts(point).contains(&last), "{at}: {last} attempts");
+    assert_eq!(i64::try_from(begun).unwrap(), last, "{at}");
 }
 
 /// The engine holds the image and nothing else of this installation.
