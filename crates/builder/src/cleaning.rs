@@ -1,4 +1,4 @@
-//! Keeping disks from filling up: images that no build used for long leave the engine, files and
+//! Keeping disks from filling up: images that no build used for long leave the engines, files and
 //! logs of builds that ended long ago leave ours, callbacks that ended long ago are forgotten, and
 //! the build cache stays below a limit.
 //!
@@ -13,7 +13,10 @@ use fastbuild_store::ImageLife;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::service::{Builder, Site, stored};
+use crate::{
+    service::{Builder, stored},
+    sites::Site,
+};
 
 /// How often it is looked whether a cleaning is due; also the wait after one that failed.
 const LOOK: Duration = Duration::from_mins(10);
@@ -21,14 +24,30 @@ const LOOK: Duration = Duration::from_mins(10);
 const BATCH: u64 = 100;
 
 impl Builder {
-    /// Removes from the engine the images that nobody used for so many days, and returns their
-    /// names. 0 removes all that are not in use right now.
+    /// Removes from the engines the images that nobody used there for so many days, and returns
+    /// their names. 0 removes all that are not in use right now.
     ///
     /// # Errors
-    /// `NotConfigured`, or what the engine answered; what was removed by then is on record.
+    /// `NotConfigured`, or what an engine answered, after the other ones were cleaned; what was
+    /// removed is on record.
     pub async fn clean_images(&self, reserve_days: u32) -> Result<Vec<String>, Failure> {
-        let site = self.site().await?;
         let cutoff = self.days_ago(reserve_days);
+        let mut removed = Vec::new();
+        let mut outcome = Ok(());
+        for site in self.sites().await? {
+            match self.clean_images_on(&site, cutoff).await {
+                Ok(names) => removed.extend(names),
+                Err(failure) => outcome = outcome.and(Err(failure)),
+            }
+        }
+        outcome.map(|()| removed)
+    }
+
+    async fn clean_images_on(
+        &self,
+        site: &Site,
+        cutoff: Timestamp,
+    ) -> Result<Vec<String>, Failure> {
         let unused = self
             .store()
             .images_unused_since(site.engine.address(), cutoff)
@@ -46,10 +65,10 @@ impl Builder {
         for life in unused {
             let name = life.image_name.clone();
             if self
-                .clean_image(&site, &life, |id| held.contains(id))
+                .clean_image(site, &life, |id| held.contains(id))
                 .await?
             {
-                tracing::info!(image = %name, last_used = %life.last_used, "unused image removed from the engine");
+                tracing::info!(engine = site.name, image = %name, last_used = %life.last_used, "unused image removed from the engine");
                 removed.push(name);
             }
         }
@@ -69,7 +88,7 @@ impl Builder {
         };
         // Builds bring their base image under the same lock: one queued before it is seen here,
         // one queued after it pulls the image anew.
-        let lock = self.image_lock(&life.image_name);
+        let lock = self.image_lock(site, &life.image_name);
         let _one_at_a_time = lock.lock().await;
         let user = self
             .store()
@@ -164,17 +183,21 @@ impl Builder {
         }
     }
 
-    /// Throws build cache away until at most `keep_bytes` of it are left, and returns how many
-    /// bytes became free.
+    /// Throws build cache away until at most `keep_bytes` of it are left on each engine, and returns
+    /// how many bytes became free.
     ///
     /// # Errors
-    /// `NotConfigured`, or what the engine answered.
+    /// `NotConfigured`, or what an engine answered, after the other ones were cleaned.
     pub async fn clean_build_cache(&self, keep_bytes: u64) -> Result<u64, Failure> {
-        let site = self.site().await?;
-        site.engine
-            .prune_build_cache(keep_bytes)
-            .await
-            .map_err(|error| error.failure())
+        let mut freed = 0;
+        let mut outcome = Ok(());
+        for site in self.sites().await? {
+            match site.engine.prune_build_cache(keep_bytes).await {
+                Ok(bytes) => freed += bytes,
+                Err(error) => outcome = outcome.and(Err(error.failure())),
+            }
+        }
+        outcome.map(|()| freed)
     }
 
     /// Cleans whenever a cleaning is due, until `shutdown`.

@@ -18,8 +18,9 @@ use futures_util::future::join_all;
 use strum::{Display, IntoStaticStr};
 
 use crate::{
-    service::{Builder, engine, stored},
+    service::{Builder, stored},
     site::check_headers,
+    sites::{engine, no_such_engine},
     workbench::SigningOrigin,
 };
 
@@ -330,15 +331,6 @@ async fn in_time<T>(
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(too_late()),
     }
-}
-
-fn no_such_engine(name: &str) -> Failure {
-    Failure::new(
-        ReasonCode::NotFound,
-        format!("没有名为 {name} 的 Docker 服务器。"),
-        format!("There is no Docker server called {name}."),
-    )
-    .blaming(name)
 }
 
 #[cfg(test)]

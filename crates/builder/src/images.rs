@@ -1,4 +1,4 @@
-//! The verbs that need an engine right now: pull an image, and find out what it contains.
+//! The verbs that need an engine right now, any one: pull an image, and find out what it contains.
 
 use fastbuild_engine::{
     Engine, ImageFound, ProgressSender,
@@ -14,7 +14,11 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{Image, ImageKind, ImageSeen, NewBaseImage};
 
-use crate::service::{Builder, Site, internal, stored};
+use crate::{
+    labels::Label,
+    service::{Builder, internal, stored},
+    sites::Site,
+};
 
 /// What a registered base image is for, when nobody says; as the old protocol has it.
 const DEFAULT_DESCRIPTION: &str = "预置镜像";
@@ -49,8 +53,8 @@ impl Builder {
     /// answered.
     pub async fn pull_image(&self, name: &str) -> Result<PulledImage, Failure> {
         let image = parse_image("image_name", name)?;
-        let site = self.site().await?;
-        let lock = self.image_lock(&image.to_string());
+        let site = self.site_at_hand().await?;
+        let lock = self.image_lock(&site, &image.to_string());
         let _one_at_a_time = lock.lock().await;
         let before = find(&site.engine, &image).await?;
         let found = self.bring_in_time(&site, &image).await?;
@@ -68,11 +72,14 @@ impl Builder {
     /// As [`Builder::pull_image`], and `BaseImageUnsupported` for an image that cannot be probed.
     pub async fn check_image(&self, name: &str) -> Result<CheckedImage, Failure> {
         let image = parse_image("image_name", name)?;
-        let site = self.site().await?;
-        let lock = self.image_lock(&image.to_string());
+        let site = self.site_at_hand().await?;
+        let lock = self.image_lock(&site, &image.to_string());
         let _one_at_a_time = lock.lock().await;
         let found = self.bring_in_time(&site, &image).await?;
-        let (profile, was_known) = self.profile_of(&site.engine, &image, &found).await?;
+        let label = self.labels().probe();
+        let (profile, was_known) = self
+            .profile_of(&site.engine, &image, &found, &label)
+            .await?;
         Ok(CheckedImage {
             image,
             profile,
@@ -189,8 +196,8 @@ impl Builder {
         description: &str,
     ) -> Result<Image, Failure> {
         let reference = parse_image("image_name", name)?;
-        let site = self.site().await?;
-        let lock = self.image_lock(&reference.to_string());
+        let site = self.site_at_hand().await?;
+        let lock = self.image_lock(&site, &reference.to_string());
         let _one_at_a_time = lock.lock().await;
         let found = match find(&site.engine, &reference).await? {
             Some(found) => found,
@@ -264,6 +271,7 @@ impl Builder {
         engine: &Engine,
         image: &ImageReference,
         found: &ImageFound,
+        label: &Label,
     ) -> Result<(ImageProfile, bool), Failure> {
         let known = self
             .store()
@@ -275,7 +283,7 @@ impl Builder {
             known.profile
         } else {
             let output = engine
-                .run_probe(&found.id, probe::SCRIPT, &self.label("probe"))
+                .run_probe(&found.id, probe::SCRIPT, label.text())
                 .await
                 .map_err(|error| error.failure())?;
             crash::pass(CrashPoint::Probed);

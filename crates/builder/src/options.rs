@@ -45,8 +45,8 @@ pub struct Folders {
 /// Bounds on what a build may take.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Builds that run on one engine at a time.
-    pub builds_per_engine: usize,
+    /// Builds that run on the default engine at a time, until somebody changes that engine.
+    pub builds_per_engine: u32,
     /// How long a claim holds without a sign of life from its worker.
     pub lease: Duration,
     /// How long running builds may go on after the service was told to end.
@@ -62,7 +62,7 @@ pub struct Limits {
     /// How long a submission waits for the base image's profile when only that can tell
     /// whether a mirror file fits.
     pub preflight: Duration,
-    /// How long a build that lost its engine waits for it to answer again.
+    /// How long builds wait in the queue for an engine to answer again when none does.
     pub engine_return: Duration,
     /// Size of an image in bytes beyond which it is not pushed.
     pub image_bytes: u64,

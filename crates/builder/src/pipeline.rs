@@ -25,11 +25,13 @@ use crate::{
     files::DOCKERFILE,
     hash::secret_value,
     images::log,
+    labels::Label,
     means::Means,
     metrics::Made,
     reuse::{Before, Identity, Image, Turn},
-    service::{Builder, Site, internal, stored},
-    step::timed_out,
+    service::{Builder, internal, stored},
+    sites::Site,
+    step::{is_of_engine, timed_out},
 };
 
 /// Why a build stopped before its image was pushed.
@@ -43,7 +45,8 @@ pub(crate) enum Stop {
     ShuttingDown,
     /// The image was built and could not be pushed; it stays on the engine for another try.
     NotPushed(Failure, Built),
-    /// The database did not answer in the middle of it; another attempt may succeed.
+    /// The database did not answer in the middle of it, or its engine was removed; another attempt
+    /// may succeed.
     Interrupted(Failure),
     /// Another attempt has the build: nothing may be written.
     Fenced(FencedError),
@@ -65,6 +68,10 @@ pub(crate) struct Run<'a> {
     pub(crate) site: &'a Site,
     /// Somebody cancelled this build.
     pub(crate) cancelled: &'a CancellationToken,
+    /// What it makes on the engine carries this.
+    pub(crate) label: &'a Label,
+    /// The engine does not answer any more.
+    pub(crate) away: &'a CancellationToken,
     /// The service is told to end.
     pub(crate) shutdown: &'a CancellationToken,
     pub(crate) limits: BuildLimits,
@@ -137,12 +144,13 @@ impl Run<'_> {
         if self.claimed.build.retried_from.is_none() {
             return Ok(None);
         }
-        if let Ok(Some(built)) = self
-            .builder
-            .made_image(self.site, &self.claimed.build)
-            .await
-        {
-            return Ok(Some(built));
+        let made = self.builder.made_image(self.site, &self.claimed.build);
+        match made.await {
+            Ok(Some(built)) => return Ok(Some(built)),
+            Err(failure) if is_of_engine(failure.code) => {
+                return Err(self.lost(Step::Push, failure));
+            }
+            Ok(None) | Err(_) => {}
         }
         self.builder
             .store()
@@ -155,9 +163,9 @@ impl Run<'_> {
     async fn image(&self) -> Result<Image, Stop> {
         let found = self
             .step(Step::Pull, async |progress| {
-                self.wait_for_engine(progress).await?;
                 // Under the lock no cleaning takes the image away between a look and its use.
-                let lock = self.builder.image_lock(&self.claimed.spec.base.to_string());
+                let base = self.claimed.spec.base.to_string();
+                let lock = self.builder.image_lock(self.site, &base);
                 let _one_at_a_time = lock.lock().await;
                 self.builder
                     .bring(self.site, &self.claimed.spec.base, progress)
@@ -217,39 +225,17 @@ impl Run<'_> {
         pushed
     }
 
-    /// A build whose engine was lost waits for it to come back; a first attempt takes it as it is.
-    async fn wait_for_engine(&self, progress: &ProgressSender) -> Result<(), Failure> {
-        let patience = self.builder.options().limits.engine_return;
-        let until = Instant::now() + patience;
-        loop {
-            match self.site.engine.ping().await {
-                Ok(_) => return Ok(()),
-                Err(error) => {
-                    let failure = error.failure();
-                    if self.claimed.attempt.number <= 1 || Instant::now() >= until {
-                        return Err(failure);
-                    }
-                    log(
-                        progress,
-                        &format!("{} Waiting for it to return.\n", failure.message.en),
-                    );
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
-    }
-
     async fn check(
         &self,
         found: &ImageFound,
         progress: &ProgressSender,
     ) -> Result<ImageProfile, Failure> {
         let spec = &self.claimed.spec;
-        let lock = self.builder.image_lock(&spec.base.to_string());
+        let lock = self.builder.image_lock(self.site, &spec.base.to_string());
         let _one_at_a_time = lock.lock().await;
         let (profile, was_known) = self
             .builder
-            .profile_of(&self.site.engine, &spec.base, found)
+            .profile_of(&self.site.engine, &spec.base, found, self.label)
             .await?;
         let how = if was_known { "known" } else { "probed" };
         log(
@@ -346,7 +332,7 @@ impl Run<'_> {
             builder: means.builder,
             packing: means.packing,
             no_cache: self.claimed.spec.no_cache,
-            build_id: self.builder.label(&self.claimed.build.task_id.to_string()),
+            build_id: self.label.text().to_owned(),
         };
         self.site
             .engine

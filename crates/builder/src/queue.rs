@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastbuild_spec::{failure::Failure, state::BuildState};
-use fastbuild_store::{QueuePlace, UsualDuration};
+use fastbuild_store::{HealthState, QueuePlace, UsualDuration};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::service::{Builder, stored};
@@ -51,8 +51,9 @@ impl Builder {
         };
         let now = self.clock().now();
         let starts_at = match place {
-            Some(place) => wait(place, usual, self.options().limits.builds_per_engine)
-                .and_then(|wait| after(now, wait)),
+            Some(place) => {
+                wait(place, usual, self.places().await?).and_then(|wait| after(now, wait))
+            }
             None => build.started,
         };
         let ends_at = starts_at
@@ -66,14 +67,28 @@ impl Builder {
             ends_at,
         }))
     }
+
+    /// How many builds can run at a time, on all engines that take builds.
+    async fn places(&self) -> Result<u64, Failure> {
+        let engines = self
+            .store()
+            .engines()
+            .await
+            .map_err(|error| stored(&error))?;
+        let places = engines
+            .iter()
+            .filter(|engine| !engine.draining && engine.health.state != HealthState::Down)
+            .map(|engine| u64::from(engine.capacity));
+        Ok(places.sum())
+    }
 }
 
-/// How long a build waits that stands there, if `workers` of them run at a time and each takes as
-/// long as usual. With a worker free it does not wait, whatever is known.
-fn wait(place: QueuePlace, usual: Option<UsualDuration>, workers: usize) -> Option<Duration> {
-    let workers = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
+/// How long a build waits that stands there, if `places` of them run at a time and each takes as
+/// long as usual. With a place free it does not wait, whatever is known.
+fn wait(place: QueuePlace, usual: Option<UsualDuration>, places: u64) -> Option<Duration> {
+    let places = places.max(1);
     let in_front = place.running + place.position - 1;
-    let rounds = in_front.saturating_sub(workers - 1).div_ceil(workers);
+    let rounds = in_front.saturating_sub(places - 1).div_ceil(places);
     if rounds == 0 {
         return Some(Duration::ZERO);
     }
@@ -90,25 +105,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_waits_for_as_many_rounds_as_workers_need_for_what_is_in_front() {
+    fn one_waits_for_as_many_rounds_as_the_engines_need_for_what_is_in_front() {
         let usual = UsualDuration {
             median: Duration::from_mins(1),
             builds: 3,
             alike: true,
         };
-        let minutes = |position, running, workers| {
+        let minutes = |position, running, places| {
             let place = QueuePlace {
                 position,
                 exact: true,
                 running,
             };
-            wait(place, Some(usual), workers).map(|wait| wait.as_secs() / 60)
+            wait(place, Some(usual), places).map(|wait| wait.as_secs() / 60)
         };
-        // A worker is free.
+        // A place is free.
         assert_eq!(minutes(1, 0, 1), Some(0));
         assert_eq!(minutes(1, 3, 4), Some(0));
         assert_eq!(minutes(4, 0, 4), Some(0));
-        // All are busy.
+        // All are taken.
         assert_eq!(minutes(1, 1, 1), Some(1));
         assert_eq!(minutes(1, 4, 4), Some(1));
         assert_eq!(minutes(4, 4, 4), Some(1));

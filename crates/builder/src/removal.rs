@@ -1,4 +1,4 @@
-//! Removing images from the engine and builds from the record, when somebody asks to.
+//! Removing images from the engines and builds from the record, when somebody asks to.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -7,12 +7,13 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode, Sentence},
     reference::ImageReference,
 };
-use fastbuild_store::{DeleteOutcome, ImageKind, LifeKind};
+use fastbuild_store::{Build, DEFAULT_ENGINE, DeleteOutcome, ImageKind, LifeKind};
 use jiff::Timestamp;
 
 use crate::{
     images::parse_image,
-    service::{Builder, Site, internal, stored},
+    service::{Builder, internal, stored},
+    sites::Site,
 };
 
 /// An image that was removed.
@@ -25,16 +26,15 @@ pub struct DeletedImage {
 }
 
 impl Builder {
-    /// Removes an image from the engine and from the list of images. The registry keeps it.
+    /// Removes an image from every engine and from the list of images. The registry keeps it.
     ///
     /// # Errors
     /// `SpecInvalid` for a name that is none, `NotConfigured`, `InUse` while a queued or running
-    /// build or a container uses it, `NotFound`, or what the engine answered.
+    /// build or a container uses it, `NotFound`, or what an engine answered; then it is gone from
+    /// the engines before that one, and stays on the list.
     pub async fn delete_image(&self, name: &str) -> Result<DeletedImage, Failure> {
         let image = parse_image("image_name", name)?;
-        let site = self.site().await?;
-        let lock = self.image_lock(&image.to_string());
-        let _one_at_a_time = lock.lock().await;
+        let sites = self.sites().await?;
         self.refuse_while_used(&image).await?;
         let mut rows = self
             .store()
@@ -50,7 +50,14 @@ impl Builder {
             LifeKind::Pull
         };
         let since = rows.iter().map(|row| row.create_time).min();
-        let was_there = self.discard(&site, &image, kind, since).await?;
+        let mut was_there = false;
+        for site in &sites {
+            let lock = self.image_lock(site, &image.to_string());
+            let _one_at_a_time = lock.lock().await;
+            // A build may have been queued since the engine before.
+            self.refuse_while_used(&image).await?;
+            was_there |= self.discard(site, &image, kind, since).await?;
+        }
         if !was_there && rows.is_empty() {
             return Err(no_such_image(&image));
         }
@@ -83,19 +90,14 @@ impl Builder {
             return Err(still_running(task_id));
         }
         let image = parse_image("image_name", &build.target_image)?;
-        let site = self.site().await?;
-        let lock = self.image_lock(&image.to_string());
-        let _one_at_a_time = lock.lock().await;
-        self.refuse_while_used(&image).await?;
-        let found = site
-            .engine
-            .find_image(&image)
-            .await
-            .map_err(|error| error.failure())?;
-        // The name may be another build's by now.
-        let is_its_own = found.is_some_and(|found| Some(found.id) == build.image_id);
-        let since = Some(build.finished.unwrap_or(build.update_time));
-        if !is_its_own || !self.discard(&site, &image, LifeKind::Build, since).await? {
+        let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        let removed = match self.site_on(engine).await {
+            Ok(site) => self.discard_of_build(&site, &image, &build).await?,
+            // With its engine the image is out of reach.
+            Err(removed) if removed.code == ReasonCode::NotFound => false,
+            Err(failure) => return Err(failure),
+        };
+        if !removed {
             return Err(Failure::new(
                 ReasonCode::NotFound,
                 format!("Docker 服务器上没有任务id<{task_id}>构建的镜像 {image}。"),
@@ -108,6 +110,29 @@ impl Builder {
         }
         tracing::info!(build = task_id, %image, "image removed");
         Ok(())
+    }
+
+    /// Takes the image that a build made off its engine; whether it was there.
+    async fn discard_of_build(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+        build: &Build,
+    ) -> Result<bool, Failure> {
+        let lock = self.image_lock(site, &image.to_string());
+        let _one_at_a_time = lock.lock().await;
+        self.refuse_while_used(image).await?;
+        let found = site
+            .engine
+            .find_image(image)
+            .await
+            .map_err(|error| error.failure())?;
+        // The name may be another build's by now.
+        if found.is_none_or(|found| Some(found.id) != build.image_id) {
+            return Ok(false);
+        }
+        let since = Some(build.finished.unwrap_or(build.update_time));
+        self.discard(site, image, LifeKind::Build, since).await
     }
 
     /// Forgets a build that has ended: its record, its logs and its folder.

@@ -6,12 +6,13 @@ use fastbuild_spec::{
     reference::ImageReference,
     state::{BuildState, RetryFrom},
 };
-use fastbuild_store::{Build, CallbackOutcome, EnqueueError, RestartOutcome};
+use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, RestartOutcome};
 
 use crate::{
     removal::no_such_task,
-    service::{Builder, Site, stored},
+    service::{Builder, stored},
     settle::delivery_for,
+    sites::Site,
 };
 
 impl Builder {
@@ -105,8 +106,13 @@ impl Builder {
         if !build.state.may_be_retried(RetryFrom::Push) {
             return Err(wrong_state(task_id, build.state, RetryFrom::Push));
         }
-        let site = self.site().await?;
-        if self.made_image(&site, &build).await?.is_some() {
+        let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        let made = match self.site_on(engine).await {
+            Ok(site) => self.made_image(&site, &build).await?,
+            Err(removed) if removed.code == ReasonCode::NotFound => None,
+            Err(failure) => return Err(failure),
+        };
+        if made.is_some() {
             return Ok(());
         }
         Err(Failure::new(
@@ -148,7 +154,7 @@ impl Builder {
                 && found
                     .labels
                     .get(BUILD_LABEL)
-                    .is_some_and(|label| self.is_of_build(label, build.task_id))
+                    .is_some_and(|label| self.labels().attempt_of(label, build.task_id).is_some())
         });
         Ok(ours.map(|found| fastbuild_engine::Built {
             image_id: found.id,

@@ -122,9 +122,7 @@ impl Run<'_> {
         let Some(identity) = identity else {
             return Ok(Before::Build(Turn::default()));
         };
-        let lock = self
-            .builder
-            .image_lock(&format!("the plan {}", identity.key));
+        let lock = self.builder.lock(format!("the plan {}", identity.key));
         let turn = loop {
             match tokio::time::timeout(SIGN, lock.clone().lock_owned()).await {
                 Ok(turn) => break turn,

@@ -18,7 +18,8 @@ use crate::{
     clock::local_time,
     metrics::Lost,
     pipeline::Stop,
-    service::{Builder, Site, internal, stored},
+    service::{Builder, internal, stored},
+    sites::Site,
     step::cancelled,
     workers::AFTER_FAULT,
 };
@@ -126,23 +127,29 @@ impl Builder {
     }
 
     /// Takes an image that was not pushed off the engine, so that nothing half done stays: the
-    /// one that carries this build's label, whichever attempt made it.
-    pub(crate) async fn forget_image(&self, site: &Site, build: &Build) {
+    /// one that carries this build's label, whichever attempt made it. Where the engine does not
+    /// let go of it now, it is looked for later.
+    async fn forget_image(&self, site: &Site, build: &Build) {
         let forget = async {
+            if self.watched().is_down(&site.name) {
+                return Err(self.watched().why_away(&site.name));
+            }
             let Ok(target) = build.target_image.parse() else {
                 return Ok(false);
             };
-            let Some(found) = site.engine.find_image(&target).await? else {
+            let found = site.engine.find_image(&target).await;
+            let Some(found) = found.map_err(|error| error.failure())? else {
                 return Ok(false);
             };
             let ours = found
                 .labels
                 .get(fastbuild_engine::BUILD_LABEL)
-                .is_some_and(|label| self.is_of_build(label, build.task_id));
+                .is_some_and(|label| self.labels().attempt_of(label, build.task_id).is_some());
             if !ours {
                 return Ok(false);
             }
-            site.engine.remove_image(&target.to_string()).await
+            let removed = site.engine.remove_image(&target.to_string()).await;
+            removed.map_err(|error| error.failure())
         };
         match forget.await {
             Ok(true) => tracing::info!(
@@ -150,8 +157,16 @@ impl Builder {
                 "the image that was not pushed is off the engine"
             ),
             Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(build = build.task_id, %error, "an image that was not pushed may stay on the engine");
+            Err(failure) => {
+                tracing::warn!(build = build.task_id, %failure, "an image that was not pushed may be on the engine; it is looked for later");
+                let now = self.clock().now();
+                let noted = self
+                    .store()
+                    .note_leftover(&site.name, build.task_id, &build.target_image, now)
+                    .await;
+                if let Err(error) = noted {
+                    tracing::error!(build = build.task_id, %error, "that it is to be looked for cannot be written");
+                }
             }
         }
     }

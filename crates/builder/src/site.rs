@@ -17,7 +17,10 @@ use flate2::read::GzDecoder;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-use crate::service::{Builder, engine, stored};
+use crate::{
+    service::{Builder, stored},
+    sites::engine,
+};
 
 /// The whole site, as `config-fastbuild` takes it.
 #[derive(Debug)]
@@ -201,7 +204,7 @@ pub fn check_headers(headers: &CallbackHeaders) -> Vec<FieldError> {
 }
 
 /// The two proofs: the engine answers, and the *engine* can log in to the registry.
-async fn prove(
+pub(crate) async fn prove(
     server: &DockerServerSettings,
     registry: Option<&RegistrySettings>,
 ) -> Result<(), Failure> {

@@ -97,16 +97,12 @@ impl Run<'_> {
             biased;
             () = self.shutdown.cancelled() => Err(Stop::ShuttingDown),
             () = self.cancelled.cancelled() => Err(Stop::Ended(BuildState::BuildAbort, cancelled())),
+            () = self.away.cancelled() => {
+                Err(self.lost(step, self.builder.watched().why_away(&self.site.name)))
+            }
             outcome = work => match outcome {
                 Ok(value) => Ok(value),
-                Err(failure) if failure.code == ReasonCode::EngineLost => {
-                    Err(Stop::EngineLost(step, failure))
-                }
-                // Our own fault, not the build's.
-                Err(failure) if failure.code == ReasonCode::DatabaseUnavailable => {
-                    Err(Stop::Interrupted(failure))
-                }
-                Err(failure) => ended(failure),
+                Err(failure) => Err(self.why(step, failure).await),
             },
             () = tokio::time::sleep_until(self.deadline) => ended(timed_out(
                 format!("构建超过了 {} 秒的总时间上限。", limits.total),
@@ -118,6 +114,40 @@ impl Run<'_> {
             )),
         }
     }
+
+    /// What a failure of the work means for the build.
+    async fn why(&self, step: Step, failure: Failure) -> Stop {
+        match failure.code {
+            // Our own fault, not the build's.
+            ReasonCode::DatabaseUnavailable => Stop::Interrupted(failure),
+            code if is_of_engine(code) => self.lost(step, failure),
+            // An engine that breaks off in the middle may still say something about it, which is
+            // not why the step failed.
+            _ => match self.builder.answers_not(&self.site.name).await {
+                Some(gone) => self.lost(step, gone),
+                None => Stop::Ended(BuildState::failed_at(step), failure),
+            },
+        }
+    }
+
+    /// The engine was lost: another attempt may succeed, there or elsewhere. One that has not been
+    /// there for longer than builds wait is the end.
+    pub(crate) fn lost(&self, step: Step, failure: Failure) -> Stop {
+        let (engine, now) = (&self.site.name, self.now());
+        if self.builder.watched().is_hopeless(engine, now) {
+            Stop::Ended(BuildState::failed_at(step), failure)
+        } else {
+            Stop::EngineLost(step, failure)
+        }
+    }
+}
+
+/// Whether a failure says that the engine is not there.
+pub(crate) fn is_of_engine(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::EngineLost | ReasonCode::EngineUnreachable | ReasonCode::EngineTlsFailed
+    )
 }
 
 /// Puts a failure into its step; a failed step of the Dockerfile is told by what its last lines

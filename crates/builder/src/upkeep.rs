@@ -1,7 +1,7 @@
 //! What keeps the house in order beside the workers: builds whose worker was lost are taken back,
-//! and what was left over on the engine is removed.
+//! and the other processes know that this one is there.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use fastbuild_store::{Build, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -11,9 +11,6 @@ use crate::{
     service::{Builder, stored},
     settle::delivery_for,
 };
-
-/// How often leftovers are looked for.
-const SWEEP: Duration = Duration::from_mins(10);
 
 /// A process of which nothing was heard for the time of so many leases is gone for good, and its
 /// builds were taken back.
@@ -65,7 +62,7 @@ impl Builder {
     }
 
     /// The processes that share the database and are there, as far as is known.
-    async fn live_replicas(&self) -> Result<HashSet<String>, StoreError> {
+    pub(crate) async fn live_replicas(&self) -> Result<HashSet<String>, StoreError> {
         let silence = self.options().limits.lease * REPLICA_LEASES;
         self.store()
             .live_replicas(silence, self.clock().now())
@@ -77,6 +74,7 @@ impl Builder {
         if let Err(error) = self.store().replica_ended(self.process()).await {
             tracing::warn!(%error, "the others learn by its silence that this process has ended");
         }
+        self.forget_findings(false).await;
     }
 
     /// Builds whose worker was lost go back to the queue, or end when that happened too often:
@@ -111,33 +109,18 @@ impl Builder {
         for build in taken.ended {
             self.metrics().build_ended(&build);
             tracing::error!(build = build.task_id, state = %build.state, "the build lost its worker and has ended");
-            if let Ok(site) = self.site().await {
-                self.forget_image(&site, &build).await;
-            }
         }
+        // What their attempts left on engines is on record.
+        self.nudge();
     }
 
-    /// Removes from the engine what earlier processes of this service left there.
-    pub(crate) async fn sweep(self, shutdown: CancellationToken) {
-        loop {
-            // What a process of ours that may live made on the engine is not left over.
-            if let (Ok(site), Ok(lives)) = (self.site().await, self.live_replicas().await) {
-                let keep = |label: &str| self.is_in_use(label, &lives);
-                match site.engine.sweep(keep).await {
-                    Ok(swept) if swept.containers.is_empty() && swept.images.is_empty() => {}
-                    Ok(swept) => tracing::info!(
-                        containers = swept.containers.len(),
-                        images = swept.images.len(),
-                        "leftovers removed from the engine"
-                    ),
-                    Err(error) => tracing::warn!(%error, "leftovers could not be looked for"),
-                }
-            }
-            tokio::select! {
-                () = self.site_changed() => {}
-                () = tokio::time::sleep(SWEEP) => {}
-                () = shutdown.cancelled() => return,
-            }
+    /// Forgets how the engines were found by this process in an earlier life, or by any where it is
+    /// alone on its database.
+    pub(crate) async fn forget_findings(&self, alone: bool) {
+        let worker = self.options().worker.as_str();
+        let forgotten = self.store().forget_health((!alone).then_some(worker)).await;
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "how the engines were found before could not be forgotten");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The workers: they take queued builds at once and run them within a limit per engine.
+//! Taking builds from the queue and running them: as many at a time as the engines have places.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     state::BuildState,
 };
-use fastbuild_store::{Build, CancelOutcome, ClaimedBuild, FencedError, FinishedImage};
+use fastbuild_store::{
+    Build, CancelOutcome, ClaimedBuild, DEFAULT_ENGINE, FencedError, FinishedImage,
+};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -15,15 +17,16 @@ use tracing::Instrument as _;
 use crate::{
     events::LogBudget,
     pipeline::{Run, Stop},
-    service::{Builder, Site, internal, stored},
+    service::{Builder, internal, stored},
     settle::delivery_for,
+    sites::Site,
 };
 
-/// Signs of life that a worker gives within the time of a lease.
+/// Signs of life that an attempt gives within the time of a lease.
 const HEARTBEATS: u32 = 4;
-/// How often a worker looks at the queue without having been woken; only a fallback.
+/// How often the queue is looked at without a wake-up; only a fallback.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long a worker waits after a fault of the database before it asks again.
+/// How long is waited after a fault of the database before it is asked again.
 pub(crate) const AFTER_FAULT: Duration = Duration::from_secs(1);
 
 impl Builder {
@@ -38,14 +41,16 @@ impl Builder {
         if alone {
             self.release_deliveries().await;
         }
+        self.forget_findings(alone).await;
         self.show_life().await;
         self.register_configured_base_images().await;
+        // No build is to find out that an engine is not there.
+        self.ask_engines().await;
         let tracker = TaskTracker::new();
         let give_back = CancellationToken::new();
         let grace = tokio::spawn(self.clone().grace(shutdown.clone(), give_back.clone()));
-        for _ in 0..self.options().limits.builds_per_engine {
-            tracker.spawn(self.clone().work(shutdown.clone(), give_back.clone()));
-        }
+        tracker.spawn(self.clone().dispatch(shutdown.clone(), give_back.clone()));
+        tracker.spawn(self.clone().watch(shutdown.clone()));
         tracker.spawn(self.clone().reconcile(shutdown.clone()));
         tracker.spawn(self.clone().deliver(shutdown.clone()));
         tracker.spawn(self.clone().sweep(shutdown.clone()));
@@ -102,8 +107,10 @@ impl Builder {
         }
     }
 
-    /// One worker: takes a build, runs it, takes the next.
-    async fn work(self, shutdown: CancellationToken, give_back: CancellationToken) {
+    /// Takes builds as long as any engine has a place for one, and lets each run by itself. A build
+    /// that is queued or ends, an engine that is added, changed or returns wakes it.
+    async fn dispatch(self, shutdown: CancellationToken, give_back: CancellationToken) {
+        let attempts = TaskTracker::new();
         // Subscribed before the first look, so that nothing queued in between is missed.
         let mut queue = self.store().subscribe_queue();
         while !shutdown.is_cancelled() {
@@ -121,11 +128,11 @@ impl Builder {
                     let span = tracing::info_span!(
                         "build",
                         build = claimed.build.task_id,
-                        attempt = claimed.attempt.number
+                        attempt = claimed.attempt.number,
+                        engine = claimed.build.engine
                     );
-                    Box::pin(self.attempt(claimed, &give_back))
-                        .instrument(span)
-                        .await;
+                    let attempt = self.clone().attempt(claimed, give_back.clone());
+                    attempts.spawn(attempt.instrument(span));
                 }
                 Ok(None) => {
                     tokio::select! {
@@ -140,19 +147,22 @@ impl Builder {
                 }
             }
         }
+        attempts.close();
+        attempts.wait().await;
     }
 
     /// Runs one attempt and settles how it ended.
-    async fn attempt(&self, claimed: ClaimedBuild, give_back: &CancellationToken) {
+    async fn attempt(self, claimed: ClaimedBuild, give_back: CancellationToken) {
         tracing::info!(base = %claimed.spec.base, target = %claimed.spec.target, "build started");
         crash::pass(CrashPoint::Claimed);
         self.metrics().taken(&claimed);
         let started = Instant::now();
-        let site = self.site().await;
+        let engine = claimed.build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        let site = self.site_on(engine).await;
         crash::pass(CrashPoint::SiteKnown);
         let ended = match &site {
             Ok(site) => {
-                // A task of its own: a fault of ours in it must not take the worker along.
+                // A task of its own: a fault of ours in it must not keep the end from being written.
                 let run =
                     self.clone()
                         .run_attempt(claimed.clone(), site.clone(), give_back.clone());
@@ -161,7 +171,13 @@ impl Builder {
                     Err(error) => Err(Stop::Ended(BuildState::BuildAbort, internal(&error))),
                 }
             }
-            Err(failure) if failure.code == ReasonCode::DatabaseUnavailable => {
+            // Nor is it the build's fault that its engine was removed as it was claimed.
+            Err(failure)
+                if matches!(
+                    failure.code,
+                    ReasonCode::DatabaseUnavailable | ReasonCode::NotFound
+                ) =>
+            {
                 Err(Stop::Interrupted(failure.clone()))
             }
             Err(failure) => Err(Stop::Ended(BuildState::BuildAbort, failure.clone())),
@@ -177,9 +193,14 @@ impl Builder {
             Err(Stop::ShuttingDown) => "given back to the queue".to_owned(),
             Err(Stop::Fenced(error)) => error.to_string(),
         };
+        let lost = matches!(&ended, Err(Stop::EngineLost(..)));
+        if let Err(Stop::EngineLost(_, failure)) = &ended {
+            // Before the build is back in the queue, so that it is not given to the same engine.
+            self.engine_lost(engine, failure).await;
+        }
         let settled = self.settle(&claimed, site.as_ref().ok(), ended).await;
-        if claimed.attempt.number > 1 {
-            // The image of an attempt before it has lost its name by now.
+        // The image of an attempt before this one has lost its name by now.
+        if lost || claimed.attempt.number > 1 {
             self.nudge();
         }
         match settled {
@@ -215,10 +236,14 @@ impl Builder {
             .build
             .limits
             .unwrap_or_else(|| self.options().limits.bounds().default);
+        let label = self.labels().attempt(claimed.attempt);
+        let away = self.watched().away(&site.name, self.clock().now());
         let run = Run {
             builder: &self,
             claimed: &claimed,
             site: &site,
+            label: &label,
+            away: &away,
             cancelled: &cancelled,
             shutdown: &shutdown,
             limits,

@@ -60,18 +60,31 @@ struct Info {
 }
 
 impl Engine {
+    /// Asks the engine whether it is there, and nothing else; one short request.
+    ///
+    /// # Errors
+    /// As [`Engine::ping`].
+    pub async fn answers(&self) -> Result<(), EngineError> {
+        self.greet().await.map(drop)
+    }
+
+    async fn greet(&self) -> Result<Response<Bytes>, EngineError> {
+        let ping = self.get("/_ping").await?;
+        if ping.status() == StatusCode::OK && ping.headers().contains_key("api-version") {
+            return Ok(ping);
+        }
+        Err(self.no_engine(&format!(
+            "its answer to /_ping has the status {}",
+            ping.status()
+        )))
+    }
+
     /// Asks the engine who it is; proves that the connection and its certificates work.
     ///
     /// # Errors
     /// `Unreachable` when no engine answers, `Tls` when the certificates do not go together.
     pub async fn ping(&self) -> Result<EngineInfo, EngineError> {
-        let ping = self.get("/_ping").await?;
-        if ping.status() != StatusCode::OK || !ping.headers().contains_key("api-version") {
-            return Err(self.no_engine(&format!(
-                "its answer to /_ping has the status {}",
-                ping.status()
-            )));
-        }
+        let ping = self.greet().await?;
         let (version, info) = tokio::try_join!(self.get("/version"), self.get("/info"))?;
         let release: Release = self.read(&version)?;
         let info: Info = self.read(&info)?;

@@ -58,6 +58,9 @@ impl App {
                 clock.now(),
             )
             .await?;
+        store
+            .set_default_capacity(config.limits.builds_per_engine, clock.now())
+            .await?;
         // A process id says enough on one machine; on several it may be there twice.
         let worker = if store.is_shared() {
             format!("{}-{:08x}", std::process::id(), rand::random::<u32>())

@@ -64,6 +64,7 @@ pub(crate) fn describe_answers(document: &mut OpenApi) {
             &mut item.get,
             &mut item.post,
             &mut item.put,
+            &mut item.patch,
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {

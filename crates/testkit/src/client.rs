@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use reqwest::multipart::{Form, Part};
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 use serde_json::Value;
 
 use crate::parts::{EnginePart, Parts};
@@ -217,6 +220,31 @@ impl Client {
             .filter(|line| !line.is_empty())
             .map(|line| Ok(serde_json::from_str(line)?))
             .collect()
+    }
+
+    /// Calls a path under `/api/v1/`, with a JSON body where there is one, in English. An answer
+    /// without a body is null.
+    ///
+    /// # Errors
+    /// When nothing comes back, or what is no JSON.
+    pub async fn v1(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let mut request = self
+            .http
+            .request(method, format!("{}/api/v1/{path}", self.url))
+            .header("Accept-Language", "en");
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text)
+                .with_context(|| format!("the service answered {status} and no JSON: {text}"))?
+        };
+        Ok(Answer { status, body })
     }
 
     /// Configures the site.

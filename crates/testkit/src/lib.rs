@@ -5,6 +5,7 @@
 pub mod chaos;
 pub mod client;
 pub mod container;
+pub mod engines;
 pub mod parts;
 pub mod ports;
 pub mod postgres;

@@ -141,7 +141,7 @@ impl Reader<'_> {
         let _: Option<u32> = self.get("cleaning.callback_retention_days");
         let _: Option<u64> = self.get("cleaning.build_cache_limit");
         self.hours("cleaning.interval_hours");
-        self.at_least_one::<usize>("builds.per_engine");
+        self.at_least_one::<u32>("builds.per_engine");
         self.at_least_one::<u64>("uploads.size_limit");
         self.at_least_one::<u64>("builds.log_limit");
         self.at_least_one::<u16>("api.stream_clients");

@@ -216,7 +216,7 @@ async fn a_build_over_its_time_is_stopped() {
 #[tokio::test]
 async fn the_registry_or_the_engine_goes_away_after_the_configuration() {
     // A stand-in address that a test can close: the real parts serve other tests at the same time.
-    let site = Site::unconfigured(&[]).await;
+    let site = Site::unconfigured(&[("BUILDS__ENGINE_RETURN_SECONDS", "1")]).await;
     let gate = Gate::open(site.parts.engine_plain.port).await;
     let fields = site
         .fields(On::PlainEngine)

@@ -14,6 +14,7 @@ mod configuration;
 mod contract;
 mod crashes;
 mod engine_api;
+mod engines;
 mod faults;
 mod gate;
 mod hostile;

@@ -3,6 +3,7 @@
 
 mod build_id;
 mod document;
+mod engine_name;
 mod files;
 mod form;
 mod json;
@@ -10,6 +11,7 @@ mod query;
 
 pub(crate) use build_id::BuildId;
 pub(crate) use document::{Document, IdempotencyKey};
+pub(crate) use engine_name::EngineName;
 pub(crate) use files::receive_files;
 pub(crate) use form::Form;
 pub(crate) use json::{Fields, Json};

@@ -45,6 +45,9 @@ pub(crate) struct BuildShown {
     finished_at: Option<String>,
     /// How often it was begun.
     attempt: i64,
+    /// The engine it runs or last ran on; null until it is begun.
+    #[schema(example = "default")]
+    engine: Option<String>,
     /// For whom it is built, perhaps empty; builds of different owners take turns.
     owner: String,
     /// Builds of a higher priority go first.
@@ -242,6 +245,7 @@ impl BuildShown {
             started_at: build.started.map(|time| time.to_string()),
             finished_at: build.finished.map(|time| time.to_string()),
             attempt: build.attempt,
+            engine: build.engine,
             owner: build.owner,
             priority: build.priority,
             limits: build.limits.map(LimitsShown::from),

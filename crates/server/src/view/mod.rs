@@ -6,6 +6,7 @@ mod build;
 mod callback;
 mod catalog;
 mod check_result;
+mod engine;
 mod health;
 mod image;
 mod settings;
@@ -20,6 +21,9 @@ pub(crate) use callback::{
 };
 pub(crate) use catalog::{SoftwareList, SourceList, Uploaded};
 pub(crate) use check_result::CheckResult;
+pub(crate) use engine::{
+    EngineHistory, EngineList, EngineProven, EngineShown, RevisionShown, path as engine_path,
+};
 pub(crate) use health::{About, Alive, Readiness};
 pub(crate) use image::{ImageLifeRow, ImageList, ImageRow};
 pub(crate) use settings::{DockerServerRow, HarborRow, HostRow};

@@ -91,6 +91,15 @@ fn every_route_is_listed() {
     GET /api/v1/builds/{id}/log
     POST /api/v1/builds/{id}/retry
     POST /api/v1/builds:render
+    GET /api/v1/engines
+    POST /api/v1/engines
+    DELETE /api/v1/engines/{name}
+    GET /api/v1/engines/{name}
+    PATCH /api/v1/engines/{name}
+    POST /api/v1/engines/{name}/drain
+    GET /api/v1/engines/{name}/history
+    POST /api/v1/engines/{name}/prove
+    POST /api/v1/engines/{name}/undrain
     GET /healthz
     GET /metrics
     GET /readyz

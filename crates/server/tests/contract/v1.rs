@@ -51,6 +51,7 @@ async fn a_document_is_taken_and_shown_and_stopped() {
       "created_at": "2026-11-23T09:07:44.830951Z",
       "description": "",
       "ended": false,
+      "engine": null,
       "failure": null,
       "finished_at": null,
       "id": 1795424864830,

@@ -1,10 +1,11 @@
-//! The build document of the API's version 1: what an image should be, as a person writes it in
-//! YAML or a program in JSON.
+//! The documents of the API's version 1, as a person writes them in YAML or a program in JSON: a build's,
+//! which says what an image should be, and in `engine.rs` an engine's.
 //!
 //! Every field that is wrong is named at once, by its JSON pointer (RFC 6901); a field that does
 //! not exist is a mistake, since it is one of the writer's spelling.
 
 mod access;
+mod engine;
 mod installers;
 mod lists;
 mod reader;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use self::engine::{EngineDocument, EnginePatch, parse_engine, parse_engine_patch};
 use self::reader::{Place, Reader};
 pub use self::text::{Syntax, SyntaxError, read};
 use crate::{

@@ -4,6 +4,7 @@
 
 mod conda;
 mod debian;
+mod engine_name;
 mod entry;
 mod file_name;
 mod host;
@@ -13,6 +14,7 @@ mod text;
 
 pub use conda::parse_match_spec;
 pub use debian::{parse_debian_package, parse_debian_version};
+pub use engine_name::parse_engine_name;
 pub use entry::{parse_env_name, parse_env_value, parse_label_name};
 pub use file_name::{parse_file_name, parse_install_location};
 pub use host::{HostPort, parse_host, parse_host_port};

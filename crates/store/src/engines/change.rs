@@ -88,7 +88,7 @@ async fn same_address(
 }
 
 impl Store {
-    /// Says how many builds run on [`DEFAULT_ENGINE`] at a time.
+    /// Says how many builds run on [`DEFAULT_ENGINE`] at a time, until somebody changes that engine.
     pub async fn set_default_capacity(
         &self,
         capacity: u32,
@@ -97,6 +97,8 @@ impl Store {
         let tx = self.begin().await?;
         let capacity = Set(stored_capacity(capacity));
         match locked(&tx, DEFAULT_ENGINE).await? {
+            // Somebody changed it while a service ran, and that holds.
+            Some(row) if row.revision.is_some() => {}
             Some(row) => {
                 let mut row: engine::ActiveModel = row.into();
                 row.capacity = capacity;
@@ -163,7 +165,8 @@ impl Store {
         Ok(EngineChange::Done)
     }
 
-    /// Changes an engine. Builds that run there end where they are.
+    /// Changes an engine. Builds that run there end where they are. Of [`DEFAULT_ENGINE`] the
+    /// capacity and the labels change; its address is a setting and must be the one in force.
     pub async fn change_engine(
         &self,
         new: NewEngine,

@@ -160,13 +160,14 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what a process of this name found in an earlier life.
-    pub async fn forget_health(&self, worker: &str) -> Result<(), StoreError> {
+    /// Forgets what `worker` found, or what any process found.
+    pub async fn forget_health(&self, worker: Option<&str>) -> Result<(), StoreError> {
         let tx = self.begin().await?;
-        engine_health::Entity::delete_many()
-            .filter(engine_health::Column::Worker.eq(worker))
-            .exec(&tx)
-            .await?;
+        let mut findings = engine_health::Entity::delete_many();
+        if let Some(worker) = worker {
+            findings = findings.filter(engine_health::Column::Worker.eq(worker));
+        }
+        findings.exec(&tx).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::DEFAULT_ENGINE;
 use crate::{
     Store, StoreError, TaskId,
     entity::{build, leftover},
-    time::micros,
+    time::{micros, timestamp},
 };
 
 /// A build of which an engine may hold something.
@@ -25,6 +25,8 @@ pub struct Leftover {
     pub task_id: TaskId,
     /// Its target image.
     pub image: String,
+    /// When the attempt was lost.
+    pub since: Timestamp,
 }
 
 /// Notes that the build's last attempt may have left something on its engine.
@@ -52,8 +54,9 @@ async fn insert<C: ConnectionTrait>(
         ..Default::default()
     })
     .on_conflict(
+        // Lost there once more: it is looked for from now on.
         OnConflict::columns([leftover::Column::Engine, leftover::Column::TaskId])
-            .do_nothing()
+            .update_column(leftover::Column::CreatedAt)
             .to_owned(),
     )
     .exec_without_returning(connection)
@@ -83,21 +86,27 @@ impl Store {
             .order_by_asc(leftover::Column::Id)
             .all(self.reader())
             .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Leftover {
-                primary_id: row.id,
-                engine: row.engine,
-                task_id: row.task_id,
-                image: row.image,
+        rows.into_iter()
+            .map(|row| {
+                Ok(Leftover {
+                    primary_id: row.id,
+                    engine: row.engine,
+                    task_id: row.task_id,
+                    image: row.image,
+                    since: timestamp(row.created_at)?,
+                })
             })
-            .collect())
+            .collect()
     }
 
-    /// Forgets a record: the engine was looked at.
-    pub async fn leftover_gone(&self, primary_id: i64) -> Result<(), StoreError> {
+    /// Forgets a record: the engine was looked at. One that was renewed since stays.
+    pub async fn leftover_gone(&self, leftover: &Leftover) -> Result<(), StoreError> {
         let tx = self.begin().await?;
-        leftover::Entity::delete_by_id(primary_id).exec(&tx).await?;
+        leftover::Entity::delete_many()
+            .filter(leftover::Column::Id.eq(leftover.primary_id))
+            .filter(leftover::Column::CreatedAt.eq(micros(leftover.since)))
+            .exec(&tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The engines builds run on: any number, each by name, with a history of its own.
 //!
-//! The one called [`DEFAULT_ENGINE`] is the Docker server of the settings: its address and its
-//! history are their rows ([`crate::DockerServerRevision`]), and its capacity is the
-//! configuration's. Every other one has revisions here.
+//! The one called [`DEFAULT_ENGINE`] is the Docker server of the settings: its address and the
+//! address's history are their rows ([`crate::DockerServerRevision`]), and its capacity is the
+//! configuration's until somebody changes it here. Every other one has its revisions here alone.
 
 mod change;
 pub(crate) mod fleet;
@@ -90,10 +90,10 @@ pub struct EngineSettings {
     pub revision: i64,
 }
 
-/// A row of an engine's history, without its TLS material.
+/// What an engine was at a time, without its TLS material.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineRevision {
-    /// The row's number.
+    /// The row's number; of the settings' Docker servers where only the address was set.
     pub primary_id: i64,
     /// IP address or host name.
     pub host: String,
@@ -101,10 +101,10 @@ pub struct EngineRevision {
     pub port: u16,
     /// Whether it is reached with mutual TLS.
     pub tls: bool,
-    /// How many builds run on it at a time.
-    pub capacity: u32,
-    /// What an operator says about it.
-    pub labels: EngineLabels,
+    /// How many builds run on it at a time; `None` where only the address was set.
+    pub capacity: Option<u32>,
+    /// What an operator says about it; `None` where only the address was set.
+    pub labels: Option<EngineLabels>,
     /// When it came into force.
     pub create_time: Timestamp,
 }
@@ -248,26 +248,40 @@ impl Store {
         }))
     }
 
-    /// Everything an engine other than [`DEFAULT_ENGINE`] ever was, newest first; those that were
-    /// removed as well.
+    /// Everything an engine ever was, newest first; of those that were removed as well.
     pub async fn engine_history(&self, name: &str) -> Result<Vec<EngineRevision>, StoreError> {
         let rows = engine_revision::Entity::find()
             .filter(engine_revision::Column::Engine.eq(name))
             .order_by_desc(engine_revision::Column::Id)
             .all(self.reader())
             .await?;
-        rows.into_iter()
+        let mut history = rows
+            .into_iter()
             .map(|row| {
                 Ok(EngineRevision {
                     primary_id: row.id,
                     port: read_port(row.port)?,
                     tls: row.tls.is_some(),
-                    capacity: read_capacity(row.capacity)?,
-                    labels: read_labels(&row.labels)?,
+                    capacity: Some(read_capacity(row.capacity)?),
+                    labels: Some(read_labels(&row.labels)?),
                     create_time: timestamp(row.created_at)?,
                     host: row.host,
                 })
             })
-            .collect()
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        if name == DEFAULT_ENGINE {
+            let addresses = self.docker_server_history().await?;
+            history.extend(addresses.into_iter().map(|row| EngineRevision {
+                primary_id: row.primary_id,
+                host: row.host,
+                port: row.port,
+                tls: row.tls,
+                capacity: None,
+                labels: None,
+                create_time: row.create_time,
+            }));
+            history.sort_by_key(|row| std::cmp::Reverse(row.create_time));
+        }
+        Ok(history)
     }
 }

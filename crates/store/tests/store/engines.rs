@@ -123,8 +123,9 @@ async fn an_engine_is_added_changed_drained_and_removed_and_keeps_its_history() 
     assert_eq!(listed[0].disk, Some(disk));
     assert_eq!(listed[0].health.state, HealthState::Unknown);
     let history = store.engine_history("one").await.unwrap();
-    let seen: Vec<(u32, bool)> = history.iter().map(|row| (row.capacity, row.tls)).collect();
-    assert_eq!(seen, [(5, false), (2, true)]);
+    let seen: Vec<(Option<u32>, bool)> =
+        history.iter().map(|row| (row.capacity, row.tls)).collect();
+    assert_eq!(seen, [(Some(5), false), (Some(2), true)]);
     assert_eq!(history[0].primary_id, listed[0].revision);
 
     assert_eq!(
@@ -170,6 +171,20 @@ async fn the_default_engine_is_the_settings_docker_server() {
     assert_eq!(Some(listed[0].revision), revisions.docker_server);
     store.set_default_capacity(4, at(3)).await.unwrap();
     assert_eq!(store.engines().await.unwrap()[0].capacity, 4);
+    // What somebody changed holds at the next start; the address stays a setting.
+    let mut changed = engine(DEFAULT_ENGINE, 2376, 7);
+    changed.labels.insert("rack".to_owned(), "b1".to_owned());
+    assert_eq!(
+        store.change_engine(changed, at(3)).await.unwrap(),
+        EngineChange::Done
+    );
+    store.set_default_capacity(2, at(3)).await.unwrap();
+    let listed = store.engines().await.unwrap();
+    assert_eq!((listed[0].capacity, listed[0].port), (7, 2376));
+    assert_eq!(Some(listed[0].revision), revisions.docker_server);
+    let history = store.engine_history(DEFAULT_ENGINE).await.unwrap();
+    let seen: Vec<Option<u32>> = history.iter().map(|row| row.capacity).collect();
+    assert_eq!(seen, [Some(7), None]);
     let claimed = claim(&store, 4).await;
     assert_eq!(claimed.build.engine.as_deref(), Some(DEFAULT_ENGINE));
     assert_eq!(
@@ -317,7 +332,7 @@ async fn engines_that_drain_or_do_not_answer_take_no_builds() {
         .await
         .unwrap();
     assert_eq!(claim(&store, 69).await.build.engine.as_deref(), Some("one"));
-    store.forget_health("worker-1").await.unwrap();
+    store.forget_health(Some("worker-1")).await.unwrap();
     assert!(
         store
             .claim("worker-1", LEASE, at(70))
@@ -354,7 +369,15 @@ async fn a_lost_build_goes_to_another_engine_and_is_looked_for_on_the_first() {
     );
     let second_engine = second.build.engine.clone().unwrap();
     assert!(store.leftovers(&second_engine).await.unwrap().is_empty());
-    store.leftover_gone(leftovers[0].primary_id).await.unwrap();
+    // Lost there again after somebody looked: the record stays.
+    store
+        .note_leftover(&lost_on, build.task_id, &build.target_image, at(4))
+        .await
+        .unwrap();
+    store.leftover_gone(&leftovers[0]).await.unwrap();
+    let leftovers = store.leftovers(&lost_on).await.unwrap();
+    assert_eq!(leftovers[0].since, at(4));
+    store.leftover_gone(&leftovers[0]).await.unwrap();
     assert!(store.leftovers(&lost_on).await.unwrap().is_empty());
 
     // One that is taken back and had been asked to stop leaves as much behind.

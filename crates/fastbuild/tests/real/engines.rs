@@ -1,0 +1,372 @@
+//! Any number of engines: builds find a place on them, and an engine that goes away gives its
+//! builds to another.
+
+use std::time::{Duration, Instant};
+
+use fastbuild_testkit::{
+    chaos::proxy::{Proxy, Weather},
+    client::Answer,
+    engines::engine_document,
+    parts::EnginePart,
+    request::Request,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::site::{On, PATIENCE, Site};
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Site {
+    async fn v1(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.client().v1(method, path, body.as_ref()).await.unwrap()
+    }
+
+    async fn add_engine(&self, document: Value) -> Value {
+        let added = self.v1(Method::POST, "engines", Some(document)).await;
+        assert_eq!(added.status, 201, "{}", added.body);
+        added.body
+    }
+
+    async fn engine_named(&self, name: &str) -> Value {
+        let path = format!("engines/{name}");
+        let found = self.v1(Method::GET, &path, None).await;
+        assert_eq!(found.status, 200, "{}", found.body);
+        found.body
+    }
+
+    /// Calls a verb of an engine that must succeed.
+    async fn engine_verb(&self, name: &str, verb: &str) -> Value {
+        let path = format!("engines/{name}/{verb}");
+        let done = self.v1(Method::POST, &path, None).await;
+        assert_eq!(done.status, 200, "{}", done.body);
+        done.body
+    }
+
+    /// Waits until an engine is as described.
+    async fn wait_for_engine(&self, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let engine = self.engine_named(name).await;
+            if is(&engine) {
+                return engine;
+            }
+            assert!(Instant::now() < until, "{name} is not {what}: {engine:#}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// A build as version 1 tells it.
+    async fn told(&self, build: i64) -> Value {
+        self.v1(Method::GET, &format!("builds/{build}"), None)
+            .await
+            .body
+    }
+
+    /// Waits until a build is as described, which it must be before it ends.
+    async fn wait_for_build(&self, build: i64, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let told = self.told(build).await;
+            if is(&told) {
+                return told;
+            }
+            assert!(
+                told["ended"] == false && Instant::now() < until,
+                "the build is not {what}: {told:#}"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until a build has ended well.
+    async fn pushed(&self, build: i64) -> Value {
+        let told = self
+            .wait_for_build(build, "pushed", |told| told["ended"] == true)
+            .await;
+        assert_eq!(told["state"], "PUSH_SUCCESS", "{told:#}");
+        told
+    }
+
+    /// Containers and images that were made on an engine for one of these builds, by their labels.
+    fn left_on(&self, engine: &EnginePart, builds: &[i64]) -> Vec<String> {
+        let docker = |arguments: &[&str]| {
+            let output = self.parts.docker(engine).args(arguments).output().unwrap();
+            // Other tests remove what they made in between.
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let label = "org.fastbuild.build";
+        let of_these = |line: &&str| {
+            let mut parts = line
+                .split_whitespace()
+                .last()
+                .unwrap_or_default()
+                .split('/');
+            let build = parts.nth(2).and_then(|part| part.parse().ok());
+            build.is_some_and(|build| builds.contains(&build))
+        };
+        let filter = format!("label={label}");
+        let containers = format!("container {{{{.ID}}}} {{{{.Label {label:?}}}}}");
+        let containers = docker(&["ps", "--all", "--filter", &filter, "--format", &containers]);
+        let images = docker(&[
+            "image",
+            "ls",
+            "--all",
+            "--quiet",
+            "--no-trunc",
+            "--filter",
+            &filter,
+        ]);
+        let mut inspect = vec!["image", "inspect", "--format"];
+        let format = format!("image {{{{.RepoTags}}}} {{{{index .Config.Labels {label:?}}}}}");
+        inspect.push(&format);
+        inspect.extend(images.lines());
+        let images = docker(&inspect);
+        let lines = containers.lines().chain(images.lines());
+        lines.filter(of_these).map(str::to_owned).collect()
+    }
+
+    /// Waits until nothing that was made for these builds is on an engine.
+    async fn wait_until_clean(&self, engine: &EnginePart, builds: &[i64]) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = self.left_on(engine, builds);
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < until, "{left:?} stay on {}", engine.name);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn small(&self, tag: &str) -> Request {
+        Request::new(&self.base(&self.parts.images.debian), &self.target(tag))
+    }
+}
+
+#[tokio::test]
+async fn builds_go_to_their_home_then_to_the_engine_with_room_and_none_to_one_that_drains() {
+    let site = Site::configured_with(On::PlainEngine, &[("BUILDS__PER_ENGINE", "1")]).await;
+    let document = engine_document("other", &site.parts.engine_tls, 1).unwrap();
+    let added = site.add_engine(document).await;
+    assert_eq!(
+        (&added["tls"], &added["running"]),
+        (&json!(true), &json!(0))
+    );
+    assert!(!added.to_string().contains("-----BEGIN"), "{added}");
+
+    // One takes the home of its base image; the next finds that full.
+    let long = site.small("long").python("Python-3.11.2.tgz");
+    let long = site.submit(&long).await;
+    let building = site
+        .wait_for_build(long, "building", |told| told["state"] == "BUILDING")
+        .await;
+    let home = building["engine"].as_str().unwrap().to_owned();
+    let away = if home == "default" {
+        "other"
+    } else {
+        "default"
+    };
+    let next = site.submit(&site.small("next")).await;
+    assert_eq!(site.pushed(next).await["engine"], away);
+    assert_eq!(site.engine_named(&home).await["running"], 1);
+
+    // With the other draining, one waits for the home.
+    assert_eq!(site.engine_verb(away, "drain").await["draining"], true);
+    let waiting = site.submit(&site.small("waiting")).await;
+    let removal = site
+        .v1(Method::DELETE, &format!("engines/{home}"), None)
+        .await;
+    assert_eq!(removal.status, 409, "{}", removal.body);
+    site.v1(Method::POST, &format!("builds/{long}/cancel"), None)
+        .await;
+    assert_eq!(site.pushed(waiting).await["engine"], home.as_str());
+    assert_eq!(site.engine_verb(away, "undrain").await["draining"], false);
+    let again = site.submit(&site.small("again")).await;
+    assert_eq!(site.pushed(again).await["engine"], home.as_str());
+}
+
+/// Cuts an engine off in the midst of its builds.
+async fn breaks_off(weather: Weather) {
+    let site = Site::configured(On::TlsEngine).await;
+    let engine = site.parts.engine_plain.clone();
+    let proxy = Proxy::start(format!("{}:{}", engine.host, engine.port))
+        .await
+        .unwrap();
+    let mut document = engine_document("near", &engine, 4).unwrap();
+    document["port"] = json!(proxy.address.port());
+    site.add_engine(document).await;
+    site.wait_for_engine("near", "up", |engine| engine["health"]["state"] == "up")
+        .await;
+
+    // Every question takes so long that no build ends before the cut.
+    proxy.set(Weather::Slow(Duration::from_millis(300)));
+    site.engine_verb("default", "drain").await;
+    let one = site.submit(&site.small("one")).await;
+    let two = site.submit(&site.small("two")).await;
+    site.wait_for_build(two, "begun", |told| told["attempt"] == 1)
+        .await;
+    site.wait_for_build(one, "building", |told| told["state"] == "BUILDING")
+        .await;
+    site.engine_verb("default", "undrain").await;
+    for build in [one, two] {
+        let told = site.told(build).await;
+        assert_eq!(
+            (&told["engine"], &told["ended"]),
+            (&json!("near"), &json!(false))
+        );
+    }
+    proxy.set(weather);
+
+    for build in [one, two] {
+        let told = site.pushed(build).await;
+        assert_eq!(
+            (&told["engine"], &told["attempt"]),
+            (&json!("default"), &json!(2)),
+            "{told:#}"
+        );
+    }
+    let down = site
+        .wait_for_engine("near", "down", |engine| engine["health"]["state"] == "down")
+        .await;
+    let failure = &down["health"]["failure"];
+    assert!(
+        failure["detail"].as_str().unwrap().contains("127.0.0.1"),
+        "{down:#}"
+    );
+
+    // It returns by itself, and what was left there goes.
+    proxy.set(Weather::Fair);
+    site.wait_for_engine("near", "up", |engine| engine["health"]["state"] == "up")
+        .await;
+    site.engine_verb("default", "drain").await;
+    let three = site.submit(&site.small("three")).await;
+    assert_eq!(site.pushed(three).await["engine"], "near");
+    site.wait_until_clean(&engine, &[one, two]).await;
+    assert_eq!(site.left_on(&engine, &[three]).len(), 1);
+}
+
+#[tokio::test]
+async fn an_engine_that_breaks_off_gives_its_builds_to_another_and_returns() {
+    breaks_off(Weather::Cut).await;
+}
+
+#[tokio::test]
+async fn an_engine_that_falls_silent_gives_its_builds_to_another_and_returns() {
+    breaks_off(Weather::Held).await;
+}
+
+#[tokio::test]
+async fn an_engine_is_proven_before_it_is_added_and_whenever_somebody_asks() {
+    let site = Site::configured(On::PlainEngine).await;
+    let (plain, tls) = (&site.parts.engine_plain, &site.parts.engine_tls);
+    let refused = async |document: Value, status: u16, code: &str, said: &str| {
+        let answer = site.v1(Method::POST, "engines", Some(document)).await;
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str().unwrap()),
+            (status, code),
+            "{}",
+            answer.body
+        );
+        assert!(answer.body.to_string().contains(said), "{}", answer.body);
+        assert!(
+            !answer.body.to_string().contains("-----BEGIN "),
+            "{}",
+            answer.body
+        );
+    };
+    let document = engine_document("b", tls, 2).unwrap();
+    let with = |pointer: &str, value: Value| {
+        let mut document = document.clone();
+        *document.pointer_mut(pointer).unwrap() = value;
+        document
+    };
+    refused(
+        with("/port", json!(1)),
+        502,
+        "EngineUnreachable",
+        "127.0.0.1:1",
+    )
+    .await;
+    // A certificate of the right kind that did not sign the engine's.
+    let other = document["tls"]["cert"].clone();
+    refused(with("/tls/ca", other), 502, "EngineTlsFailed", "CA").await;
+    refused(with("/tls", Value::Null), 502, "EngineTlsFailed", "TLS").await;
+    refused(
+        with("/name", json!("default")),
+        422,
+        "SpecInvalid",
+        "config-fastbuild",
+    )
+    .await;
+    refused(with("/name", json!("B")), 422, "SpecInvalid", "/name").await;
+    let mut taken = engine_document("b", plain, 2).unwrap();
+    refused(taken.clone(), 409, "WrongState", "default").await;
+    assert_eq!(site.v1(Method::GET, "engines/b", None).await.status, 404);
+
+    let proxy = Proxy::start(format!("{}:{}", tls.host, tls.port))
+        .await
+        .unwrap();
+    site.add_engine(with("/port", json!(proxy.address.port())))
+        .await;
+    refused(document.clone(), 409, "WrongState", "named b").await;
+    taken["name"] = json!("c");
+    refused(taken, 409, "WrongState", "default").await;
+    for name in ["b", "default"] {
+        let proven = site.engine_verb(name, "prove").await;
+        assert!(proven["engine"]["version"].is_string(), "{proven:#}");
+        assert_eq!(proven["registry"], site.parts.registry.registry);
+        assert!(proven["answered_in_ms"].is_u64() && proven["logged_in_in_ms"].is_u64());
+    }
+    proxy.set(Weather::Cut);
+    let answer = site.v1(Method::POST, "engines/b/prove", None).await;
+    assert_eq!(answer.status, 502, "{}", answer.body);
+
+    // A change of its place is proven, a change of its size is not.
+    let patch = json!({"capacity": 3, "labels": {"rack": "a7"}});
+    let changed = site.v1(Method::PATCH, "engines/b", Some(patch)).await;
+    assert_eq!(
+        (changed.status, &changed.body["capacity"]),
+        (200, &json!(3))
+    );
+    let patch = json!({"port": 1});
+    let changed = site.v1(Method::PATCH, "engines/b", Some(patch)).await;
+    assert_eq!(changed.status, 502, "{}", changed.body);
+    let patch = json!({"port": tls.port});
+    let changed = site.v1(Method::PATCH, "engines/b", Some(patch)).await;
+    assert_eq!(
+        (changed.status, &changed.body["port"]),
+        (200, &json!(tls.port))
+    );
+    assert_eq!(changed.body["tls"], true);
+    site.engine_verb("b", "prove").await;
+
+    // Of the default one the size changes here, and the rest with config-fastbuild.
+    let patch = json!({"port": tls.port, "capacity": 2});
+    let changed = site.v1(Method::PATCH, "engines/default", Some(patch)).await;
+    assert_eq!(changed.status, 422, "{}", changed.body);
+    assert!(changed.body.to_string().contains("config-fastbuild"));
+    let patch = json!({"capacity": 2});
+    let changed = site.v1(Method::PATCH, "engines/default", Some(patch)).await;
+    assert_eq!(
+        (changed.status, &changed.body["capacity"]),
+        (200, &json!(2))
+    );
+
+    assert_eq!(site.v1(Method::DELETE, "engines/b", None).await.status, 204);
+    assert_eq!(site.v1(Method::DELETE, "engines/b", None).await.status, 404);
+    let removal = site.v1(Method::DELETE, "engines/default", None).await;
+    assert_eq!(removal.status, 409, "{}", removal.body);
+    let list = site.v1(Method::GET, "engines", None).await;
+    assert_eq!(
+        list.body["engines"].as_array().unwrap().len(),
+        1,
+        "{}",
+        list.body
+    );
+    let history = site.v1(Method::GET, "engines/b/history", None).await;
+    let history = history.body["revisions"].as_array().cloned().unwrap();
+    let seen: Vec<&Value> = history.iter().map(|row| &row["capacity"]).collect();
+    assert_eq!(seen, [&json!(3), &json!(3), &json!(2)]);
+}

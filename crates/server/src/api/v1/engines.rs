@@ -1,0 +1,233 @@
+//! Engines: the Docker Engines that builds run on, any number of them.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::{StatusCode, header};
+use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    controllers::Controller,
+    error::Error,
+    extract::{Document, EngineName},
+    language::InLanguage,
+    problem::Problems,
+    state::AppState,
+    view::{EngineHistory, EngineList, EngineProven, EngineShown, RevisionShown, engine_path},
+};
+
+inventory::submit! {
+    Controller {
+        name: "v1 engines",
+        purpose: "Engines: the Docker Engines that builds run on, any number of them. The one called \
+                  default is the Docker server that config-fastbuild sets.",
+        routes,
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(get, change, remove))
+        .routes(routes!(drain))
+        .routes(routes!(undrain))
+        .routes(routes!(prove))
+        .routes(routes!(history))
+}
+
+/// An engine to be added, for the OpenAPI document.
+fn example() -> Value {
+    serde_json::json!({
+        "name": "builder-2",
+        "host": "10.0.0.12",
+        "port": 2376,
+        "tls": {
+            "ca": "-----BEGIN CERTIFICATE-----\n...",
+            "cert": "-----BEGIN CERTIFICATE-----\n...",
+            "key": "-----BEGIN PRIVATE KEY-----\n..."
+        },
+        "capacity": 8,
+        "labels": {"rack": "a7"}
+    })
+}
+
+/// What may change about an engine, for the OpenAPI document.
+fn patch_example() -> Value {
+    serde_json::json!({"capacity": 12, "labels": {"rack": "b1"}})
+}
+
+/// Lists all engines, by name.
+#[utoipa::path(
+    get,
+    path = "/api/v1/engines",
+    tag = "v1 engines",
+    responses((status = 200, body = EngineList), Problems)
+)]
+async fn list(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+) -> Result<Json<EngineList>, Error> {
+    let engines = state.store().engines().await?;
+    let engines = engines
+        .into_iter()
+        .map(|engine| EngineShown::new(engine, language))
+        .collect();
+    Ok(Json(EngineList { engines }))
+}
+
+/// Adds an engine, in JSON or YAML. Before that it must answer, and log in to the registry. `port` is
+/// 2375 unless given, with `tls` 2376; `capacity` is `builds.per_engine` of the configuration. `tls`
+/// holds PEM text, is sealed and never shown again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engines",
+    tag = "v1 engines",
+    request_body(content(
+        (Value = "application/json", example = example),
+        (Value = "application/yaml"),
+    )),
+    responses(
+        (status = 201, body = EngineShown, description = "It takes builds.", headers(("Location" = String, description = "The engine."))),
+        Problems,
+    )
+)]
+async fn add(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+    Document(document): Document,
+) -> Result<Response, Error> {
+    let engine = state.builder.add_engine(&document).await?;
+    let location = [(header::LOCATION, engine_path(&engine.name))];
+    let engine = Json(EngineShown::new(engine, language));
+    Ok((StatusCode::CREATED, location, engine).into_response())
+}
+
+/// One engine.
+#[utoipa::path(
+    get,
+    path = "/api/v1/engines/{name}",
+    tag = "v1 engines",
+    params(("name" = String, Path, description = "The engine's name.")),
+    responses((status = 200, body = EngineShown), Problems)
+)]
+async fn get(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+    EngineName(name): EngineName,
+) -> Result<Json<EngineShown>, Error> {
+    let engine = state.builder.named_engine(&name).await?;
+    Ok(Json(EngineShown::new(engine, language)))
+}
+
+/// Changes what the document names and leaves the rest: `host`, `port`, `tls` (null turns it off),
+/// `capacity`, `labels` (all of them). An engine that moves is proven first; builds that run there end
+/// where they are. Of `default` only `capacity` and `labels` change here.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/engines/{name}",
+    tag = "v1 engines",
+    params(("name" = String, Path, description = "The engine's name.")),
+    request_body(content(
+        (Value = "application/json", example = patch_example),
+        (Value = "application/yaml"),
+    )),
+    responses((status = 200, body = EngineShown), Problems)
+)]
+async fn change(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+    EngineName(name): EngineName,
+    Document(document): Document,
+) -> Result<Json<EngineShown>, Error> {
+    let engine = state.builder.change_engine(&name, &document).await?;
+    Ok(Json(EngineShown::new(engine, language)))
+}
+
+/// Removes an engine that no build runs on; its history stays. `default` cannot be removed.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/engines/{name}",
+    tag = "v1 engines",
+    params(("name" = String, Path, description = "The engine's name.")),
+    responses((status = 204, description = "It is removed."), Problems)
+)]
+async fn remove(
+    State(state): State<AppState>,
+    EngineName(name): EngineName,
+) -> Result<StatusCode, Error> {
+    state.builder.remove_engine(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Keeps an engine from taking further builds. Those that run there end there.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engines/{name}/drain",
+    tag = "v1 engines",
+    params(("name" = String, Path, description = "The engine's name.")),
+    responses((status = 200, body = EngineShown), Problems)
+)]
+async fn drain(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+    EngineName(name): EngineName,
+) -> Result<Json<EngineShown>, Error> {
+    let engine = state.builder.drain_engine(&name, true).await?;
+    Ok(Json(EngineShown::new(engine, language)))
+}
+
+/// Lets an engine take builds again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engines/{name}/undrain",
+    tag = "v1 engines",
+    params(("name" = String, Path, description = "The engine's name.")),
+    responses((status = 200, body = EngineShown), Problems)
+)]
+async fn undrain(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+    EngineName(name): EngineName,
+) -> Result<Json<EngineShown>, Error> {
+    let engine = state.builder.drain_engine(&name, false).await?;
+    Ok(Json(EngineShown::new(engine, language)))
+}
+
+/// Asks an engine at this moment who it is, and has it log in to the registry. Nothing is changed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/engines/{name}/prove",
+    tag = "v1 engines",
+    params(("name" = String, Path, description = "The engine's name.")),
+    responses((status = 200, body = EngineProven), Problems)
+)]
+async fn prove(
+    State(state): State<AppState>,
+    EngineName(name): EngineName,
+) -> Result<Json<EngineProven>, Error> {
+    Ok(Json(state.builder.prove_engine(&name).await?.into()))
+}
+
+/// Everything an engine ever was, newest first; of those that were removed as well.
+#[utoipa::path(
+    get,
+    path = "/api/v1/engines/{name}/history",
+    tag = "v1 engines",
+    params(("name" = String, Path, description = "The engine's name.")),
+    responses((status = 200, body = EngineHistory), Problems)
+)]
+async fn history(
+    State(state): State<AppState>,
+    EngineName(name): EngineName,
+) -> Result<Json<EngineHistory>, Error> {
+    let revisions = state.store().engine_history(&name).await?;
+    if revisions.is_empty() {
+        return Err(fastbuild_builder::no_such_engine(&name).into());
+    }
+    Ok(Json(EngineHistory {
+        revisions: revisions.into_iter().map(RevisionShown::from).collect(),
+    }))
+}

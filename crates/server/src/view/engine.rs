@@ -1,0 +1,227 @@
+//! An engine as version 1 shows it. Its keys are never shown.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fastbuild_builder::{EngineInfo, ProvenEngine};
+use fastbuild_spec::failure::Language;
+use fastbuild_store::{DiskUse, EngineHealth, EngineRevision, NamedEngine};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::build::FailureShown;
+
+/// An engine.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EngineShown {
+    /// Its name.
+    #[schema(example = "builder-2")]
+    name: String,
+    /// IP address or host name.
+    #[schema(example = "10.0.0.12")]
+    host: String,
+    /// TCP port.
+    #[schema(example = 2376)]
+    port: u16,
+    /// Whether it is reached with mutual TLS.
+    tls: bool,
+    /// How many builds run on it at a time.
+    capacity: u32,
+    /// Builds that run on it now, of all replicas.
+    running: u32,
+    /// Whether it takes no further builds.
+    draining: bool,
+    /// What an operator says about it.
+    labels: BTreeMap<String, String>,
+    /// Whether it answers.
+    health: HealthShown,
+    /// What its disk holds; null until it was looked at.
+    disk: Option<DiskShown>,
+    /// When it was added (RFC 3339).
+    #[schema(example = "2026-11-23T09:30:18.683455Z")]
+    created_at: String,
+    /// When it was last changed, drained or undrained.
+    updated_at: String,
+}
+
+/// Whether an engine answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthShown {
+    /// `up`; `down`, and then it takes no builds; `unknown` until it was asked.
+    #[schema(example = "up")]
+    state: String,
+    /// Since when.
+    since: Option<String>,
+    /// Why it does not answer.
+    failure: Option<FailureShown>,
+}
+
+/// What an engine's disk holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DiskShown {
+    /// Bytes of images, containers, volumes and build cache.
+    used_bytes: u64,
+    /// Bytes of build cache among them.
+    build_cache_bytes: u64,
+    /// When that was (RFC 3339).
+    looked_at: String,
+}
+
+impl EngineShown {
+    /// An engine, its failure in this language.
+    pub(crate) fn new(engine: NamedEngine, language: Language) -> Self {
+        Self {
+            name: engine.name,
+            host: engine.host,
+            port: engine.port,
+            tls: engine.tls,
+            capacity: engine.capacity,
+            running: engine.running,
+            draining: engine.draining,
+            labels: engine.labels,
+            health: HealthShown::new(&engine.health, language),
+            disk: engine.disk.map(DiskShown::from),
+            created_at: engine.create_time.to_string(),
+            updated_at: engine.update_time.to_string(),
+        }
+    }
+}
+
+impl HealthShown {
+    fn new(health: &EngineHealth, language: Language) -> Self {
+        let failure = health.failure.as_ref();
+        Self {
+            state: health.state.to_string(),
+            since: health.since.map(|since| since.to_string()),
+            failure: failure.map(|failure| FailureShown::new(failure, language)),
+        }
+    }
+}
+
+impl From<DiskUse> for DiskShown {
+    fn from(disk: DiskUse) -> Self {
+        Self {
+            used_bytes: disk.used_bytes,
+            build_cache_bytes: disk.cache_bytes,
+            looked_at: Timestamp::from_microsecond(disk.at)
+                .unwrap_or_default()
+                .to_string(),
+        }
+    }
+}
+
+/// The path of an engine.
+pub(crate) fn path(name: &str) -> String {
+    format!("/api/v1/engines/{name}")
+}
+
+/// All engines.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EngineList {
+    /// The engines, by name.
+    pub(crate) engines: Vec<EngineShown>,
+}
+
+/// What an engine was, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EngineHistory {
+    /// Its revisions.
+    pub(crate) revisions: Vec<RevisionShown>,
+}
+
+/// What an engine was from a time on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RevisionShown {
+    /// When it came into force (RFC 3339).
+    created_at: String,
+    /// IP address or host name.
+    host: String,
+    /// TCP port.
+    port: u16,
+    /// Whether it was reached with mutual TLS.
+    tls: bool,
+    /// How many builds ran on it at a time; null where `config-fastbuild` set the address alone.
+    capacity: Option<u32>,
+    /// What an operator said about it; null where `config-fastbuild` set the address alone.
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl From<EngineRevision> for RevisionShown {
+    fn from(row: EngineRevision) -> Self {
+        Self {
+            created_at: row.create_time.to_string(),
+            host: row.host,
+            port: row.port,
+            tls: row.tls,
+            capacity: row.capacity,
+            labels: row.labels,
+        }
+    }
+}
+
+/// What an engine answered when it was proven.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EngineProven {
+    /// What it is.
+    engine: EngineFound,
+    /// Milliseconds until it had said so, the connection included.
+    answered_in_ms: u64,
+    /// The registry it logged in to; null before one is configured.
+    registry: Option<String>,
+    /// Milliseconds that took.
+    logged_in_in_ms: Option<u64>,
+}
+
+/// What an engine is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EngineFound {
+    /// Its version.
+    #[schema(example = "28.5.2")]
+    version: String,
+    /// The newest version of the Docker Engine API that it speaks.
+    #[schema(example = "1.51")]
+    api_version: String,
+    /// `linux` or `windows`.
+    os: String,
+    /// `amd64`, `arm64`, ...
+    arch: String,
+    /// Processors it sees.
+    cpus: u32,
+    /// Bytes of memory it sees.
+    memory_bytes: u64,
+    /// Whether it builds with BuildKit; without, passwords in images are refused.
+    buildkit: bool,
+    /// Whether it keeps images in containerd's store, and packs their layers while it builds.
+    containerd_store: bool,
+}
+
+impl From<ProvenEngine> for EngineProven {
+    fn from(proven: ProvenEngine) -> Self {
+        let (registry, logged_in) = proven.login.unzip();
+        Self {
+            engine: proven.info.into(),
+            answered_in_ms: milliseconds(proven.answered_in),
+            registry,
+            logged_in_in_ms: logged_in.map(milliseconds),
+        }
+    }
+}
+
+impl From<EngineInfo> for EngineFound {
+    fn from(info: EngineInfo) -> Self {
+        Self {
+            version: info.version,
+            api_version: info.api_version,
+            os: info.os,
+            arch: info.arch,
+            cpus: info.cpus,
+            memory_bytes: info.memory,
+            buildkit: info.buildkit,
+            containerd_store: info.containerd_store,
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
