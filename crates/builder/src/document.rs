@@ -140,7 +140,7 @@ fn not_looked_at(base: &str) -> Failure {
     )
     .blaming(base)
     .hinting(
-        "请先调用 GET /api/v1/images/profile?image=…，它会拉取并检测该镜像。",
-        "Call GET /api/v1/images/profile?image=... first, which pulls the image and looks into it.",
+        "请先调用 POST /api/v1/images:profile，它会拉取并检测该镜像。",
+        "Call POST /api/v1/images:profile first, which pulls the image and looks into it.",
     )
 }

@@ -305,8 +305,11 @@ impl Builder {
     }
 }
 
-/// Parses an image name that came as a request's parameter.
-pub(crate) fn parse_image(path: &str, name: &str) -> Result<ImageReference, Failure> {
+/// Parses an image name that came in a request; `path` is its place there.
+///
+/// # Errors
+/// `SpecInvalid` for one that is none.
+pub fn parse_image(path: &str, name: &str) -> Result<ImageReference, Failure> {
     name.trim().parse().map_err(|_error| {
         let allowed = Sentence::new(
             "应为镜像名，例如 registry.example:5000/base/ubuntu:20.04",

@@ -170,7 +170,7 @@ impl Builder {
         .await
     }
 
-    async fn add(&self, settings: NewSettings) -> Result<(), Failure> {
+    pub(crate) async fn add(&self, settings: NewSettings) -> Result<(), Failure> {
         self.store()
             .add_settings(settings, self.clock().now())
             .await

@@ -40,7 +40,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
                 .build(),
         );
     }
-    docs::describe_answers(routes.get_openapi_mut());
+    docs::complete(routes.get_openapi_mut());
     routes
 }
 

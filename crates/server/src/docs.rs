@@ -52,8 +52,9 @@ pub(crate) fn titled() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(document)
 }
 
-/// Says of every answer what is true of all of them, where its route says nothing.
-pub(crate) fn describe_answers(document: &mut OpenApi) {
+/// Says of every answer what is true of all of them, where its route says nothing; and gives each
+/// operation a name of its own, since several controllers have a `list`.
+pub(crate) fn complete(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let said = if path.starts_with("/api/v1/") {
             "The answer."
@@ -68,6 +69,10 @@ pub(crate) fn describe_answers(document: &mut OpenApi) {
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {
+            let tag = operation.tags.iter().flatten().next();
+            if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
+                operation.operation_id = Some(format!("{tag}_{name}").replace([' ', '-'], "_"));
+            }
             for answer in operation.responses.responses.values_mut() {
                 if let RefOr::T(answer) = answer
                     && answer.description.is_empty()

@@ -4,7 +4,7 @@ use fastbuild_spec::{image_spec::ImageSpec, reference::ImageReference};
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _, sea_query::OnConflict,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
 };
 use strum::{Display, EnumString};
 
@@ -76,6 +76,23 @@ pub struct ImageFilter {
     pub keyword: Option<String>,
     /// Where it came from.
     pub kind: Option<ImageKind>,
+}
+
+impl ImageFilter {
+    fn condition(&self) -> Condition {
+        let mut condition = Condition::all();
+        if let Some(part) = self.keyword.as_deref().filter(|part| !part.is_empty()) {
+            condition = condition.add(
+                Condition::any()
+                    .add(contains(image::Column::Name, part))
+                    .add(contains(image::Column::Tag, part)),
+            );
+        }
+        if let Some(kind) = self.kind {
+            condition = condition.add(image::Column::Kind.eq(kind.to_string()));
+        }
+        condition
+    }
 }
 
 impl TryFrom<image::Model> for Image {
@@ -185,17 +202,7 @@ impl Store {
         page: Page,
         filter: &ImageFilter,
     ) -> Result<(Vec<Image>, u64), StoreError> {
-        let mut condition = Condition::all();
-        if let Some(part) = filter.keyword.as_deref().filter(|part| !part.is_empty()) {
-            condition = condition.add(
-                Condition::any()
-                    .add(contains(image::Column::Name, part))
-                    .add(contains(image::Column::Tag, part)),
-            );
-        }
-        if let Some(kind) = filter.kind {
-            condition = condition.add(image::Column::Kind.eq(kind.to_string()));
-        }
+        let condition = filter.condition();
         let search = (!condition.is_empty()).then_some(condition);
         let tx = self.begin_read().await?;
         let (rows, total) =
@@ -206,6 +213,37 @@ impl Store {
             .map(Image::try_from)
             .collect::<Result<_, _>>()?;
         Ok((images, total))
+    }
+
+    /// At most `limit` images, newest first, that are older than the one numbered `before`.
+    pub async fn search_images(
+        &self,
+        filter: &ImageFilter,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<Vec<Image>, StoreError> {
+        let mut condition = filter.condition();
+        if let Some(before) = before {
+            condition = condition.add(image::Column::Id.lt(before));
+        }
+        image::Entity::find()
+            .filter(condition)
+            .order_by_desc(image::Column::Id)
+            .limit(limit)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(Image::try_from)
+            .collect()
+    }
+
+    /// The image of a row's number.
+    pub async fn image(&self, primary_id: i64) -> Result<Option<Image>, StoreError> {
+        image::Entity::find_by_id(primary_id)
+            .one(self.reader())
+            .await?
+            .map(Image::try_from)
+            .transpose()
     }
 
     /// The images of one name and tag: at most one of each kind.

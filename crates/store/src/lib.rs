@@ -36,6 +36,7 @@ mod replicas;
 mod request_keys;
 mod retention;
 mod seal;
+mod setting_kinds;
 mod settings;
 mod steps;
 mod tally;
@@ -74,6 +75,7 @@ pub use redelivery::{CallbackOutcome, DeliveryFilter, DeliveryHistory};
 pub use request_keys::{KeptAnswer, RequestKey};
 pub use retention::UncleanedBuild;
 pub use seal::Seal;
+pub use setting_kinds::SettingsKind;
 pub use settings::{
     DockerServerRevision, HeadersRevision, HostRevision, NewSettings, RegistryRevision,
 };

@@ -35,6 +35,19 @@ pub struct DeliveryFilter {
     pub task_id: Option<TaskId>,
 }
 
+impl DeliveryFilter {
+    fn condition(self) -> Condition {
+        let mut condition = Condition::all();
+        if let Some(status) = self.status {
+            condition = condition.add(delivery::Column::Status.eq(status.to_string()));
+        }
+        if let Some(task_id) = self.task_id {
+            condition = condition.add(delivery::Column::TaskId.eq(task_id));
+        }
+        condition
+    }
+}
+
 /// A delivery with every try of it, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryHistory {
@@ -68,14 +81,7 @@ impl Store {
         page: Page,
         filter: DeliveryFilter,
     ) -> Result<(Vec<DeliveryHistory>, u64), StoreError> {
-        let mut condition = Condition::all();
-        if let Some(status) = filter.status {
-            condition = condition.add(delivery::Column::Status.eq(status.to_string()));
-        }
-        if let Some(task_id) = filter.task_id {
-            condition = condition.add(delivery::Column::TaskId.eq(task_id));
-        }
-        let query = delivery::Entity::find().filter(condition);
+        let query = delivery::Entity::find().filter(filter.condition());
         let total = query.clone().count(self.reader()).await?;
         let (offset, limit) = page.bounds();
         // Each row carries every try with 4 KB of answer: nobody gets all of them at once.
@@ -111,6 +117,43 @@ impl Store {
             })
             .collect::<Result<_, _>>()?;
         Ok((history, total))
+    }
+
+    /// At most `limit` deliveries, newest first, that are older than the one numbered `before`;
+    /// without their tries.
+    pub async fn search_deliveries(
+        &self,
+        filter: DeliveryFilter,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let mut condition = filter.condition();
+        if let Some(before) = before {
+            condition = condition.add(delivery::Column::Id.lt(before));
+        }
+        delivery::Entity::find()
+            .filter(condition)
+            .order_by_desc(delivery::Column::Id)
+            .limit(limit)
+            .all(self.reader())
+            .await?
+            .into_iter()
+            .map(|row| self.shown(row))
+            .collect()
+    }
+
+    /// A delivery with every try of it.
+    pub async fn delivery(&self, delivery_id: i64) -> Result<Option<DeliveryHistory>, StoreError> {
+        let row = delivery::Entity::find_by_id(delivery_id)
+            .one(self.reader())
+            .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        Ok(Some(DeliveryHistory {
+            delivery: self.shown(row)?,
+            tries: self.delivery_tries(delivery_id).await?,
+        }))
     }
 
     /// Makes a delivery due now, on a new schedule, whatever became of it before, also of a try

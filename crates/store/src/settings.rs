@@ -314,7 +314,10 @@ impl Store {
         Ok((settings, revisions))
     }
 
-    fn open_registry(&self, row: setting_registry::Model) -> Result<RegistrySettings, StoreError> {
+    pub(crate) fn open_registry(
+        &self,
+        row: setting_registry::Model,
+    ) -> Result<RegistrySettings, StoreError> {
         let purpose = password_purpose(&row.registry, &row.username);
         let password = self.seal.open(&purpose, &row.password)?;
         let password = std::str::from_utf8(password.expose_secret())

@@ -33,3 +33,4 @@ mod services;
 mod shape;
 mod site;
 mod v1;
+mod v1_site;

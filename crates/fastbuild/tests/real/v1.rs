@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Asks a service in English.
-async fn ask(site: &Site, method: Method, path: &str, body: Option<&Value>) -> Reply {
+pub(crate) async fn ask(site: &Site, method: Method, path: &str, body: Option<&Value>) -> Reply {
     let http = Http::new(&site.client().url);
     let mut request = http
         .request_url(method, &format!("{}{path}", http.url))
@@ -24,16 +24,16 @@ async fn ask(site: &Site, method: Method, path: &str, body: Option<&Value>) -> R
     send(request).await
 }
 
-async fn get(site: &Site, path: &str) -> Reply {
+pub(crate) async fn get(site: &Site, path: &str) -> Reply {
     ask(site, Method::GET, path, None).await
 }
 
-async fn post(site: &Site, path: &str, body: &Value) -> Reply {
+pub(crate) async fn post(site: &Site, path: &str, body: &Value) -> Reply {
     ask(site, Method::POST, path, Some(body)).await
 }
 
 /// Submits a document and waits for the build's end.
-async fn build(site: &Site, document: &Value) -> Value {
+pub(crate) async fn build(site: &Site, document: &Value) -> Value {
     let taken = post(site, "/api/v1/builds", document).await;
     assert_eq!(taken.status, 202, "{}", taken.text);
     let id = taken.json()["id"].as_i64().unwrap();
@@ -55,7 +55,7 @@ async fn number(site: &Site, parts: &[&str]) -> u64 {
 }
 
 /// Waits until the series are a number.
-async fn wait_for_number(site: &Site, parts: &[&str], wanted: u64) {
+pub(crate) async fn wait_for_number(site: &Site, parts: &[&str], wanted: u64) {
     let until = Instant::now() + Duration::from_mins(2);
     loop {
         let now = number(site, parts).await;

@@ -7,6 +7,7 @@ mod engine_name;
 mod files;
 mod form;
 mod json;
+mod path;
 mod query;
 
 pub(crate) use build_id::BuildId;
@@ -15,6 +16,7 @@ pub(crate) use engine_name::EngineName;
 pub(crate) use files::receive_files;
 pub(crate) use form::Form;
 pub(crate) use json::{Fields, Json};
+pub(crate) use path::{PathWord, RowNumber};
 pub(crate) use query::Query;
 
 use fastbuild_spec::failure::{Failure, ReasonCode, Sentence};

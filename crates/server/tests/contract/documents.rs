@@ -91,6 +91,11 @@ fn every_route_is_listed() {
     GET /api/v1/builds/{id}/log
     POST /api/v1/builds/{id}/retry
     POST /api/v1/builds:render
+    GET /api/v1/callbacks
+    GET /api/v1/callbacks/{id}
+    POST /api/v1/callbacks/{id}/redeliver
+    POST /api/v1/callbacks:redeliver-failed
+    POST /api/v1/callbacks:test
     GET /api/v1/engines
     POST /api/v1/engines
     DELETE /api/v1/engines/{name}
@@ -100,6 +105,14 @@ fn every_route_is_listed() {
     GET /api/v1/engines/{name}/history
     POST /api/v1/engines/{name}/prove
     POST /api/v1/engines/{name}/undrain
+    GET /api/v1/images
+    DELETE /api/v1/images/{id}
+    POST /api/v1/images:profile
+    POST /api/v1/images:pull
+    GET /api/v1/settings
+    GET /api/v1/settings/{kind}/history
+    POST /api/v1/settings/{kind}/rollback
+    POST /api/v1/settings:prove
     GET /healthz
     GET /metrics
     GET /readyz
@@ -234,6 +247,24 @@ async fn the_greeting_has_no_envelope() {
     let service = Service::start().await;
     let answer = service.get("/api/fast-build/").await;
     assert_eq!(answer.text, r#"{"message":"Welcome To FastBuild"}"#);
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document = document();
+    let mut names = Vec::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        let operations = item.as_object().unwrap().values();
+        names.extend(operations.map(|one| one["operationId"].as_str().unwrap().to_owned()));
+    }
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    assert!(
+        names.iter().any(|name| name == "v1_images_list"),
+        "{names:?}"
+    );
 }
 
 #[test]

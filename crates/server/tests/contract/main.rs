@@ -17,3 +17,4 @@ mod service;
 mod streams;
 mod tasks;
 mod v1;
+mod v1_site;

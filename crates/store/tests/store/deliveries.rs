@@ -2,7 +2,8 @@
 
 use fastbuild_spec::profile::{ImageConfig, ImageProfile, OsRelease};
 use fastbuild_store::{
-    DeliveryStatus, ImageFilter, ImageKind, NewBaseImage, NewDelivery, Page, Try, TryOutcome,
+    DeliveryFilter, DeliveryStatus, ImageFilter, ImageKind, NewBaseImage, NewDelivery, Page, Try,
+    TryOutcome,
 };
 
 use crate::parts::{Site, at, callback, claim_due, enqueue, headers, next_delivery};
@@ -194,4 +195,54 @@ async fn base_images_are_registered_and_listed() {
     );
     let made = of("debian", Some(ImageKind::Customized));
     assert_eq!(store.images(Page::ALL, &made).await.unwrap().1, 0);
+}
+
+#[tokio::test]
+async fn deliveries_and_images_are_searched_from_the_newest_on() {
+    let site = Site::new();
+    let store = site.open().await;
+    let mut tasks = Vec::new();
+    for number in 1..=3 {
+        let task = enqueue(&store, number, 0).await.task_id;
+        store.request_cancel(task, &callback, at(1)).await.unwrap();
+        tasks.push(task);
+        let new = NewBaseImage {
+            reference: format!("registry.site:5000/base/debian:{number}")
+                .parse()
+                .unwrap(),
+            image_id: "sha256:1".to_owned(),
+            size: 1,
+            description: String::new(),
+        };
+        store.put_base_image(&new, at(0)).await.unwrap();
+    }
+    let search = async |filter, before| {
+        let found = store.search_deliveries(filter, before, 2).await.unwrap();
+        found
+            .into_iter()
+            .map(|one| (one.primary_id, one.task_id.unwrap()))
+            .unzip::<_, _, Vec<_>, Vec<_>>()
+    };
+    let (ids, found) = search(DeliveryFilter::default(), None).await;
+    assert_eq!(found, [tasks[2], tasks[1]]);
+    let (_, found) = search(DeliveryFilter::default(), Some(ids[1])).await;
+    assert_eq!(found, [tasks[0]]);
+    let of_one = DeliveryFilter {
+        status: Some(DeliveryStatus::Pending),
+        task_id: Some(tasks[1]),
+    };
+    assert_eq!(search(of_one, None).await.1, [tasks[1]]);
+    let one = store.delivery(ids[0]).await.unwrap().unwrap();
+    assert_eq!((one.delivery.task_id, one.tries.len()), (Some(tasks[2]), 0));
+    assert!(store.delivery(99).await.unwrap().is_none());
+
+    let filter = ImageFilter::default();
+    let images = store.search_images(&filter, None, 2).await.unwrap();
+    let tags: Vec<&str> = images.iter().map(|image| image.tag.as_str()).collect();
+    assert_eq!(tags, ["3", "2"]);
+    let before = Some(images[1].primary_id);
+    let rest = store.search_images(&filter, before, 2).await.unwrap();
+    assert_eq!((rest.len(), rest[0].tag.as_str()), (1, "1"));
+    let same = store.image(rest[0].primary_id).await.unwrap();
+    assert_eq!(same.as_ref(), rest.first());
 }

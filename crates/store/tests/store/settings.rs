@@ -1,7 +1,7 @@
 //! Settings: rows only added, the newest in force, all or none.
 
 use fastbuild_spec::settings::{DockerServerSettings, HostSettings, RegistrySettings, TlsMaterial};
-use fastbuild_store::{NewSettings, SettingsRevisions};
+use fastbuild_store::{NewSettings, SettingsKind, SettingsRevisions};
 use secrecy::ExposeSecret as _;
 
 use crate::parts::{Site, at, headers};
@@ -130,4 +130,48 @@ async fn defaults_are_added_only_where_nothing_is() {
     let settings = store.settings().await.unwrap();
     assert_eq!(settings.host, Some(host(1)));
     assert!(settings.registry.is_none() && settings.docker_server.is_none());
+}
+
+#[tokio::test]
+async fn what_was_in_force_is_found_again_with_its_secrets() {
+    let site = Site::new();
+    let store = site.open().await;
+    let first = store.add_settings(whole_set(), at(0)).await.unwrap();
+    let change = NewSettings {
+        host: Some(host(48002)),
+        ..NewSettings::default()
+    };
+    store.add_settings(change, at(1)).await.unwrap();
+    let found = async |kind, revision: Option<i64>| {
+        let found = store.settings_of_revision(kind, revision.unwrap()).await;
+        found.unwrap().unwrap()
+    };
+    let old = found(SettingsKind::Host, first.host).await;
+    assert_eq!(old.host, Some(host(48001)));
+    assert!(old.registry.is_none() && old.docker_server.is_none() && old.headers.is_none());
+    let old = found(SettingsKind::Registry, first.registry).await;
+    let password = old.registry.unwrap().password;
+    assert_eq!(password.expose_secret(), "Harbor-password-1");
+    let old = found(SettingsKind::DockerServer, first.docker_server).await;
+    let tls = old.docker_server.unwrap().tls.unwrap();
+    assert_eq!(
+        tls.key_pem.expose_secret(),
+        "-----BEGIN PRIVATE KEY-----client-key-1"
+    );
+    let old = found(SettingsKind::CallbackHeaders, first.headers).await;
+    assert_eq!(old.headers.unwrap().expose(), &headers());
+    for kind in [
+        SettingsKind::Host,
+        SettingsKind::Registry,
+        SettingsKind::DockerServer,
+        SettingsKind::CallbackHeaders,
+    ] {
+        assert!(
+            store
+                .settings_of_revision(kind, 99)
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
 }

@@ -1,0 +1,218 @@
+//! Callbacks: what was sent with every try of it, sending it once more, trying a receiver.
+
+use axum::{Json, extract::State};
+use fastbuild_spec::{
+    callback::check_callback_url,
+    failure::{Failure, ReasonCode, Sentence},
+    wire::{self, FieldError},
+};
+use fastbuild_store::{DeliveryFilter, DeliveryHistory};
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    api::pieces::{Mistakes, Piece},
+    controllers::Controller,
+    error::Error,
+    extract::{Fields, Query, RowNumber},
+    problem::Problems,
+    state::AppState,
+    view::{CallbackPiece, CallbackShown, CallbackWithTries, SentAgain, TriedCallback},
+};
+
+inventory::submit! {
+    Controller {
+        name: "v1 callbacks",
+        purpose: "Callbacks with every try of them, sending them once more, trying a receiver.",
+        routes,
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(redeliver))
+        .routes(routes!(redeliver_failed))
+        .routes(routes!(test))
+}
+
+/// Which callbacks to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// `pending`, `delivered`, `gave_up`, or `unknown` for one of an old installation.
+    #[param(example = "gave_up")]
+    status: Option<String>,
+    /// The build they tell of.
+    build: Option<i64>,
+    /// How many at most, 1 to 200; 50 unless said.
+    limit: Option<i64>,
+    /// The `next_cursor` of the piece before.
+    cursor: Option<String>,
+}
+
+/// Lists callbacks, newest first, a piece at a time.
+#[utoipa::path(
+    get,
+    path = "/api/v1/callbacks",
+    tag = "v1 callbacks",
+    params(Wanted),
+    responses((status = 200, body = CallbackPiece), Problems)
+)]
+async fn list(
+    State(state): State<AppState>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<CallbackPiece>, Error> {
+    let mut mistakes = Mistakes::default();
+    let status = wanted.status.as_deref().filter(|status| !status.is_empty());
+    let status = status.and_then(|text| {
+        let status = text.parse().ok();
+        if status.is_none() {
+            mistakes.refuse(
+                "status",
+                text,
+                "应为 pending、delivered、gave_up 或 unknown",
+                "must be pending, delivered, gave_up or unknown",
+            );
+        }
+        status
+    });
+    let piece = Piece::read(wanted.limit, wanted.cursor.as_deref(), &mut mistakes);
+    mistakes.finish()?;
+    let filter = DeliveryFilter {
+        status,
+        task_id: wanted.build,
+    };
+    let deliveries = state
+        .store()
+        .search_deliveries(filter, piece.before, piece.asked())
+        .await?;
+    let (deliveries, next_cursor) = piece.cut(deliveries, |delivery| delivery.primary_id);
+    Ok(Json(CallbackPiece {
+        callbacks: deliveries.into_iter().map(CallbackShown::from).collect(),
+        next_cursor,
+    }))
+}
+
+/// One callback with every try of it: the request's headers with credentials masked, the answer's
+/// status and first 4 KB, and the milliseconds it took.
+#[utoipa::path(
+    get,
+    path = "/api/v1/callbacks/{id}",
+    tag = "v1 callbacks",
+    params(("id" = i64, Path, description = "The callback's number.")),
+    responses((status = 200, body = CallbackWithTries), Problems)
+)]
+async fn get(
+    State(state): State<AppState>,
+    RowNumber(id): RowNumber,
+) -> Result<Json<CallbackWithTries>, Error> {
+    Ok(Json(found(&state, id).await?.into()))
+}
+
+async fn found(state: &AppState, id: i64) -> Result<DeliveryHistory, Error> {
+    let found = state.store().delivery(id).await?;
+    found.ok_or_else(|| {
+        Failure::new(
+            ReasonCode::NotFound,
+            format!("没有编号为 {id} 的回调。"),
+            format!("There is no callback {id}."),
+        )
+        .blaming(id.to_string())
+        .hinting(
+            "请使用 GET /api/v1/callbacks 返回的 id。",
+            "Use an id that GET /api/v1/callbacks returns.",
+        )
+        .into()
+    })
+}
+
+/// Sends one callback again, on a new schedule, whatever became of it before. It keeps its
+/// `webhook-id`; the headers in force now are laid over the recorded ones.
+#[utoipa::path(
+    post,
+    path = "/api/v1/callbacks/{id}/redeliver",
+    tag = "v1 callbacks",
+    params(("id" = i64, Path, description = "The callback's number.")),
+    responses((status = 202, body = CallbackShown, description = "It will be sent."), Problems)
+)]
+async fn redeliver(
+    State(state): State<AppState>,
+    RowNumber(id): RowNumber,
+) -> Result<(StatusCode, Json<CallbackShown>), Error> {
+    found(&state, id).await?;
+    state.builder.redeliver(id).await?;
+    let again = found(&state, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(again.delivery.into())))
+}
+
+/// Names a time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    /// A time with its zone (RFC 3339).
+    #[schema(example = "2026-11-23T00:00:00Z")]
+    since: String,
+}
+
+/// Sends every callback again that was given up at this time or later; tests of a receiver are
+/// left out.
+#[utoipa::path(
+    post,
+    path = "/api/v1/callbacks:redeliver-failed",
+    tag = "v1 callbacks",
+    request_body = Since,
+    responses((status = 202, body = SentAgain, description = "They will be sent."), Problems)
+)]
+async fn redeliver_failed(
+    State(state): State<AppState>,
+    Fields(Since { since }): Fields<Since>,
+) -> Result<(StatusCode, Json<SentAgain>), Error> {
+    if since.parse::<Timestamp>().is_err() {
+        let allowed = Sentence::new(
+            "应为带时区的时间，例如 2026-11-23T00:00:00Z",
+            "must be a time with its zone, such as 2026-11-23T00:00:00Z",
+        );
+        return Err(wire::failure(&[FieldError::new("/since", &since, allowed)]).into());
+    }
+    let callbacks = state.builder.redeliver_failed(&since).await?;
+    Ok((StatusCode::ACCEPTED, Json(SentAgain { callbacks })))
+}
+
+/// Whom to try.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Receiver {
+    /// Where to send it instead of the last callback's own address.
+    #[serde(default)]
+    #[schema(example = "http://10.0.0.7:8080/callback")]
+    url: Option<String>,
+}
+
+/// Sends the last recorded callback once more, with its real body and headers, and says what came
+/// back: to its own address or to a given one. Before the first callback a given address gets one
+/// that says it is a test.
+#[utoipa::path(
+    post,
+    path = "/api/v1/callbacks:test",
+    tag = "v1 callbacks",
+    request_body = Receiver,
+    responses((status = 200, body = TriedCallback), Problems)
+)]
+async fn test(
+    State(state): State<AppState>,
+    Fields(Receiver { url }): Fields<Receiver>,
+) -> Result<Json<TriedCallback>, Error> {
+    if let Some(url) = &url {
+        check_callback_url(url).map_err(|error| {
+            // A bad address could hold a password: it is not repeated.
+            wire::failure(&[FieldError::without_value("/url", error.allowed())])
+        })?;
+    }
+    let tried = state.builder.test_callback(url.as_deref()).await?;
+    Ok(Json(tried.into()))
+}

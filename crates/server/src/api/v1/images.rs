@@ -1,0 +1,180 @@
+//! Images: the list of them, what one contains, bringing one to the engine, removing one.
+
+use axum::{Json, extract::State};
+use fastbuild_builder::parse_image;
+use fastbuild_spec::failure::{Failure, ReasonCode};
+use fastbuild_store::{ImageFilter, ImageKind};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    api::pieces::{Mistakes, Piece},
+    controllers::Controller,
+    error::Error,
+    extract::{Fields, Query, RowNumber},
+    language::InLanguage,
+    problem::Problems,
+    state::AppState,
+    view::{ImagePiece, ImagePulled, ImageRemoved, ImageShown, ProfiledImage},
+};
+
+inventory::submit! {
+    Controller {
+        name: "v1 images",
+        purpose: "Images: the list of them, what one contains, pulling one, removing one.",
+        routes,
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(remove))
+        .routes(routes!(profile))
+        .routes(routes!(pull))
+}
+
+/// Which images to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// `base` for registered base images, `built` for those that builds made; both unless said.
+    #[param(example = "base")]
+    kind: Option<String>,
+    /// Part of the name or of the tag.
+    name: Option<String>,
+    /// How many at most, 1 to 200; 50 unless said.
+    limit: Option<i64>,
+    /// The `next_cursor` of the piece before.
+    cursor: Option<String>,
+}
+
+/// Lists images, newest first, a piece at a time: base images that people choose from, and what
+/// builds made.
+#[utoipa::path(
+    get,
+    path = "/api/v1/images",
+    tag = "v1 images",
+    params(Wanted),
+    responses((status = 200, body = ImagePiece), Problems)
+)]
+async fn list(
+    State(state): State<AppState>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<ImagePiece>, Error> {
+    let mut mistakes = Mistakes::default();
+    let kind = match wanted.kind.as_deref() {
+        None | Some("") => None,
+        Some("base") => Some(ImageKind::Base),
+        Some("built") => Some(ImageKind::Customized),
+        Some(other) => {
+            mistakes.refuse("kind", other, "应为 base 或 built", "must be base or built");
+            None
+        }
+    };
+    let piece = Piece::read(wanted.limit, wanted.cursor.as_deref(), &mut mistakes);
+    mistakes.finish()?;
+    let filter = ImageFilter {
+        keyword: wanted.name,
+        kind,
+    };
+    let images = state
+        .store()
+        .search_images(&filter, piece.before, piece.asked())
+        .await?;
+    let (images, next_cursor) = piece.cut(images, |image| image.primary_id);
+    Ok(Json(ImagePiece {
+        images: images.into_iter().map(ImageShown::from).collect(),
+        next_cursor,
+    }))
+}
+
+/// Removes an image from the engine and from the list; refused while a build or a container uses
+/// it. The registry keeps it.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/images/{id}",
+    tag = "v1 images",
+    params(("id" = i64, Path, description = "The image's number.")),
+    responses((status = 200, body = ImageRemoved, description = "It is removed."), Problems)
+)]
+async fn remove(
+    State(state): State<AppState>,
+    InLanguage(language): InLanguage,
+    RowNumber(id): RowNumber,
+) -> Result<Json<ImageRemoved>, Error> {
+    let image = state
+        .store()
+        .image(id)
+        .await?
+        .ok_or_else(|| no_such_image(id))?;
+    let name = format!("{}:{}", image.name, image.tag);
+    let removed = state.builder.delete_image(&name).await?;
+    Ok(Json(ImageRemoved {
+        image: removed.image.to_string(),
+        detail: removed.said.in_language(language).to_owned(),
+    }))
+}
+
+/// Names an image.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    /// `[registry[:port]/]repository[:tag]`.
+    #[schema(example = "172.27.213.154:30003/base/debian:12")]
+    image: String,
+}
+
+impl Named {
+    /// The name with its tag, or the refusal of what is none.
+    fn reference(&self) -> Result<String, Failure> {
+        Ok(parse_image("/image", &self.image)?.to_string())
+    }
+}
+
+/// Brings an image to the engine and says what it contains. What was found is kept per image: one
+/// that is known is not looked into again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/images:profile",
+    tag = "v1 images",
+    request_body = Named,
+    responses((status = 200, body = ProfiledImage), Problems)
+)]
+async fn profile(
+    State(state): State<AppState>,
+    Fields(named): Fields<Named>,
+) -> Result<Json<ProfiledImage>, Error> {
+    let checked = state.builder.check_image(&named.reference()?).await?;
+    Ok(Json(checked.into()))
+}
+
+/// Brings an image to the engine.
+#[utoipa::path(
+    post,
+    path = "/api/v1/images:pull",
+    tag = "v1 images",
+    request_body = Named,
+    responses((status = 200, body = ImagePulled), Problems)
+)]
+async fn pull(
+    State(state): State<AppState>,
+    Fields(named): Fields<Named>,
+) -> Result<Json<ImagePulled>, Error> {
+    let pulled = state.builder.pull_image(&named.reference()?).await?;
+    Ok(Json(pulled.into()))
+}
+
+fn no_such_image(id: i64) -> Failure {
+    Failure::new(
+        ReasonCode::NotFound,
+        format!("没有编号为 {id} 的镜像。"),
+        format!("There is no image {id}."),
+    )
+    .blaming(id.to_string())
+    .hinting(
+        "请使用 GET /api/v1/images 返回的 id。",
+        "Use an id that GET /api/v1/images returns.",
+    )
+}

@@ -1,0 +1,152 @@
+//! Settings: what is in force, what was, putting that in force again, and proving what is.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State};
+use fastbuild_builder::is_ready;
+use fastbuild_spec::failure::{Failure, ReasonCode};
+use fastbuild_store::SettingsKind;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    controllers::Controller,
+    error::Error,
+    extract::{Fields, PathWord},
+    language::InLanguage,
+    problem::Problems,
+    state::AppState,
+    view::{Readiness, Revision, RevisionList, SettingsInForce},
+};
+
+inventory::submit! {
+    Controller {
+        name: "v1 settings",
+        purpose: "Settings: what is in force, what was, putting that in force again, proving what is.",
+        routes,
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(in_force))
+        .routes(routes!(revisions))
+        .routes(routes!(roll_back))
+        .routes(routes!(prove))
+}
+
+/// How long each part may take to be proved: somebody waits who wants to know.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The settings in force, without passwords and keys; null for what is not configured.
+#[utoipa::path(
+    get,
+    path = "/api/v1/settings",
+    tag = "v1 settings",
+    responses((status = 200, body = SettingsInForce), Problems)
+)]
+async fn in_force(State(state): State<AppState>) -> Result<Json<SettingsInForce>, Error> {
+    Ok(Json(SettingsInForce {
+        host: newest(&state, SettingsKind::Host).await?,
+        registry: newest(&state, SettingsKind::Registry).await?,
+        docker_server: newest(&state, SettingsKind::DockerServer).await?,
+        callback_headers: newest(&state, SettingsKind::CallbackHeaders).await?,
+        callback_signing: state.builder.signing_origin().await?.into(),
+    }))
+}
+
+async fn newest(state: &AppState, kind: SettingsKind) -> Result<Option<Revision>, Error> {
+    Ok(history(state, kind).await?.into_iter().next())
+}
+
+/// Everything of a kind that ever was in force, newest first.
+async fn history(state: &AppState, kind: SettingsKind) -> Result<Vec<Revision>, Error> {
+    let store = state.store();
+    Ok(match kind {
+        SettingsKind::Host => shown(store.host_history().await?),
+        SettingsKind::Registry => shown(store.registry_history().await?),
+        SettingsKind::DockerServer => shown(store.docker_server_history().await?),
+        SettingsKind::CallbackHeaders => shown(store.headers_history().await?),
+    })
+}
+
+fn shown<T: Into<Revision>>(rows: Vec<T>) -> Vec<Revision> {
+    rows.into_iter().map(Into::into).collect()
+}
+
+/// Everything of a kind that was ever in force, newest first; the first one is.
+#[utoipa::path(
+    get,
+    path = "/api/v1/settings/{kind}/history",
+    tag = "v1 settings",
+    params(("kind" = String, Path, description = "`host`, `registry`, `docker-server` or `callback-headers`.")),
+    responses((status = 200, body = RevisionList), Problems)
+)]
+async fn revisions(
+    State(state): State<AppState>,
+    PathWord(kind): PathWord,
+) -> Result<Json<RevisionList>, Error> {
+    let revisions = history(&state, read_kind(&kind)?).await?;
+    Ok(Json(RevisionList { revisions }))
+}
+
+/// Which revision to put in force again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    /// The number of a revision of that kind.
+    #[schema(example = 3)]
+    revision: i64,
+}
+
+/// Puts settings in force again that were in force before, as a new revision. A registry or a
+/// Docker server is proved first, as a new one is; what fails is not put in force.
+#[utoipa::path(
+    post,
+    path = "/api/v1/settings/{kind}/rollback",
+    tag = "v1 settings",
+    params(("kind" = String, Path, description = "`host`, `registry`, `docker-server` or `callback-headers`.")),
+    request_body = Rollback,
+    responses((status = 200, body = Revision, description = "The revision that is in force now."), Problems)
+)]
+async fn roll_back(
+    State(state): State<AppState>,
+    PathWord(kind): PathWord,
+    Fields(Rollback { revision }): Fields<Rollback>,
+) -> Result<Json<Revision>, Error> {
+    let kind = read_kind(&kind)?;
+    state.builder.roll_back(kind, revision).await?;
+    let newest = newest(&state, kind).await?;
+    Ok(Json(newest.ok_or_else(Error::internal)?))
+}
+
+/// Tries everything that is in force and says of each part what was found and how long it took: each
+/// Docker server answers, one of them can log in to the registry, callbacks can be sent. Nothing is
+/// changed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/settings:prove",
+    tag = "v1 settings",
+    responses((status = 200, body = Readiness, description = "What was found."), Problems)
+)]
+async fn prove(State(state): State<AppState>, InLanguage(language): InLanguage) -> Json<Readiness> {
+    let dependencies = state.builder.dependencies(LIMIT).await;
+    let ready = is_ready(&dependencies);
+    Json(Readiness::new(ready, &dependencies, language))
+}
+
+fn read_kind(text: &str) -> Result<SettingsKind, Failure> {
+    text.parse().map_err(|_unknown| {
+        Failure::new(
+            ReasonCode::NotFound,
+            format!("没有名为 {text} 的配置。"),
+            format!("There are no settings called {text}."),
+        )
+        .blaming(text)
+        .hinting(
+            "请使用 host、registry、docker-server 或 callback-headers。",
+            "Use host, registry, docker-server or callback-headers.",
+        )
+    })
+}

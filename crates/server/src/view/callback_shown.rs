@@ -1,0 +1,131 @@
+//! Callbacks as version 1 shows them.
+
+use std::collections::BTreeMap;
+
+use fastbuild_store::{Delivery, DeliveryHistory, DeliveryTry};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A callback that was or will be delivered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CallbackShown {
+    /// Its number.
+    #[schema(example = 7)]
+    id: i64,
+    /// The build it tells of; null for a test of a receiver before the first build.
+    build: Option<i64>,
+    /// Where to.
+    url: String,
+    /// The request's headers; `***` stands for the values of those that look like credentials.
+    headers: BTreeMap<String, String>,
+    /// The request's body.
+    body: Value,
+    /// `pending`, `delivered`, `gave_up`, or `unknown` for one of an old installation.
+    #[schema(example = "delivered")]
+    status: String,
+    /// How often it was tried.
+    tries: u32,
+    /// When it is tried next (RFC 3339); null when it is not.
+    next_try_at: Option<String>,
+    /// What came of the newest try: the answer's first 4 KB, or why there was none.
+    result: Option<String>,
+    /// Whether somebody only tried the receiver with it.
+    test: bool,
+    /// When it was written.
+    created_at: String,
+    /// When it last changed.
+    updated_at: String,
+}
+
+impl From<Delivery> for CallbackShown {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            id: delivery.primary_id,
+            build: delivery.task_id,
+            url: delivery.url,
+            headers: delivery.headers,
+            body: serde_json::from_str(&delivery.body).unwrap_or(Value::String(delivery.body)),
+            status: delivery.status.to_string(),
+            tries: delivery.tries,
+            next_try_at: delivery.next_time.map(|time| time.to_string()),
+            result: delivery.result,
+            test: delivery.test,
+            created_at: delivery.create_time.to_string(),
+            updated_at: delivery.update_time.to_string(),
+        }
+    }
+}
+
+/// A piece of the list of callbacks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CallbackPiece {
+    /// The callbacks, newest first.
+    pub(crate) callbacks: Vec<CallbackShown>,
+    /// What `cursor` is to be for the next piece; null at the end.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A callback with every try of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CallbackWithTries {
+    /// The callback.
+    #[serde(flatten)]
+    callback: CallbackShown,
+    /// Its tries, in order.
+    attempts: Vec<TryShown>,
+}
+
+impl From<DeliveryHistory> for CallbackWithTries {
+    fn from(history: DeliveryHistory) -> Self {
+        Self {
+            callback: history.delivery.into(),
+            attempts: history.tries.into_iter().map(TryShown::from).collect(),
+        }
+    }
+}
+
+/// One try of a callback.
+#[derive(Debug, Serialize, ToSchema)]
+struct TryShown {
+    /// Which try, from 1.
+    number: u32,
+    /// When the request was begun (RFC 3339).
+    started_at: String,
+    /// When the answer, or the lack of one, was known.
+    ended_at: String,
+    /// Milliseconds in between.
+    duration_ms: u64,
+    /// The headers that were sent; `***` stands for the values of those that look like credentials.
+    request_headers: BTreeMap<String, String>,
+    /// The answer's HTTP status; null when there was no answer.
+    status: Option<u16>,
+    /// The first 4 KB of the answer's body.
+    body: String,
+    /// Why there was no answer; null when there was one.
+    error: Option<String>,
+}
+
+impl From<DeliveryTry> for TryShown {
+    fn from(tried: DeliveryTry) -> Self {
+        let took = tried.ended.duration_since(tried.started).as_millis();
+        Self {
+            number: tried.number,
+            started_at: tried.started.to_string(),
+            ended_at: tried.ended.to_string(),
+            // Clocks can go back; a duration cannot.
+            duration_ms: u64::try_from(took).unwrap_or_default(),
+            request_headers: tried.request_headers,
+            status: tried.status,
+            body: tried.body,
+            error: tried.error,
+        }
+    }
+}
+
+/// Which callbacks are sent once more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SentAgain {
+    /// Their numbers.
+    pub(crate) callbacks: Vec<i64>,
+}

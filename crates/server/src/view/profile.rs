@@ -1,0 +1,172 @@
+//! What an image contains, as version 1 shows it.
+
+use fastbuild_builder::CheckedImage;
+use fastbuild_spec::{
+    image_spec::PackageManager,
+    profile::{CommandFound, CondaFound, ImageProfile, PackageManagerFound},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An image and what it contains.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProfiledImage {
+    /// Its name, with its tag.
+    image: String,
+    /// Whether this was known before; else the image was looked into just now.
+    was_known: bool,
+    /// What it contains.
+    profile: ProfileShown,
+}
+
+impl From<CheckedImage> for ProfiledImage {
+    fn from(checked: CheckedImage) -> Self {
+        Self {
+            image: checked.image.to_string(),
+            was_known: checked.was_known,
+            profile: checked.profile.into(),
+        }
+    }
+}
+
+/// What an image contains.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProfileShown {
+    /// The engine's id of the image.
+    image_id: String,
+    /// Bytes it takes on the engine.
+    size: u64,
+    /// Its processor architecture, as the OCI image specification names it.
+    #[schema(example = "amd64")]
+    architecture: String,
+    /// `uname -a` in a container of it.
+    kernel: String,
+    /// The distribution.
+    os: OsShown,
+    /// Its package manager; null where there is no known one.
+    package_manager: Option<PackageManagerShown>,
+    /// The Python commands.
+    pythons: Vec<CommandShown>,
+    /// The pip commands.
+    pips: Vec<CommandShown>,
+    /// Whether its python3 refuses `pip install` outside an environment (PEP 668).
+    externally_managed: bool,
+    /// Known mirrors in pip's configuration.
+    pip_mirrors: Vec<String>,
+    /// conda; null where there is none.
+    conda: Option<CondaShown>,
+    /// The SSH server's version; null where there is none.
+    sshd: Option<String>,
+    /// JupyterLab's version; null where there is none.
+    jupyter_lab: Option<String>,
+}
+
+/// A distribution.
+#[derive(Debug, Serialize, ToSchema)]
+struct OsShown {
+    /// `ID` of `/etc/os-release`.
+    #[schema(example = "debian")]
+    id: String,
+    /// `NAME`.
+    name: String,
+    /// `VERSION`.
+    version: String,
+    /// `VERSION_ID`.
+    #[schema(example = "12")]
+    version_id: String,
+    /// `VERSION_CODENAME`.
+    codename: String,
+}
+
+/// A package manager.
+#[derive(Debug, Serialize, ToSchema)]
+struct PackageManagerShown {
+    /// `apt`, `yum`, or `dnf`, which answers to `yum` as well.
+    #[schema(example = "apt")]
+    name: &'static str,
+    /// Its own version line.
+    version: String,
+    /// Known mirrors in its sources.
+    mirrors: Vec<String>,
+}
+
+/// A command.
+#[derive(Debug, Serialize, ToSchema)]
+struct CommandShown {
+    /// Its name.
+    #[schema(example = "python3")]
+    command: String,
+    /// Its own version line.
+    version: String,
+}
+
+/// conda.
+#[derive(Debug, Serialize, ToSchema)]
+struct CondaShown {
+    /// Its own version line.
+    version: String,
+    /// Where it lies.
+    path: String,
+    /// Its environments.
+    environments: Vec<String>,
+    /// Known mirrors in its configuration.
+    mirrors: Vec<String>,
+}
+
+impl From<ImageProfile> for ProfileShown {
+    fn from(profile: ImageProfile) -> Self {
+        let commands = |found: Vec<CommandFound>| {
+            let shown = found.into_iter().map(|found| CommandShown {
+                command: found.command,
+                version: found.version,
+            });
+            shown.collect()
+        };
+        Self {
+            os: OsShown {
+                id: profile.os.id,
+                name: profile.os.name,
+                version: profile.os.version,
+                version_id: profile.os.version_id,
+                codename: profile.os.codename,
+            },
+            package_manager: profile.package_manager.map(PackageManagerShown::from),
+            pythons: commands(profile.pythons),
+            pips: commands(profile.pips),
+            conda: profile.conda.map(CondaShown::from),
+            image_id: profile.image_id,
+            size: profile.size,
+            architecture: profile.architecture,
+            kernel: profile.kernel,
+            externally_managed: profile.externally_managed,
+            pip_mirrors: profile.pip_mirrors,
+            sshd: profile.sshd,
+            jupyter_lab: profile.jupyter_lab,
+        }
+    }
+}
+
+impl From<PackageManagerFound> for PackageManagerShown {
+    fn from(found: PackageManagerFound) -> Self {
+        Self {
+            name: match (found.kind, found.has_dnf) {
+                (PackageManager::Apt, _) => "apt",
+                (PackageManager::Yum, false) => "yum",
+                (PackageManager::Yum, true) => "dnf",
+            },
+            version: found.version,
+            mirrors: found.mirrors,
+        }
+    }
+}
+
+impl From<CondaFound> for CondaShown {
+    fn from(found: CondaFound) -> Self {
+        Self {
+            version: found.version,
+            path: found.path,
+            environments: found.environments,
+            mirrors: found.mirrors,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Settings as version 1 shows them, without passwords and keys.
+
+use std::collections::BTreeMap;
+
+use fastbuild_builder::SigningOrigin;
+use fastbuild_store::{DockerServerRevision, HeadersRevision, HostRevision, RegistryRevision};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What is in force; null for what is not configured.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SettingsInForce {
+    /// The service's own address.
+    pub(crate) host: Option<Revision>,
+    /// The registry and its account.
+    pub(crate) registry: Option<Revision>,
+    /// The default engine.
+    pub(crate) docker_server: Option<Revision>,
+    /// The headers of callbacks.
+    pub(crate) callback_headers: Option<Revision>,
+    /// Whether callbacks are signed.
+    pub(crate) callback_signing: SigningShown,
+}
+
+/// Settings and since when they are or were in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Revision {
+    /// The number of this revision.
+    #[serde(rename = "revision")]
+    #[schema(example = 3)]
+    number: i64,
+    /// When it came into force (RFC 3339).
+    since: String,
+    /// What it says.
+    settings: Said,
+}
+
+/// Every revision of a kind.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RevisionList {
+    /// The revisions, newest first; the first one is in force.
+    pub(crate) revisions: Vec<Revision>,
+}
+
+/// What a revision says, by its kind.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Said {
+    /// The service's own address.
+    Host {
+        /// IP address or host name.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// The registry and its account; the password is never shown.
+    Registry {
+        /// Account name.
+        username: String,
+        /// Address, `host` or `host:port`.
+        registry: String,
+        /// Its second name, where it has one.
+        registry_dns: Option<String>,
+    },
+    /// The default engine; certificates and key are never shown.
+    DockerServer {
+        /// IP address or host name.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// Whether it is reached with mutual TLS.
+        tls: bool,
+    },
+    /// The headers of callbacks.
+    CallbackHeaders {
+        /// Names and values; `***` stands for the values of those that look like credentials.
+        headers: BTreeMap<String, String>,
+    },
+}
+
+impl Revision {
+    fn new(number: i64, since: Timestamp, settings: Said) -> Self {
+        Self {
+            number,
+            since: since.to_string(),
+            settings,
+        }
+    }
+}
+
+impl From<HostRevision> for Revision {
+    fn from(row: HostRevision) -> Self {
+        let said = Said::Host {
+            host: row.host,
+            port: row.port,
+        };
+        Self::new(row.primary_id, row.create_time, said)
+    }
+}
+
+impl From<RegistryRevision> for Revision {
+    fn from(row: RegistryRevision) -> Self {
+        let said = Said::Registry {
+            username: row.username,
+            registry: row.registry,
+            registry_dns: row.registry_dns,
+        };
+        Self::new(row.primary_id, row.create_time, said)
+    }
+}
+
+impl From<DockerServerRevision> for Revision {
+    fn from(row: DockerServerRevision) -> Self {
+        let said = Said::DockerServer {
+            host: row.host,
+            port: row.port,
+            tls: row.tls,
+        };
+        Self::new(row.primary_id, row.create_time, said)
+    }
+}
+
+impl From<HeadersRevision> for Revision {
+    fn from(row: HeadersRevision) -> Self {
+        let said = Said::CallbackHeaders {
+            headers: row.headers,
+        };
+        Self::new(row.primary_id, row.create_time, said)
+    }
+}
+
+/// Whether callbacks are signed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SigningShown {
+    /// Whether they are.
+    signing: bool,
+    /// `api` when the secret was set while the service ran, `configuration` when it stands in the
+    /// configuration file, `none` when there never was one.
+    #[schema(example = "api")]
+    origin: &'static str,
+    /// When it was set while the service ran (RFC 3339).
+    since: Option<String>,
+}
+
+impl From<SigningOrigin> for SigningShown {
+    fn from(origin: SigningOrigin) -> Self {
+        let (signing, origin, at) = match origin {
+            SigningOrigin::Set { signing, at } => (signing, "api", Some(at)),
+            SigningOrigin::Configuration => (true, "configuration", None),
+            SigningOrigin::None => (false, "none", None),
+        };
+        Self {
+            signing,
+            origin,
+            since: at.map(|at| at.to_string()),
+        }
+    }
+}
