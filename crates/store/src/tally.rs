@@ -1,6 +1,8 @@
 //! What is under way at this moment, in numbers. What it takes to count them grows with the engines
 //! and with the owners who wait, not with the builds that wait or ever were.
 
+use std::collections::BTreeMap;
+
 use fastbuild_spec::state::BuildState;
 use jiff::Timestamp;
 use sea_orm::{
@@ -43,23 +45,28 @@ impl Store {
             .into_tuple()
             .one(&tx)
             .await?;
-        let running: Vec<(String, i64)> = build::Entity::find()
+        // Counted here: a database that groups by state walks over every build there ever was.
+        let states: Vec<String> = build::Entity::find()
             .select_only()
             .column(build::Column::State)
-            .column_as(build::Column::Id.count(), "running")
             .filter(build::Column::LeaseUntil.is_not_null())
-            .group_by(build::Column::State)
             .into_tuple()
             .all(&tx)
             .await?;
         tx.commit().await?;
-        let number = |count: i64| u64::try_from(count).unwrap_or_default();
+        let mut running: BTreeMap<String, u64> = BTreeMap::new();
+        for state in states {
+            *running.entry(state).or_default() += 1;
+        }
         Ok(Tally {
-            queued: lanes.into_iter().map(number).sum(),
+            queued: lanes
+                .into_iter()
+                .map(|queued| u64::try_from(queued).unwrap_or_default())
+                .sum(),
             waiting_since: maybe_timestamp(oldest)?,
             running: running
                 .into_iter()
-                .map(|(state, count)| Ok((parse_state(&state)?, number(count))))
+                .map(|(state, count)| Ok((parse_state(&state)?, count)))
                 .collect::<Result<_, StoreError>>()?,
         })
     }

@@ -171,6 +171,8 @@ async fn what_builds_did_is_told_in_numbers_and_of_each() {
         3
     );
 
+    wait_for_number(&site, &["fastbuild_engine_up", "\"default\""], 1).await;
+
     let of_owner = get(&site, "/api/v1/builds?owner=team%20a").await.json();
     assert_eq!(of_owner["builds"].as_array().unwrap().len(), 3);
 }

@@ -1,8 +1,9 @@
-//! Looking at the builds of one owner, and for the build that has waited longest.
+//! Looking at the builds of one owner, for the build that has waited longest, and at callbacks by how they
+//! stand.
 
 use sea_orm_migration::prelude::*;
 
-/// Indexes of builds.
+/// Indexes of builds and deliveries.
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
@@ -13,11 +14,15 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for columns in [["owner", "task_id"], ["state", "updated_at"]] {
+        for (table, columns) in [
+            ("builds", ["owner", "task_id"]),
+            ("builds", ["state", "updated_at"]),
+            ("deliveries", ["status", "id"]),
+        ] {
             let mut index = Index::create();
             index
-                .table("builds")
-                .name(format!("builds_by_{}", columns.join("_")));
+                .table(table)
+                .name(format!("{table}_by_{}", columns.join("_")));
             for column in columns {
                 index.col(column);
             }
