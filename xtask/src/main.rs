@@ -7,6 +7,7 @@
 
 mod bench;
 mod callback_receiver;
+mod chaos;
 mod demo;
 mod env;
 mod openapi;
@@ -32,6 +33,8 @@ enum Task {
     Bench(bench::Options),
     /// Writes the service's OpenAPI document to docs/openapi.json.
     Openapi,
+    /// Lets a whole site fail at random, again and again, and checks what becomes of its builds.
+    Chaos(chaos::Options),
     /// Receives callbacks and records them (started by `env up`).
     CallbackReceiver(callback_receiver::Options),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test => test::execute(),
         Task::Bench(options) => bench::execute(&options),
         Task::Openapi => openapi::execute(),
+        Task::Chaos(options) => chaos::execute(&options),
         Task::CallbackReceiver(options) => callback_receiver::serve(&options),
     };
     match result {

@@ -1,6 +1,28 @@
 //! Chaos: a site of replicas, engines, a database and a registry whose parts fail by a schedule drawn
 //! from a seed, and what must be true of every build when it is over.
+//!
+//! [`run::run`] does all of it: it starts a [`world`], gives it the [`orders`] of the seed while the
+//! faults of the [`schedule`] happen, gathers what became of it as [`evidence`], and judges that by
+//! the rules of [`check`].
 
+pub mod callers;
+pub mod check;
+pub mod evidence;
+pub mod orders;
 pub mod proxy;
+pub mod real;
+pub mod receiver;
+pub mod report;
+pub mod run;
 pub mod schedule;
 pub mod scripted;
+pub mod world;
+
+/// The time of this machine, which all parts of a run share.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what happened on engines is compared with the times of events"
+)]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
