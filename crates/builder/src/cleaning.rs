@@ -76,7 +76,7 @@ impl Builder {
     }
 
     /// Removes one unused image, unless something needs it; whether it was removed.
-    async fn clean_image(
+    pub(crate) async fn clean_image(
         &self,
         site: &Site,
         life: &ImageLife,

@@ -15,8 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     service::{Builder, stored},
-    site::prove,
-    sites::{engine, no_such_engine},
+    sites::{engine, no_such_engine, prove},
 };
 
 /// What an engine answered when it was proven.
@@ -208,8 +207,7 @@ impl Builder {
     fn changed(&self, name: &str, address: &str, change: EngineChange) -> Result<(), Failure> {
         match change {
             EngineChange::Done => {
-                self.watched().hurry();
-                self.nudge();
+                self.engines_changed();
                 Ok(())
             }
             EngineChange::NotFound => Err(no_such_engine(name)),

@@ -6,6 +6,7 @@ mod cleaning;
 pub mod clock;
 mod delivery;
 mod dependencies;
+mod disk;
 mod document;
 mod engines;
 mod events;
@@ -37,6 +38,7 @@ mod workbench;
 mod workers;
 
 pub use dependencies::{Dependency, DependencyKind, Found, is_ready};
+pub use disk::Freed;
 pub use document::{Rendered, Taken};
 pub use engines::ProvenEngine;
 pub use fastbuild_engine::EngineInfo;

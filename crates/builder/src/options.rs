@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+pub use crate::disk::DiskMarks;
 pub use fastbuild_engine::Compression;
 use fastbuild_spec::{
     limits::{BuildLimits, LimitBounds},
@@ -110,6 +111,8 @@ pub struct CleaningOptions {
     pub build_cache_bytes: u64,
     /// From one cleaning to the next.
     pub interval: Duration,
+    /// How much the disk of each engine may hold; `None` watches and leaves it.
+    pub disk_marks: Option<DiskMarks>,
 }
 
 /// What builds do to be fast and to get through.

@@ -8,7 +8,8 @@ use fastbuild_store::SettingsKind;
 
 use crate::{
     service::{Builder, stored},
-    site::{check_headers, prove},
+    site::check_headers,
+    sites::prove,
 };
 
 impl Builder {
@@ -42,7 +43,7 @@ impl Builder {
             }
         }
         self.add(again).await?;
-        self.nudge();
+        self.engines_changed();
         tracing::info!(%kind, revision, "settings rolled back");
         Ok(())
     }

@@ -147,6 +147,12 @@ impl Builder {
         &self.inner.watched
     }
 
+    /// There is another engine, or one is at another place: it is asked and swept without waiting.
+    pub(crate) fn engines_changed(&self) {
+        self.watched().hurry();
+        self.nudge();
+    }
+
     /// Tells the sweeper that there may be something to sweep: another engine, one that returned,
     /// or what a lost attempt left.
     pub(crate) fn nudge(&self) {

@@ -19,7 +19,7 @@ use secrecy::SecretString;
 
 use crate::{
     service::{Builder, stored},
-    sites::engine,
+    sites::prove,
 };
 
 /// The whole site, as `config-fastbuild` takes it.
@@ -85,7 +85,7 @@ impl Builder {
             headers: None,
         })
         .await?;
-        self.nudge();
+        self.engines_changed();
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Builder {
             ..NewSettings::default()
         })
         .await?;
-        self.nudge();
+        self.engines_changed();
         Ok(())
     }
 
@@ -150,7 +150,7 @@ impl Builder {
             ..NewSettings::default()
         })
         .await?;
-        self.nudge();
+        self.engines_changed();
         Ok(())
     }
 
@@ -201,22 +201,6 @@ pub fn check_headers(headers: &CallbackHeaders) -> Vec<FieldError> {
         }
     }
     fields.errors
-}
-
-/// The two proofs: the engine answers, and the *engine* can log in to the registry.
-pub(crate) async fn prove(
-    server: &DockerServerSettings,
-    registry: Option<&RegistrySettings>,
-) -> Result<(), Failure> {
-    let engine = engine(server)?;
-    engine.ping().await.map_err(|error| error.failure())?;
-    if let Some(registry) = registry {
-        engine
-            .login(registry)
-            .await
-            .map_err(|error| error.failure())?;
-    }
-    Ok(())
 }
 
 /// Collects every bad field of a form, so that one answer names them all.

@@ -138,6 +138,22 @@ pub(crate) fn engine_within(
     Engine::new(&Endpoint::from(server), limits).map_err(|error| error.failure())
 }
 
+/// The two proofs: the engine answers, and the *engine* can log in to the registry.
+pub(crate) async fn prove(
+    server: &DockerServerSettings,
+    registry: Option<&RegistrySettings>,
+) -> Result<(), Failure> {
+    let engine = engine(server)?;
+    engine.ping().await.map_err(|error| error.failure())?;
+    if let Some(registry) = registry {
+        engine
+            .login(registry)
+            .await
+            .map_err(|error| error.failure())?;
+    }
+    Ok(())
+}
+
 /// The refusal of a name that no engine has.
 pub fn no_such_engine(name: &str) -> Failure {
     Failure::new(

@@ -55,6 +55,7 @@ impl Builder {
         tracker.spawn(self.clone().deliver(shutdown.clone()));
         tracker.spawn(self.clone().sweep(shutdown.clone()));
         tracker.spawn(self.clone().keep_clean(shutdown.clone()));
+        tracker.spawn(self.clone().watch_disks(shutdown.clone()));
         tracker.close();
         tracker.wait().await;
         grace.abort();

@@ -7,11 +7,11 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveImageOptions
 use bytes::Bytes;
 use fastbuild_spec::reference::ImageReference;
 use http::Method;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use serde::Deserialize;
 
 use crate::{
-    Engine, EngineError, classify,
+    Engine, EngineError,
     images::{engine_name, is_missing},
     sweep::is_conflict,
 };
@@ -85,33 +85,10 @@ impl Engine {
             .await?
             .body(Full::<Bytes>::default())
             .map_err(|error| self.internal(error.to_string()))?;
-        let exchange = async {
-            let (parts, body) = self.transport().send(request).await?.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map_err(|error| self.transport().lost(&error))?
-                .to_bytes();
-            Ok((parts.status, body))
-        };
-        let (status, body) =
-            tokio::time::timeout(PRUNE_LIMIT, exchange)
-                .await
-                .map_err(|_| EngineError::TimedOut {
-                    address: self.address().to_owned(),
-                    what: "throwing build cache away".to_owned(),
-                    limit: PRUNE_LIMIT,
-                })??;
-        if !status.is_success() {
-            let text = String::from_utf8_lossy(&body);
-            return Err(classify::answer_error(
-                self.address().to_owned(),
-                status.as_u16(),
-                &text,
-            ));
-        }
-        let pruned: Pruned =
-            serde_json::from_slice(&body).map_err(|error| self.internal(error.to_string()))?;
+        let (status, body) = self
+            .long(request, "throwing build cache away", PRUNE_LIMIT)
+            .await?;
+        let pruned: Pruned = self.read_long(status, &body)?;
         Ok(pruned.space_reclaimed.unwrap_or_default())
     }
 }

@@ -154,6 +154,7 @@ mod tests {
         sendable(&engine.discard_image(&image));
         sendable(&engine.images_in_containers());
         sendable(&engine.prune_build_cache(0));
+        sendable(&engine.disk_usage());
         let request = crate::BuildRequest {
             dockerfile: String::new(),
             files: vec![],

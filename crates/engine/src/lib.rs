@@ -10,6 +10,7 @@ mod classic;
 mod classify;
 mod cleaning;
 pub mod crash;
+mod disk;
 mod distribution;
 mod endpoint;
 mod engine;
@@ -29,6 +30,7 @@ mod transport;
 
 pub use build::{BuildFile, BuildRequest, BuilderKind, Built, Compression, FileSource};
 pub use cleaning::Discarded;
+pub use disk::DiskUsage;
 pub use distribution::{Distribution, NotNamed};
 pub use endpoint::{Endpoint, EngineLimits};
 pub use engine::Engine;

@@ -1,8 +1,8 @@
-//! Removing what was left over.
+//! What lies on engines, and removing what was left over.
 
-use fastbuild_engine::ProgressSender;
+use fastbuild_engine::{Endpoint, ProgressSender};
 
-use crate::common::{image, parts, request, tls_engine, unique};
+use crate::common::{engine, image, parts, plain_engine, request, tls_engine, unique};
 
 fn docker(arguments: &[&str]) -> String {
     let parts = parts();
@@ -79,4 +79,25 @@ async fn leftovers_go_and_what_is_wanted_or_not_ours_stays() {
     }
     docker(&["rm", &wanted_id, &foreign_id]);
     assert!(engine.remove_image(&tag).await.unwrap());
+}
+
+#[tokio::test]
+async fn every_engine_tells_what_its_disk_holds() {
+    let parts = parts();
+    let store = parts.engine_store().unwrap();
+    let store = engine(&Endpoint::Tcp {
+        host: store.host.clone(),
+        port: store.port,
+    });
+    for engine in [plain_engine(&parts), tls_engine(&parts), store] {
+        let base = image(&parts.image(&parts.images.debian));
+        let registry = crate::common::registry(&parts);
+        let pulled = engine
+            .pull(&base, Some(&registry), &ProgressSender::discarding())
+            .await
+            .unwrap();
+        let usage = engine.disk_usage().await.unwrap();
+        assert!(usage.images >= pulled.size / 2, "{usage:?} {}", pulled.size);
+        assert!(usage.total() >= usage.images);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use fastbuild_builder::options::Compression;
+use fastbuild_builder::options::{Compression, DiskMarks};
 use fastbuild_spec::{
     limits::{BuildLimits, LIMIT_FIELDS},
     reference::ImageReference,
@@ -94,6 +94,21 @@ impl Reader<'_> {
             silence: silence?,
             push: push?,
         })
+    }
+
+    /// How much an engine's disk may hold; `None` where that is turned off, or a mistake.
+    pub(super) fn disk_marks(&mut self) -> Option<DiskMarks> {
+        let high: Option<u64> = self.get("cleaning.disk_high_mark");
+        let low: Option<u64> = self.get("cleaning.disk_low_mark");
+        let (high, low) = (high.filter(|high| *high > 0)?, low?);
+        if low > high {
+            self.mistake(
+                "cleaning.disk_low_mark",
+                &format!("must not be more than cleaning.disk_high_mark ({high})"),
+            );
+            return None;
+        }
+        Some(DiskMarks { high, low })
     }
 
     pub(super) fn mistake(&mut self, key: &str, what: &str) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use fastbuild_builder::{
     Builder,
     clock::{Clock as _, ManualClock, SystemClock},
-    options::{CallbackOptions, CleaningOptions, Folders, Limits, Making, Options},
+    options::{CallbackOptions, CleaningOptions, DiskMarks, Folders, Limits, Making, Options},
 };
 use fastbuild_spec::wire::WireKey;
 use fastbuild_store::{Seal, Store};
@@ -16,6 +16,10 @@ use crate::site::{On, PATIENCE, Site};
 
 /// A builder on the database and folders of a service that has ended, with a clock that is ahead.
 async fn later(site: &Site, days: i64) -> Builder {
+    later_with(site, days, None).await
+}
+
+async fn later_with(site: &Site, days: i64, disk_marks: Option<DiskMarks>) -> Builder {
     let base = site.directory.path();
     let seal = Seal::load_or_create(&base.join("seal.key")).unwrap();
     let url = format!("sqlite://{}", base.join("fastbuild.db").display());
@@ -58,6 +62,7 @@ async fn later(site: &Site, days: i64) -> Builder {
             callback_retention_days: 7,
             build_cache_bytes: 1 << 60,
             interval: Duration::from_hours(24),
+            disk_marks,
         },
         base_images: vec![],
         wire_key: WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap(),
@@ -189,5 +194,72 @@ async fn a_configured_service_cleans_when_it_starts_and_not_again_before_a_day()
     assert_eq!(log.matches(done).count(), 1, "{log}");
     let builder = later(&site, 0).await;
     assert!(builder.store().last_cleaning().await.unwrap().is_some());
+    builder.store().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
+    // Not the engine of the other tests here: all of its build cache goes.
+    let on = On::TlsEngine;
+    let mut site = Site::configured(on).await;
+    let (base, used, unused) = (
+        site.own_base(on),
+        site.target("used"),
+        site.target("unused"),
+    );
+    for target in [&used, &unused] {
+        site.build(&Request::new(&base, target)).await;
+    }
+    site.service.stop().await.unwrap();
+    // An image that others put on the engine is none of ours.
+    let (parts, engine) = (site.parts.clone(), site.engine(on).clone());
+    let docker = |arguments: &[&str]| {
+        let output = parts.docker(&engine).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let foreign = site.target("foreign");
+    docker(&["image", "tag", &base, &foreign]);
+    let container = docker(&["create", &used]);
+
+    let disk = async |builder: &Builder| {
+        let engines = builder.store().engines().await.unwrap();
+        engines[0].disk.unwrap()
+    };
+    let roomy = DiskMarks {
+        high: u64::MAX,
+        low: 0,
+    };
+    let builder = later_with(&site, 0, Some(roomy)).await;
+    let nothing = builder.clean_disk("default").await.unwrap();
+    assert_eq!(nothing, fastbuild_builder::Freed::default());
+    let measured = disk(&builder).await;
+    assert!(measured.used_bytes > measured.cache_bytes, "{measured:?}");
+    builder.store().close().await.unwrap();
+
+    // A queued build names the base, a container was made from one image.
+    let narrow = DiskMarks { high: 1, low: 0 };
+    let builder = later_with(&site, 0, Some(narrow)).await;
+    let queued = builder
+        .submit(Request::new(&base, &site.target("queued")).body())
+        .await
+        .unwrap();
+    let freed = builder.clean_disk("default").await.unwrap();
+    assert_eq!(freed.images, std::slice::from_ref(&unused));
+    for stays in [&base, &used, &foreign] {
+        assert!(site.engine_has(on, stays), "{stays}");
+    }
+    assert!(!site.engine_has(on, &unused));
+    assert!(site.registry_has(&unused).await);
+
+    builder.cancel(queued.build.task_id).await.unwrap();
+    docker(&["rm", &container]);
+    let mut freed = builder.clean_disk("default").await.unwrap().images;
+    freed.sort_unstable();
+    let mut expected = vec![base, used];
+    expected.sort_unstable();
+    assert_eq!(freed, expected);
+    assert!(site.engine_has(on, &foreign));
+    docker(&["image", "rm", &foreign]);
     builder.store().close().await.unwrap();
 }

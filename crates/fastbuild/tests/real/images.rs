@@ -6,18 +6,22 @@ use serde_json::{Value, json};
 use crate::site::{On, Site};
 
 impl Site {
-    /// A base image that no other test uses: the registry's Debian under a name of its own.
+    /// A base image that no other test uses: the registry's Debian with a label and a name of its
+    /// own. Under its name alone it would be the image that other tests make containers from.
     pub(crate) fn own_base(&self, on: On) -> String {
         let (engine, debian) = (self.engine(on), self.base(&self.parts.images.debian));
         let own = self.target("base");
         container::pull(&self.parts, engine, &debian).unwrap();
-        for arguments in [
-            ["image", "tag", &debian, &own].as_slice(),
-            &["push", "--quiet", &own],
-        ] {
+        let docker = |arguments: &[&str]| {
             let output = self.parts.docker(engine).args(arguments).output().unwrap();
             assert!(output.status.success(), "{output:?}");
-        }
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let made_from = docker(&["create", &debian, "true"]);
+        let label = format!("LABEL org.example.test={}", self.token);
+        docker(&["commit", "--change", &label, &made_from, &own]);
+        docker(&["rm", &made_from]);
+        docker(&["push", "--quiet", &own]);
         own
     }
 

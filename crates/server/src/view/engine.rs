@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use fastbuild_builder::{EngineInfo, ProvenEngine};
+use fastbuild_builder::{EngineInfo, ProvenEngine, options::DiskMarks};
 use fastbuild_spec::failure::Language;
 use fastbuild_store::{DiskUse, EngineHealth, EngineRevision, NamedEngine};
 use jiff::Timestamp;
@@ -37,6 +37,8 @@ pub(crate) struct EngineShown {
     health: HealthShown,
     /// What its disk holds; null until it was looked at.
     disk: Option<DiskShown>,
+    /// How much it may hold; null where the configuration does not say.
+    disk_marks: Option<DiskMarksShown>,
     /// When it was added (RFC 3339).
     #[schema(example = "2026-11-23T09:30:18.683455Z")]
     created_at: String,
@@ -67,9 +69,27 @@ pub(crate) struct DiskShown {
     looked_at: String,
 }
 
+/// How much an engine's disk may hold.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct DiskMarksShown {
+    /// With more bytes than this, build cache and unused images go.
+    high_bytes: u64,
+    /// Until no more bytes than this are left.
+    low_bytes: u64,
+}
+
+impl From<DiskMarks> for DiskMarksShown {
+    fn from(marks: DiskMarks) -> Self {
+        Self {
+            high_bytes: marks.high,
+            low_bytes: marks.low,
+        }
+    }
+}
+
 impl EngineShown {
     /// An engine, its failure in this language.
-    pub(crate) fn new(engine: NamedEngine, language: Language) -> Self {
+    pub(crate) fn new(engine: NamedEngine, marks: Option<DiskMarks>, language: Language) -> Self {
         Self {
             name: engine.name,
             host: engine.host,
@@ -81,6 +101,7 @@ impl EngineShown {
             labels: engine.labels,
             health: HealthShown::new(&engine.health, language),
             disk: engine.disk.map(DiskShown::from),
+            disk_marks: marks.map(DiskMarksShown::from),
             created_at: engine.create_time.to_string(),
             updated_at: engine.update_time.to_string(),
         }

@@ -312,6 +312,7 @@ fn options(base: &Path) -> Options {
             callback_retention_days: 90,
             build_cache_bytes: 50_000_000_000,
             interval: Duration::from_hours(24),
+            disk_marks: None,
         },
         base_images: Vec::new(),
         wire_key: WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap(),

@@ -5,6 +5,8 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
+use fastbuild_spec::failure::Language;
+use fastbuild_store::NamedEngine;
 use http::{StatusCode, header};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -59,6 +61,11 @@ fn patch_example() -> Value {
     serde_json::json!({"capacity": 12, "labels": {"rack": "b1"}})
 }
 
+fn shown(state: &AppState, engine: NamedEngine, language: Language) -> EngineShown {
+    let marks = state.builder.options().cleaning.disk_marks;
+    EngineShown::new(engine, marks, language)
+}
+
 /// Lists all engines, by name.
 #[utoipa::path(
     get,
@@ -73,7 +80,7 @@ async fn list(
     let engines = state.store().engines().await?;
     let engines = engines
         .into_iter()
-        .map(|engine| EngineShown::new(engine, language))
+        .map(|engine| shown(&state, engine, language))
         .collect();
     Ok(Json(EngineList { engines }))
 }
@@ -101,7 +108,7 @@ async fn add(
 ) -> Result<Response, Error> {
     let engine = state.builder.add_engine(&document).await?;
     let location = [(header::LOCATION, engine_path(&engine.name))];
-    let engine = Json(EngineShown::new(engine, language));
+    let engine = Json(shown(&state, engine, language));
     Ok((StatusCode::CREATED, location, engine).into_response())
 }
 
@@ -119,7 +126,7 @@ async fn get(
     EngineName(name): EngineName,
 ) -> Result<Json<EngineShown>, Error> {
     let engine = state.builder.named_engine(&name).await?;
-    Ok(Json(EngineShown::new(engine, language)))
+    Ok(Json(shown(&state, engine, language)))
 }
 
 /// Changes what the document names and leaves the rest: `host`, `port`, `tls` (null turns it off),
@@ -143,7 +150,7 @@ async fn change(
     Document(document): Document,
 ) -> Result<Json<EngineShown>, Error> {
     let engine = state.builder.change_engine(&name, &document).await?;
-    Ok(Json(EngineShown::new(engine, language)))
+    Ok(Json(shown(&state, engine, language)))
 }
 
 /// Removes an engine that no build runs on; its history stays. `default` cannot be removed.
@@ -176,7 +183,7 @@ async fn drain(
     EngineName(name): EngineName,
 ) -> Result<Json<EngineShown>, Error> {
     let engine = state.builder.drain_engine(&name, true).await?;
-    Ok(Json(EngineShown::new(engine, language)))
+    Ok(Json(shown(&state, engine, language)))
 }
 
 /// Lets an engine take builds again.
@@ -193,7 +200,7 @@ async fn undrain(
     EngineName(name): EngineName,
 ) -> Result<Json<EngineShown>, Error> {
     let engine = state.builder.drain_engine(&name, false).await?;
-    Ok(Json(EngineShown::new(engine, language)))
+    Ok(Json(shown(&state, engine, language)))
 }
 
 /// Asks an engine at this moment who it is, and has it log in to the registry. Nothing is changed.
