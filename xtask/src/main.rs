@@ -35,6 +35,8 @@ enum Task {
     Openapi,
     /// Lets a whole site fail at random, again and again, and checks what becomes of its builds.
     Chaos(chaos::Options),
+    /// Measures the queue and the lists on both databases and writes docs/performance.md.
+    BenchQueue,
     /// Receives callbacks and records them (started by `env up`).
     CallbackReceiver(callback_receiver::Options),
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::execute(&options),
         Task::Openapi => openapi::execute(),
         Task::Chaos(options) => chaos::execute(&options),
+        Task::BenchQueue => bench::queue::execute(),
         Task::CallbackReceiver(options) => callback_receiver::serve(&options),
     };
     match result {

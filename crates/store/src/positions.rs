@@ -1,8 +1,8 @@
 //! Pages of long lists, newest first, in a time that does not grow with the page's number.
 //!
 //! `OFFSET` walks over every row before the page. So the database counts, by triggers, how many
-//! rows have their key in each span of 2^30, 2^20 and 2^10 keys; going down through the three
-//! (at most 1,024 counts each) leads to a place fewer than 1,024 rows away from the page.
+//! rows have their key in each span of 2^30, 2^25, 2^20, 2^15 and 2^10 keys; going down through them
+//! (at most 32 counts each, below the first) leads to a place fewer than 1,024 rows away from the page.
 //!
 //! A list that is searched has to look at every row for its total anyway; its page is then found
 //! from whichever end is nearer, in an index that holds what is searched.
@@ -14,10 +14,12 @@ use sea_orm::{
 
 use crate::{Page, entity::list_position};
 
-/// The spans that are counted, as powers of two; each block holds 2^10 of the next.
-const SPANS: [i64; 3] = [30, 20, 10];
-/// The number of bits by which one span differs from the next, and the last from single keys.
-const STEP: i64 = 10;
+/// The spans that are counted, as powers of two; each block holds 2^5 of the next.
+const SPANS: [i64; 5] = [30, 25, 20, 15, LAST];
+/// The number of bits by which one span differs from the next.
+const STEP: i64 = 5;
+/// The number of bits by which the last differs from single keys.
+const LAST: i64 = 10;
 
 /// Where a row stands in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +67,13 @@ async fn find<C: ConnectionTrait>(
     let Ok(mut skip) = i64::try_from(before) else {
         return Ok(None);
     };
+    if skip == 0 {
+        // The newest rows need no way to them.
+        return Ok(Some(Place {
+            below: i64::MAX,
+            skip: 0,
+        }));
+    }
     let mut within = None;
     for span in SPANS {
         let mut found = None;
@@ -81,7 +90,7 @@ async fn find<C: ConnectionTrait>(
         within = Some(block);
     }
     Ok(within.map(|block| Place {
-        below: (block + 1) << STEP,
+        below: (block + 1) << LAST,
         skip: skip.unsigned_abs(),
     }))
 }

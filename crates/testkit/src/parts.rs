@@ -234,6 +234,11 @@ impl Parts {
         format!("{}/{name}", self.registry.registry_dns)
     }
 
+    /// The program `uv`, in a folder `uv/` of its own as among the service's tools.
+    pub fn uv(&self) -> PathBuf {
+        self.home.join("tools-beside/uv/uv")
+    }
+
     /// The PostgreSQL server.
     ///
     /// # Errors

@@ -81,6 +81,13 @@ impl Request {
         self.installer("pip_installer_config", "software_list", software(packages))
     }
 
+    /// Says whether uv is to install the pip packages, where the service has it.
+    #[must_use]
+    pub fn uv(mut self, wanted: bool) -> Self {
+        self.installers()["pip_installer_config"]["uv"] = json!(wanted);
+        self
+    }
+
     /// With a mirror file for pip.
     #[must_use]
     pub fn pip_mirror(self, group: &str, file_name: &str) -> Self {

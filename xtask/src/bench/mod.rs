@@ -1,7 +1,9 @@
 //! Speed, always against a named baseline measured in the same run, on the same engine, with the same registry.
 
 mod cases;
+mod document;
 mod old_way;
+pub(crate) mod queue;
 mod report;
 mod sides;
 

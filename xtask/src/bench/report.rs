@@ -1,17 +1,14 @@
 //! What the benchmark found, as a table, as JSON and as a chart.
 
-use std::{fmt::Write as _, path::Path};
+use std::fmt::Write as _;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::cases::Case;
+use super::{cases::Case, document};
 
-const REPORT: &str = "docs/performance.md";
 const FIGURES: &str = "docs/performance.json";
 const CHART: &str = "docs/performance.svg";
-const BEGIN: &str = "<!-- figures of `cargo xtask bench`: begin -->";
-const END: &str = "<!-- figures of `cargo xtask bench`: end -->";
 
 /// One line of the table: a case on an engine.
 pub(super) struct Line {
@@ -73,11 +70,11 @@ impl Spread {
         }
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         json!({"median": self.median, "least": self.least, "greatest": self.greatest})
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         format!(
             "{:.3} ({:.3} to {:.3})",
             self.median, self.least, self.greatest
@@ -85,9 +82,8 @@ impl Spread {
     }
 }
 
-/// Writes the three files.
+/// Writes the table, the figures and the chart.
 pub(super) fn write(lines: &[Line], service: &Service, rounds: usize, command: &str) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let figures = json!({
         "command": command,
         "rounds": rounds,
@@ -96,21 +92,12 @@ pub(super) fn write(lines: &[Line], service: &Service, rounds: usize, command: &
         "idle_megabytes": service.idle_megabytes,
         "idle_after_megabytes": service.idle_after_megabytes,
     });
-    std::fs::write(root.join(FIGURES), serde_json::to_string_pretty(&figures)?)?;
-    std::fs::write(root.join(CHART), chart(lines)?)?;
-    let text = table(lines, service, rounds, command)?;
-    println!("\n{text}");
-    let path = root.join(REPORT);
-    let report = std::fs::read_to_string(&path)?;
-    let (before, rest) = report
-        .split_once(BEGIN)
-        .with_context(|| format!("{REPORT} has lost the line {BEGIN}"))?;
-    let (_, after) = rest
-        .split_once(END)
-        .with_context(|| format!("{REPORT} has lost the line {END}"))?;
-    std::fs::write(&path, format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))?;
-    println!("written into {REPORT}, {FIGURES} and {CHART}");
-    Ok(())
+    std::fs::write(
+        document::path(FIGURES),
+        serde_json::to_string_pretty(&figures)?,
+    )?;
+    std::fs::write(document::path(CHART), chart(lines)?)?;
+    document::replace("bench", &table(lines, service, rounds, command)?)
 }
 
 fn table(lines: &[Line], service: &Service, rounds: usize, command: &str) -> Result<String> {

@@ -322,6 +322,7 @@ impl Bench<'_> {
     }
 }
 
-fn stamp() -> Result<u128> {
+/// A number that no earlier run had.
+pub(super) fn stamp() -> Result<u128> {
     Ok(run::now()?.as_micros())
 }

@@ -14,6 +14,7 @@ mod postgres;
 mod registry;
 mod service;
 mod stamp;
+mod uv;
 
 use std::fs;
 use std::path::Path;
@@ -107,6 +108,7 @@ pub(crate) fn up() -> Result<Parts> {
     })?;
     images::ensure(&home, &parts)?;
     base_dir::ensure(&home, &parts)?;
+    uv::ensure(&home, &parts)?;
     println!(
         "Everything is up after {:.1} s; {} describes it.",
         start.elapsed().as_secs_f64(),

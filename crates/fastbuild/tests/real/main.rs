@@ -32,5 +32,6 @@ mod secrets;
 mod services;
 mod shape;
 mod site;
+mod uv;
 mod v1;
 mod v1_site;

@@ -11,26 +11,33 @@ use sea_orm_migration::{prelude::*, schema, sea_orm::DbBackend};
 pub(super) struct Migration;
 
 /// The lists: name of the table, and the key it is listed by.
-const LISTS: [(&str, &str); 2] = [("builds", "task_id"), ("images", "id")];
+pub(super) const LISTS: [(&str, &str); 2] = [("builds", "task_id"), ("images", "id")];
 /// The spans, as powers of two.
 const SPANS: [u32; 3] = [30, 20, 10];
 
 /// SQLite fires for each row.
-fn sqlite_triggers(table: &str, key: &str) -> [String; 2] {
-    let inserted = SPANS.map(|span| {
-        format!(
-            "INSERT INTO list_positions (list, span, block, amount) \
-             VALUES ('{table}', {span}, NEW.{key} >> {span}, 1) \
-             ON CONFLICT (list, span, block) DO UPDATE SET amount = amount + 1; "
-        )
-    });
-    let deleted = SPANS.map(|span| {
-        let place = format!("list = '{table}' AND span = {span} AND block = OLD.{key} >> {span}");
-        format!(
-            "UPDATE list_positions SET amount = amount - 1 WHERE {place}; \
-             DELETE FROM list_positions WHERE {place} AND amount = 0; "
-        )
-    });
+pub(super) fn sqlite_triggers(table: &str, key: &str, spans: &[u32]) -> [String; 2] {
+    let inserted: Vec<String> = spans
+        .iter()
+        .map(|span| {
+            format!(
+                "INSERT INTO list_positions (list, span, block, amount) \
+                 VALUES ('{table}', {span}, NEW.{key} >> {span}, 1) \
+                 ON CONFLICT (list, span, block) DO UPDATE SET amount = amount + 1; "
+            )
+        })
+        .collect();
+    let deleted: Vec<String> = spans
+        .iter()
+        .map(|span| {
+            let place =
+                format!("list = '{table}' AND span = {span} AND block = OLD.{key} >> {span}");
+            format!(
+                "UPDATE list_positions SET amount = amount - 1 WHERE {place}; \
+                 DELETE FROM list_positions WHERE {place} AND amount = 0; "
+            )
+        })
+        .collect();
     let (inserted, deleted) = (inserted.concat(), deleted.concat());
     [
         format!("CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN {inserted}END"),
@@ -41,8 +48,9 @@ fn sqlite_triggers(table: &str, key: &str) -> [String; 2] {
 /// PostgreSQL fires once for a statement, with all its rows: a count that one statement changed
 /// for each of many rows would leave as many dead versions. Counts change in the order of their
 /// keys, so that no two transactions wait for each other's.
-fn postgres_triggers(table: &str, key: &str) -> [String; 4] {
-    let spans = SPANS.map(|span| format!("({span})")).join(", ");
+pub(super) fn postgres_functions(table: &str, key: &str, spans: &[u32]) -> [String; 2] {
+    let spans: Vec<String> = spans.iter().map(|span| format!("({span})")).collect();
+    let spans = spans.join(", ");
     let counted = |rows: &str, sign: &str| {
         format!(
             "INSERT INTO list_positions AS kept (list, span, block, amount) \
@@ -54,7 +62,7 @@ fn postgres_triggers(table: &str, key: &str) -> [String; 4] {
     };
     let function = |name: &str, body: &str| {
         format!(
-            "CREATE FUNCTION {table}_{name}() RETURNS trigger LANGUAGE plpgsql AS \
+            "CREATE OR REPLACE FUNCTION {table}_{name}() RETURNS trigger LANGUAGE plpgsql AS \
              $$ BEGIN {body} RETURN NULL; END $$"
         )
     };
@@ -68,6 +76,11 @@ fn postgres_triggers(table: &str, key: &str) -> [String; 4] {
     [
         function("inserted", &counted("added", "")),
         function("deleted", &format!("{} {emptied}", counted("gone", "-"))),
+    ]
+}
+
+fn postgres_triggers(table: &str) -> [String; 2] {
+    [
         format!(
             "CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} \
              REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION {table}_inserted()"
@@ -77,6 +90,25 @@ fn postgres_triggers(table: &str, key: &str) -> [String; 4] {
              REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION {table}_deleted()"
         ),
     ]
+}
+
+/// Counts the rows that are there.
+pub(super) async fn count(
+    connection: &SchemaManagerConnection<'_>,
+    table: &str,
+    key: &str,
+    spans: &[u32],
+) -> Result<(), DbErr> {
+    for span in spans {
+        connection
+            .execute_unprepared(&format!(
+                "INSERT INTO list_positions (list, span, block, amount) \
+                 SELECT '{table}', {span}, {key} >> {span}, COUNT(*) \
+                 FROM {table} GROUP BY 3"
+            ))
+            .await?;
+    }
+    Ok(())
 }
 
 #[async_trait::async_trait]
@@ -100,18 +132,13 @@ impl MigrationTrait for Migration {
             .await?;
         let connection = manager.get_connection();
         for (table, key) in LISTS {
-            for span in SPANS {
-                connection
-                    .execute_unprepared(&format!(
-                        "INSERT INTO list_positions (list, span, block, amount) \
-                         SELECT '{table}', {span}, {key} >> {span}, COUNT(*) \
-                         FROM {table} GROUP BY 3"
-                    ))
-                    .await?;
-            }
+            count(connection, table, key, &SPANS).await?;
             let triggers = match manager.get_database_backend() {
-                DbBackend::Postgres => postgres_triggers(table, key).to_vec(),
-                _ => sqlite_triggers(table, key).to_vec(),
+                DbBackend::Postgres => {
+                    let functions = postgres_functions(table, key, &SPANS);
+                    [functions, postgres_triggers(table)].concat()
+                }
+                _ => sqlite_triggers(table, key, &SPANS).to_vec(),
             };
             for statement in triggers {
                 connection.execute_unprepared(&statement).await?;

@@ -14,6 +14,7 @@ mod m0009_engines;
 mod m0010_api;
 mod m0011_plans;
 mod m0013_owners_and_waits;
+mod m0015_finer_positions;
 
 /// Applies what is missing, in order.
 pub(crate) struct Migrator;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_api::Migration),
             Box::new(m0011_plans::Migration),
             Box::new(m0013_owners_and_waits::Migration),
+            Box::new(m0015_finer_positions::Migration),
         ]
     }
 }
