@@ -20,6 +20,10 @@ use crate::{
 
 /// How often it is looked whether a cleaning is due; also the wait after one that failed.
 const LOOK: Duration = Duration::from_mins(10);
+/// The daily cleaning as work that one process does for all.
+const LEASE: &str = "cleaning";
+/// How long it is a process's that gives no sign of life.
+const LEASE_SPAN: Duration = Duration::from_mins(2);
 /// Builds or callbacks that are cleaned away between two looks at the database.
 const BATCH: u64 = 100;
 
@@ -203,14 +207,8 @@ impl Builder {
     /// Cleans whenever a cleaning is due, until `shutdown`.
     pub(crate) async fn keep_clean(self, shutdown: CancellationToken) {
         loop {
-            let cleaning = async {
-                if self.cleaning_is_due().await? {
-                    self.clean().await?;
-                }
-                Ok::<_, Failure>(())
-            };
             tokio::select! {
-                cleaned = cleaning => {
+                cleaned = self.clean_when_due() => {
                     if let Err(failure) = cleaned {
                         tracing::warn!(%failure, "the cleaning did not get done and is tried again");
                     }
@@ -220,6 +218,51 @@ impl Builder {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Cleans when that is due and no other process is at it.
+    async fn clean_when_due(&self) -> Result<(), Failure> {
+        if !self.cleaning_is_due().await? || !self.hold_cleaning().await? {
+            return Ok(());
+        }
+        let cleaned = async {
+            // Another process may have been done with it just before.
+            if self.cleaning_is_due().await? {
+                self.clean().await?;
+            }
+            Ok(())
+        };
+        let cleaned = tokio::select! {
+            cleaned = cleaned => cleaned,
+            lost = self.keep_cleaning() => lost,
+        };
+        let ended = self.store().end_lease(LEASE, self.process()).await;
+        ended.map_err(|error| stored(&error))?;
+        cleaned
+    }
+
+    /// Whether the cleaning is this process's to do, from now on for a while.
+    async fn hold_cleaning(&self) -> Result<bool, Failure> {
+        // Who is alone has nobody to share it with, nor to wait for after a restart.
+        if !self.store().is_shared() {
+            return Ok(true);
+        }
+        let now = self.clock().now();
+        let held = self
+            .store()
+            .hold_lease(LEASE, self.process(), LEASE_SPAN, now);
+        held.await.map_err(|error| stored(&error))
+    }
+
+    /// Keeps the cleaning this process's; ends when that does not succeed any more.
+    async fn keep_cleaning(&self) -> Result<(), Failure> {
+        loop {
+            tokio::time::sleep(LEASE_SPAN / 4).await;
+            if !self.hold_cleaning().await? {
+                tracing::warn!("another process has taken over the cleaning");
+                return Ok(());
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How a request becomes a pushed image: the verbs the server calls, the workers that run
 //! builds, and the delivery of callbacks. Knows the store and the engine; knows no HTTP server.
 
+mod cancels;
 pub mod catalog;
 mod cleaning;
 pub mod clock;

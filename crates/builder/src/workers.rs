@@ -49,6 +49,7 @@ impl Builder {
         let tracker = TaskTracker::new();
         let give_back = CancellationToken::new();
         let grace = tokio::spawn(self.clone().grace(shutdown.clone(), give_back.clone()));
+        let cancels = tokio::spawn(self.clone().hear_lost_cancels());
         tracker.spawn(self.clone().dispatch(shutdown.clone(), give_back.clone()));
         tracker.spawn(self.clone().watch(shutdown.clone()));
         tracker.spawn(self.clone().reconcile(shutdown.clone()));
@@ -59,6 +60,7 @@ impl Builder {
         tracker.close();
         tracker.wait().await;
         grace.abort();
+        cancels.abort();
         self.end_life().await;
     }
 
@@ -258,8 +260,7 @@ impl Builder {
     }
 
     /// Renews the lease until that is refused or was not possible for so long that the lease may
-    /// be over, and passes on a wish to cancel: at once when it was made in this process or told
-    /// by another, with the next sign of life otherwise.
+    /// be over, and passes on a wish to cancel as soon as the bell of cancels rings.
     async fn stay_alive(
         &self,
         claimed: &ClaimedBuild,

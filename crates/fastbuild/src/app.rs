@@ -11,11 +11,14 @@ use fastbuild_builder::{
 use fastbuild_server::{AllowedOrigins, AppState, BuildInfo, ServerOptions};
 use fastbuild_spec::settings::HostSettings;
 use fastbuild_store::{Seal, Store};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, skeleton};
+use crate::{config::Config, open_files, skeleton};
 
+/// Connections that may wait to be accepted; the system's own bound (`net.core.somaxconn`) applies
+/// as well. A thousand clients that follow builds may all come back in the same moment.
+const WAITING_CONNECTIONS: u32 = 4096;
 /// How long requests under way may go on after the service was told to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -83,7 +86,7 @@ impl App {
         )?;
         builder.sweep_uploads().await;
         let address = SocketAddr::new(config.address, config.port);
-        let listener = TcpListener::bind(address).await.with_context(|| {
+        let listener = listen(address).with_context(|| {
             format!(
                 "the address {address} cannot be listened on; is another FastBuild running there?"
             )
@@ -163,6 +166,7 @@ impl App {
 /// # Errors
 /// A sentence that says what stood in the way.
 pub fn serve(config: Config) -> Result<()> {
+    open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -206,6 +210,18 @@ async fn cancel_on_signals(shutdown: CancellationToken, hurry: CancellationToken
             }
         }
     }
+}
+
+/// Listens on an address.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A restart takes the port again while connections of the last run are being forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_CONNECTIONS)
 }
 
 /// Takes the base directory for this process alone: a second one would take the first one's

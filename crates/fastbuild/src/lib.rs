@@ -6,5 +6,6 @@ pub mod app;
 pub mod config;
 pub mod import;
 pub mod logging;
+pub mod open_files;
 pub mod skeleton;
 pub mod starter;

@@ -26,6 +26,7 @@ mod headers;
 mod image_life;
 mod images;
 mod import;
+mod leases;
 mod link;
 mod migration;
 mod plans;

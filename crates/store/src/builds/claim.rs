@@ -21,6 +21,7 @@ use crate::{
     entity::{build, build_request},
     steps,
     time::{micros, micros_after, timestamp},
+    wake::Kind,
 };
 
 /// A build a worker has taken, with all it needs to run it.
@@ -164,6 +165,24 @@ impl Store {
         row.update(&tx).await?;
         tx.commit().await?;
         Ok(Heartbeat { cancel_requested })
+    }
+
+    /// Rings the bell of [`Store::subscribe_cancels`] when somebody asked to stop a build that this
+    /// worker runs: what another process told of it may have been lost.
+    pub async fn ring_cancels_of(&self, worker: &str) -> Result<(), StoreError> {
+        let asked: Option<TaskId> = build::Entity::find()
+            .select_only()
+            .column(build::Column::TaskId)
+            .filter(build::Column::LeaseUntil.is_not_null())
+            .filter(build::Column::CancelRequested.eq(true))
+            .filter(build::Column::Worker.eq(worker))
+            .into_tuple()
+            .one(self.reader())
+            .await?;
+        if asked.is_some() {
+            self.wake.hear(Kind::Cancels);
+        }
+        Ok(())
     }
 
     /// Whether somebody asked to stop the build. `false` for an unknown one.

@@ -19,6 +19,7 @@ pub mod image;
 pub mod image_life;
 pub mod imported_row;
 pub mod lane;
+pub mod lease;
 pub mod leftover;
 pub mod list_position;
 pub mod plan;

@@ -14,6 +14,7 @@ mod m0009_engines;
 mod m0010_api;
 mod m0011_plans;
 mod m0013_owners_and_waits;
+mod m0014_leases;
 mod m0015_finer_positions;
 
 /// Applies what is missing, in order.
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_api::Migration),
             Box::new(m0011_plans::Migration),
             Box::new(m0013_owners_and_waits::Migration),
+            Box::new(m0014_leases::Migration),
             Box::new(m0015_finer_positions::Migration),
         ]
     }

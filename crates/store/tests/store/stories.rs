@@ -22,6 +22,7 @@ mod fair;
     reason = "a story whose parts cannot be made has failed"
 )]
 mod imports;
+mod leases;
 mod life;
 #[expect(
     clippy::unwrap_used,
