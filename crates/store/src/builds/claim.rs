@@ -93,10 +93,13 @@ impl Store {
             return Ok(Claim::Nothing);
         };
         let (priority, owner) = (row.priority, row.owner.clone());
+        // The row is let go of before anybody looks again: locked rows are passed over.
         let Some(engine) = fleet.place(&row) else {
+            tx.rollback().await?;
             return Ok(Claim::Nothing);
         };
         if !fleet.still_has_room(&tx, engine).await? {
+            tx.rollback().await?;
             return Ok(Claim::PlaceTaken);
         }
         let attempt = Attempt {

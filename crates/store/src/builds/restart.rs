@@ -6,8 +6,8 @@ use fastbuild_spec::{
 };
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _,
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseTransaction,
+    EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
 use super::{Attempt, Build, TaskId, fence, lanes, parse_state, read};
@@ -80,74 +80,17 @@ impl Store {
         now: Timestamp,
     ) -> Result<RestartOutcome, EnqueueError> {
         let tx = self.begin().await?;
-        let row = build::Entity::find()
-            .filter(build::Column::TaskId.eq(task_id))
-            .lock_exclusive()
-            .one(&tx)
-            .await?;
-        let Some(row) = row else {
-            return Ok(RestartOutcome::NotFound);
-        };
-        let state = parse_state(&row.state)?;
-        if from == RetryFrom::Callback || !state.may_be_retried(from) {
-            return Ok(RestartOutcome::WrongState(state));
+        let outcome = restart_within(&tx, task_id, from, now).await;
+        if let Ok(RestartOutcome::Queued(_)) = outcome {
+            tx.commit().await?;
+            self.wake.queue();
+            self.wake.events();
+        } else {
+            // Now and not at some time later: whoever claims passes over a build whose row is
+            // locked. A connection that was lost has let go of it already.
+            tx.rollback().await.ok();
         }
-        if build_request::Entity::find_by_id(task_id)
-            .one(&tx)
-            .await?
-            .is_none()
-        {
-            return Ok(RestartOutcome::NoRequest);
-        }
-        let target = format!("{}:{}", row.target_name, row.target_tag);
-        let taken = |by, under_way| EnqueueError::TargetTaken {
-            target: target.clone(),
-            by,
-            under_way,
-        };
-        if let Some(by) = enqueue::under_way(&tx, &target).await? {
-            return Err(taken(by, true));
-        }
-        let made = image::Entity::find()
-            .filter(image::Column::Name.eq(row.target_name.as_str()))
-            .filter(image::Column::Tag.eq(row.target_tag.as_str()))
-            .filter(image::Column::Kind.eq(ImageKind::Customized.to_string()))
-            .one(&tx)
-            .await?;
-        if let Some(image) = made {
-            return Err(taken(image.task_id, false));
-        }
-        if from == RetryFrom::Start {
-            forget(&tx, task_id).await?;
-        }
-        let event = Event::State {
-            state: BuildState::Queued,
-        };
-        fence::append(&tx, task_id, row.attempt, &[event], now).await?;
-        let (priority, owner, attempt) = (row.priority, row.owner.clone(), row.attempt);
-        let mut row: build::ActiveModel = row.into();
-        row.state = Set(BuildState::Queued.to_string());
-        row.active_target = Set(Some(target));
-        row.cancel_requested = Set(false);
-        row.failure = Set(None);
-        row.started_at = Set(None);
-        row.finished_at = Set(None);
-        // What came before does not count against the attempts of the new beginning.
-        row.handed_back = Set(attempt);
-        row.queued_at = Set(micros(now));
-        row.updated_at = Set(micros(now));
-        row.retried_from = Set((from == RetryFrom::Push).then(|| from.to_string()));
-        if from == RetryFrom::Start {
-            row.image_id = Set(None);
-            row.image_size = Set(None);
-        }
-        row.update(&tx).await?;
-        lanes::join(&tx, priority, &owner).await?;
-        let build = read::found(&tx, task_id).await?.try_into()?;
-        tx.commit().await?;
-        self.wake.queue();
-        self.wake.events();
-        Ok(RestartOutcome::Queued(Box::new(build)))
+        outcome
     }
 
     /// Turns an attempt that was to begin with the push into one from the start, because the image
@@ -170,4 +113,78 @@ impl Store {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Everything of [`Store::restart`] that is done under the build's lock.
+async fn restart_within(
+    tx: &DatabaseTransaction,
+    task_id: TaskId,
+    from: RetryFrom,
+    now: Timestamp,
+) -> Result<RestartOutcome, EnqueueError> {
+    let row = build::Entity::find()
+        .filter(build::Column::TaskId.eq(task_id))
+        .lock_exclusive()
+        .one(tx)
+        .await?;
+    let Some(row) = row else {
+        return Ok(RestartOutcome::NotFound);
+    };
+    let state = parse_state(&row.state)?;
+    if from == RetryFrom::Callback || !state.may_be_retried(from) {
+        return Ok(RestartOutcome::WrongState(state));
+    }
+    if build_request::Entity::find_by_id(task_id)
+        .one(tx)
+        .await?
+        .is_none()
+    {
+        return Ok(RestartOutcome::NoRequest);
+    }
+    let target = format!("{}:{}", row.target_name, row.target_tag);
+    let taken = |by, under_way| EnqueueError::TargetTaken {
+        target: target.clone(),
+        by,
+        under_way,
+    };
+    if let Some(by) = enqueue::under_way(tx, &target).await? {
+        return Err(taken(by, true));
+    }
+    let made = image::Entity::find()
+        .filter(image::Column::Name.eq(row.target_name.as_str()))
+        .filter(image::Column::Tag.eq(row.target_tag.as_str()))
+        .filter(image::Column::Kind.eq(ImageKind::Customized.to_string()))
+        .one(tx)
+        .await?;
+    if let Some(image) = made {
+        return Err(taken(image.task_id, false));
+    }
+    if from == RetryFrom::Start {
+        forget(tx, task_id).await?;
+    }
+    let event = Event::State {
+        state: BuildState::Queued,
+    };
+    fence::append(tx, task_id, row.attempt, &[event], now).await?;
+    let (priority, owner, attempt) = (row.priority, row.owner.clone(), row.attempt);
+    let mut row: build::ActiveModel = row.into();
+    row.state = Set(BuildState::Queued.to_string());
+    row.active_target = Set(Some(target));
+    row.cancel_requested = Set(false);
+    row.failure = Set(None);
+    row.started_at = Set(None);
+    row.finished_at = Set(None);
+    // What came before does not count against the attempts of the new beginning.
+    row.handed_back = Set(attempt);
+    row.queued_at = Set(micros(now));
+    row.updated_at = Set(micros(now));
+    row.retried_from = Set((from == RetryFrom::Push).then(|| from.to_string()));
+    if from == RetryFrom::Start {
+        row.image_id = Set(None);
+        row.image_size = Set(None);
+    }
+    row.update(tx).await?;
+    lanes::join(tx, priority, &owner).await?;
+    let build = read::found(tx, task_id).await?.try_into()?;
+    Ok(RestartOutcome::Queued(Box::new(build)))
 }
