@@ -5,39 +5,54 @@ use std::time::Duration;
 
 use fastbuild_testkit::{
     chaos::scripted::{Holdings, Script, ScriptedEngine},
+    client::SiteFields,
+    parts::Parts,
     request::Request,
 };
 
 use crate::site::{On, PATIENCE, Site};
 
-async fn scripted(site: &Site, step: Duration) -> ScriptedEngine {
-    let engine = ScriptedEngine::start(Script {
+/// Starts one whose steps take so long.
+pub(crate) async fn start(parts: &Parts, step: Duration) -> ScriptedEngine {
+    ScriptedEngine::start(Script {
         step,
-        registry_ca: std::fs::read(&site.parts.certificates.ca).unwrap(),
+        registry_ca: std::fs::read(&parts.certificates.ca).unwrap(),
     })
     .await
-    .unwrap();
-    let fields = site
-        .fields(On::PlainEngine)
+    .unwrap()
+}
+
+/// Starts one on which no build ends by itself.
+pub(crate) async fn endless(parts: &Parts) -> ScriptedEngine {
+    start(parts, Duration::from_hours(1)).await
+}
+
+/// The fields that configure a site on it.
+pub(crate) fn fields(site: &Site, engine: &ScriptedEngine) -> SiteFields {
+    site.fields(On::PlainEngine)
         .with("docker_host", "127.0.0.1")
-        .with("docker_port", engine.address.port().to_string());
-    site.client()
-        .configure(fields)
-        .await
-        .unwrap()
-        .data()
-        .unwrap();
-    engine
+        .with("docker_port", engine.address.port().to_string())
+}
+
+/// A request for a target of a site, whose build has steps there.
+pub(crate) fn request(site: &Site, tag: &str) -> Request {
+    Request::new(&site.base(&site.parts.images.debian), &site.target(tag)).system("apt", &["less"])
+}
+
+/// A site on such an engine.
+async fn configured(engine: &ScriptedEngine) -> Site {
+    let site = Site::unconfigured(&[]).await;
+    let answer = site.client().configure(fields(&site, engine)).await;
+    answer.unwrap().data().unwrap();
+    site
 }
 
 #[tokio::test]
 async fn a_scripted_engine_builds_and_pushes_for_real() {
-    let site = Site::unconfigured(&[]).await;
-    let engine = scripted(&site, Duration::from_millis(1)).await;
+    let engine = start(&Parts::load().unwrap(), Duration::from_millis(1)).await;
+    let site = configured(&engine).await;
     let target = site.target("1");
-    let request =
-        Request::new(&site.base(&site.parts.images.debian), &target).system("apt", &["less"]);
-    site.build(&request).await;
+    site.build(&request(&site, "1")).await;
     assert!(site.registry_has(&target).await);
     assert_eq!(
         engine.holdings(),
@@ -50,12 +65,9 @@ async fn a_scripted_engine_builds_and_pushes_for_real() {
 
 #[tokio::test]
 async fn a_cancelled_build_stops_on_a_scripted_engine() {
-    let site = Site::unconfigured(&[]).await;
-    let engine = scripted(&site, Duration::from_hours(1)).await;
-    let target = site.target("1");
-    let request =
-        Request::new(&site.base(&site.parts.images.debian), &target).system("apt", &["less"]);
-    let task_id = site.submit(&request).await;
+    let engine = endless(&Parts::load().unwrap()).await;
+    let site = configured(&engine).await;
+    let task_id = site.submit(&request(&site, "1")).await;
     site.client()
         .wait_for_task(task_id, PATIENCE, |_| engine.holdings().building == 1)
         .await

@@ -23,7 +23,11 @@ use axum::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use tokio_stream::wrappers::ReceiverStream;
 
 use self::http::{lines, missing};
@@ -78,6 +82,7 @@ struct Scripted {
     script: Script,
     registry: reqwest::Client,
     state: Mutex<Holding>,
+    hurried: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +144,7 @@ impl ScriptedEngine {
             script,
             registry,
             state: Mutex::default(),
+            hurried: watch::Sender::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -190,6 +196,11 @@ impl ScriptedEngine {
             label: image.label(BUILD_LABEL),
         });
         containers.chain(images).collect()
+    }
+
+    /// Lets every step take no time from now on, also those under way.
+    pub fn hurry(&self) {
+        self.engine.hurried.send_replace(true);
     }
 
     /// Every push it was asked for, oldest first.
@@ -335,6 +346,7 @@ impl Scripted {
             .and_then(|labels| serde_json::from_str::<Value>(labels).ok())
             .unwrap_or_default();
         let running = Building::begin(&engine);
+        let mut hurried = engine.hurried.subscribe();
         tokio::spawn(async move {
             let _running = running;
             let say = async |message: Value| sender.send(Ok(format!("{message}\r\n").into())).await;
@@ -348,6 +360,7 @@ impl Scripted {
                         .await?;
                     tokio::select! {
                         () = tokio::time::sleep(engine.script.step) => {}
+                        _ = hurried.wait_for(|hurried| *hurried) => {}
                         () = sender.closed() => return Ok(()),
                     }
                     say(json!({"stream": format!("said by step {step}\n")})).await?;
