@@ -1,28 +1,23 @@
 //! A service that kills itself at a named point of a build's way, at every one of them, on both
 //! databases: started again it brings the build to its end, once.
 
-use std::{
-    collections::BTreeSet, ops::RangeInclusive, os::unix::process::ExitStatusExt as _, path::Path,
-    sync::Arc, time::Duration,
-};
+use std::{ops::RangeInclusive, os::unix::process::ExitStatusExt as _, path::Path, sync::Arc};
 
 use fastbuild_engine::crash::CrashPoint;
 use fastbuild_testkit::{
     client::wait_for_callbacks, parts::Parts, postgres::TestDatabase, request::Request,
 };
-use serde_json::Value;
 use strum::IntoEnumIterator as _;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
+    ends::attempts_of_a_success,
     engine_api::EngineApi,
     site::{On, PATIENCE, Site},
 };
 
 /// Services that run at a time.
 const AT_A_TIME: usize = 3;
-/// How often the engine is asked what it has.
-const LOOK: Duration = Duration::from_millis(250);
 const CRASH_AT: &str = "CRASH_AT";
 
 /// Which database a service is on.
@@ -125,8 +120,12 @@ async fn crash_at(point: CrashPoint, database: Database) {
         callbacks[0].to_string().contains("PUSH_SUCCESS"),
         "{at}: {callbacks:?}"
     );
-    ends_once(&site, task_id, point, &at).await;
-    nothing_is_left(&site, &target, &at).await;
+    let events = site.client().events(task_id).await.unwrap();
+    let taken = attempts_of_a_success(&events, &at);
+    assert!(attempts(point).contains(&taken), "{at}: {taken} attempts");
+    EngineApi::of(site.engine(On::PlainEngine))
+        .wait_for_nothing_beside(&target, &at)
+        .await;
     let password = site.parts.registry.user.password.as_bytes();
     assert_eq!(
         files_with(site.directory.path(), password),
@@ -145,55 +144,6 @@ fn let_leases_run_out(database: &TestDatabase) {
     ] {
         let statement = format!("UPDATE {table} SET {column} = 1 WHERE {column} IS NOT NULL");
         database.execute(&statement).unwrap();
-    }
-}
-
-/// The build has one end, one image, and as many attempts as it must have.
-async fn ends_once(site: &Site, task_id: i64, point: CrashPoint, at: &str) {
-    let events = site.client().events(task_id).await.unwrap();
-    let numbers: Vec<i64> = events
-        .iter()
-        .filter_map(|event| event["seq"].as_i64())
-        .collect();
-    let expected: Vec<i64> = (1..).take(numbers.len()).collect();
-    assert_eq!(numbers, expected, "{at}");
-    let results: Vec<&Value> = events
-        .iter()
-        .filter(|event| event["event"] == "result")
-        .collect();
-    let digests: BTreeSet<&str> = results
-        .iter()
-        .filter_map(|result| result["digest"].as_str())
-        .collect();
-    assert_eq!((results.len(), digests.len()), (1, 1), "{at}: {results:?}");
-    let begun = events
-        .iter()
-        .filter(|event| event["event"] == "state" && event["state"] == "STARTED")
-        .count();
-    let last = events
-        .iter()
-        .filter_map(|event| event["attempt"].as_i64())
-        .max();
-    let last = last.unwrap();
-    assert!(attempts(point).contains(&last), "{at}: {last} attempts");
-    assert_eq!(i64::try_from(begun).unwrap(), last, "{at}");
-}
-
-/// The engine holds the image and nothing else of this installation.
-async fn nothing_is_left(site: &Site, target: &str, at: &str) {
-    let engine = EngineApi::of(site.engine(On::PlainEngine));
-    let label = engine.label_of(target).await;
-    let installation = format!("{}/", label.split_once('/').unwrap().0);
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let mut left = engine.labels_of_containers().await;
-        left.extend(engine.labels_of_nameless_images().await);
-        left.retain(|label| label.starts_with(&installation));
-        if left.is_empty() {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < until, "{at}: {left:?} stay");
-        tokio::time::sleep(LOOK).await;
     }
 }
 

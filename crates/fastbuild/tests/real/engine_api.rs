@@ -1,10 +1,15 @@
 //! What a Docker Engine on plain TCP holds, asked over its API.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastbuild_engine::{BUILD_LABEL, OWNER, OWNER_LABEL};
 use fastbuild_testkit::parts::EnginePart;
 use serde_json::{Value, json};
+
+use crate::site::PATIENCE;
+
+/// How often it is asked what it has.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// A Docker Engine's API (1.39 and later).
 pub(crate) struct EngineApi {
@@ -48,6 +53,24 @@ impl EngineApi {
     pub(crate) async fn labels_of_nameless_images(&self) -> Vec<String> {
         let filters = json!({"label": [ours()], "dangling": ["true"]});
         self.labels("images/json", &filters).await
+    }
+
+    /// Waits until the engine has an image and nothing else of the installation that made it. A test
+    /// says what it was `at` when that does not come.
+    pub(crate) async fn wait_for_nothing_beside(&self, image: &str, at: &str) {
+        let label = self.label_of(image).await;
+        let installation = format!("{}/", label.split_once('/').unwrap().0);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut left = self.labels_of_containers().await;
+            left.extend(self.labels_of_nameless_images().await);
+            left.retain(|label| label.starts_with(&installation));
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < until, "{at}: {left:?} stay");
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     async fn labels(&self, path: &str, filters: &Value) -> Vec<String> {

@@ -13,6 +13,7 @@ mod cleaning;
 mod configuration;
 mod contract;
 mod crashes;
+mod ends;
 mod engine_api;
 mod engines;
 mod faults;

@@ -1,55 +1,73 @@
 //! Two services on one PostgreSQL database.
 
-use fastbuild_testkit::{
-    client::SiteFields,
-    parts::Parts,
-    postgres::TestDatabase,
-    request::Request,
-    service::{Service, ServiceOptions},
-};
-use tempfile::TempDir;
+mod cancels;
+mod cuts;
+mod follow;
+mod outages;
+mod takeover;
 
-use crate::site::PATIENCE;
+use fastbuild_testkit::{
+    client::SiteFields, parts::Parts, postgres::TestDatabase, request::Request, service::Service,
+};
+
+use crate::site::{On, PATIENCE, Site, options};
 
 /// Two replicas, each with a folder of its own, and what they share.
 struct Pair {
-    parts: Parts,
-    one: Service,
-    two: Service,
-    token: String,
-    // Dropped last: the services use them.
+    one: Site,
+    two: Site,
+    // Dropped last: the services use it.
     database: TestDatabase,
-    directories: [TempDir; 2],
 }
 
-fn options(parts: &Parts, database: &TestDatabase, directory: &TempDir) -> ServiceOptions {
-    ServiceOptions::new(env!("CARGO_BIN_EXE_fastbuild"), directory.path(), parts)
-        .variable("DATABASE_URL", &database.url)
-        .variable("BUILDS__LEASE_SECONDS", "8")
+/// A database on the server that all tests share.
+fn database() -> TestDatabase {
+    TestDatabase::create(Parts::load().unwrap().postgres().unwrap()).unwrap()
 }
 
 impl Pair {
+    /// Two that are not configured yet.
+    async fn on(database: TestDatabase) -> Self {
+        Self::with_leases_of("8", database).await
+    }
+
+    /// Two whose builds are taken over after so many seconds without a sign of life.
+    async fn with_leases_of(seconds: &str, database: TestDatabase) -> Self {
+        let url = ("DATABASE_URL", database.url.as_str());
+        let lease = ("BUILDS__LEASE_SECONDS", seconds);
+        let one = Site::unconfigured(&[url, lease]).await;
+        let key = one.directory.path().join("seal.key").display().to_string();
+        let two = Site::unconfigured(&[url, lease, ("SEAL_KEY_FILE", &key)]).await;
+        Self { one, two, database }
+    }
+
+    /// Two on the plain engine.
     async fn configured() -> Self {
-        let parts = Parts::load().unwrap();
-        let database = TestDatabase::create(parts.postgres().unwrap()).unwrap();
-        let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let one = Service::start(options(&parts, &database, &directories[0]))
-            .await
-            .unwrap();
-        let key = directories[0].path().join("seal.key").display().to_string();
-        let two = options(&parts, &database, &directories[1]).variable("SEAL_KEY_FILE", key);
-        let two = Service::start(two).await.unwrap();
-        let fields = SiteFields::new(&parts, &parts.engine_plain, one.port).unwrap();
-        one.client.configure(fields).await.unwrap().data().unwrap();
-        let token = directories[0].path().file_name().unwrap().to_string_lossy();
-        let token = format!("t{}", token.trim_start_matches('.').to_lowercase());
-        Self {
-            parts,
-            one,
-            two,
-            token,
-            database,
-            directories,
+        let pair = Self::on(database()).await;
+        pair.configure(pair.one.fields(On::PlainEngine)).await;
+        pair
+    }
+
+    /// Configures both, through the first.
+    async fn configure(&self, fields: SiteFields) {
+        let answer = self.one.client().configure(fields).await.unwrap();
+        answer.data().unwrap();
+    }
+
+    fn both(&self) -> [&Site; 2] {
+        [&self.one, &self.two]
+    }
+
+    /// The replica that runs a build, or ran it last, and the other one.
+    fn by_runner(&mut self, build: i64) -> (&mut Site, &mut Site) {
+        let question = format!("SELECT worker FROM builds WHERE task_id = {build}");
+        let worker = self.database.execute(&question).unwrap();
+        let runs = |site: &Site| worker.starts_with(&format!("{}-", site.service.pid()));
+        assert_ne!(runs(&self.one), runs(&self.two), "{worker}");
+        if runs(&self.one) {
+            (&mut self.one, &mut self.two)
+        } else {
+            (&mut self.two, &mut self.one)
         }
     }
 }
@@ -58,11 +76,11 @@ impl Pair {
 async fn what_one_is_told_is_in_force_on_the_other() {
     let pair = Pair::configured().await;
     // Configured through the first, in force on the second; what one takes the other tells of.
-    let target = pair.parts.image(&format!("test/{}:told", pair.token));
-    let request = Request::new(&pair.parts.image(&pair.parts.images.debian), &target);
-    let answer = pair.two.client.submit(request.body()).await.unwrap();
-    let told = answer.data().unwrap()["task_id"].as_i64().unwrap();
-    let task = pair.one.client.wait_for_end(told, PATIENCE).await.unwrap();
+    let base = pair.two.base(&pair.two.parts.images.debian);
+    let request = Request::new(&base, &pair.two.target("told"));
+    let told = pair.two.submit(&request).await;
+    let task = pair.one.client().wait_for_end(told, PATIENCE).await;
+    let task = task.unwrap();
     assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
 }
 
@@ -70,10 +88,7 @@ async fn what_one_is_told_is_in_force_on_the_other() {
 async fn a_replica_with_another_key_is_refused_with_a_sentence() {
     let pair = Pair::configured().await;
     let directory = tempfile::tempdir().unwrap();
-    let refused = Service::start(options(&pair.parts, &pair.database, &directory))
-        .await
-        .unwrap_err()
-        .to_string();
+    let other = options(&pair.one.parts, &directory).variable("DATABASE_URL", &pair.database.url);
+    let refused = Service::start(other).await.unwrap_err().to_string();
     assert!(refused.contains("restore the original key"), "{refused}");
-    assert!(pair.directories[0].path().exists());
 }

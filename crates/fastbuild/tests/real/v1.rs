@@ -46,7 +46,7 @@ async fn ended(site: &Site, id: i64) -> Value {
 }
 
 /// The numbers of all series whose names and labels hold every one of some parts, added up.
-async fn number(site: &Site, parts: &[&str]) -> u64 {
+pub(crate) async fn number(site: &Site, parts: &[&str]) -> u64 {
     let text = get(site, "/metrics").await.text;
     text.lines()
         .filter(|line| !line.starts_with('#') && parts.iter().all(|part| line.contains(part)))
@@ -288,7 +288,7 @@ async fn a_build_that_failed_is_begun_again_from_its_start() {
 }
 
 /// `kind: state` of the dependencies.
-fn dependencies(reply: &Reply) -> Vec<String> {
+pub(crate) fn dependencies(reply: &Reply) -> Vec<String> {
     let body = reply.json();
     let dependencies = body["dependencies"].as_array().unwrap();
     dependencies
@@ -304,7 +304,7 @@ fn dependencies(reply: &Reply) -> Vec<String> {
 }
 
 /// Asks whether the service is ready until the answer has a status.
-async fn wait_for_readiness(site: &Site, status: u16) -> Reply {
+pub(crate) async fn wait_for_readiness(site: &Site, status: u16) -> Reply {
     let until = Instant::now() + Duration::from_mins(2);
     loop {
         let reply = get(site, "/readyz").await;
