@@ -35,6 +35,10 @@ pub(crate) enum Refusal {
     Other,
 }
 
+/// An engine that may use plain HTTP for a registry tries it after HTTPS was refused for want of an
+/// account, or broke off, and reports only what came last: what a TLS port says to plain HTTP.
+const HTTP_AFTER_HTTPS: &str = "http request to an https server";
+
 /// Reads a registry's refusal of a pull or push.
 pub(crate) fn refusal(message: &str) -> Refusal {
     let text = message.to_ascii_lowercase();
@@ -52,9 +56,7 @@ pub(crate) fn refusal(message: &str) -> Refusal {
         "insufficient_scope",
         "403 forbidden",
         "project not found",
-        // An engine that may use plain HTTP for a registry tries it after HTTPS was refused for want of
-        // an account, and reports only what came last.
-        "http request to an https server",
+        HTTP_AFTER_HTTPS,
     ]) {
         Refusal::Denied
     } else if has(&[
@@ -172,6 +174,21 @@ pub(crate) fn push_error(subject: Subject<'_>, message: &str) -> EngineError {
         // Harbor answers so when the project is missing.
         Refusal::NotFound if !on_engine => EngineError::PushDenied { image, detail },
         other => registry_error(subject, other, detail),
+    }
+}
+
+/// What a pull or push that was denied means once a login with the same account succeeded.
+pub(crate) fn denied_with_login(error: EngineError, registry: &str) -> EngineError {
+    match error {
+        EngineError::PullDenied { detail, .. } | EngineError::PushDenied { detail, .. }
+            if detail.to_ascii_lowercase().contains(HTTP_AFTER_HTTPS) =>
+        {
+            EngineError::RegistryUnavailable {
+                registry: registry.to_owned(),
+                detail,
+            }
+        }
+        lack_of_rights => lack_of_rights,
     }
 }
 

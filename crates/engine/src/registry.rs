@@ -131,7 +131,8 @@ impl Engine {
                     exact @ (EngineError::RegistryLogin { .. }
                     | EngineError::RegistryUnavailable { .. }),
                 ) => exact,
-                _ => error,
+                Ok(()) => classify::denied_with_login(error, host),
+                Err(_) => error,
             },
         }
     }

@@ -66,6 +66,18 @@ fn refusals_of_pulls_are_told_apart() {
 }
 
 #[test]
+fn what_a_login_shows_to_be_allowed_broke_off() {
+    let plain = "error parsing HTTP 400 response body: invalid character 'C' looking for beginning of value: \"Client sent an HTTP request to an HTTPS server.\\n\"";
+    for error in [push_error(SUBJECT, plain), pull_error(SUBJECT, plain)] {
+        let code = denied_with_login(error, SUBJECT.registry).code();
+        assert_eq!(code, ReasonCode::RegistryUnavailable);
+    }
+    let denied = push_error(SUBJECT, "denied: requested access to the resource is denied");
+    let code = denied_with_login(denied, SUBJECT.registry).code();
+    assert_eq!(code, ReasonCode::PushDenied);
+}
+
+#[test]
 fn refusals_of_pushes_are_told_apart() {
     for (code, message) in [
         (
