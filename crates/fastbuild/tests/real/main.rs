@@ -9,6 +9,7 @@ mod browser;
 mod builds;
 mod callbacks;
 mod catalog;
+mod chaos;
 mod cleaning;
 mod configuration;
 mod contract;
