@@ -238,8 +238,9 @@ impl Builder {
             cleaned = cleaned => cleaned,
             lost = self.keep_cleaning() => lost,
         };
-        let ended = self.store().end_lease(LEASE, self.process()).await;
-        ended.map_err(|error| stored(&error))?;
+        let now = self.clock().now();
+        let ended = self.store().end_lease(LEASE, self.process(), now);
+        ended.await.map_err(|error| stored(&error))?;
         cleaned
     }
 

@@ -32,6 +32,7 @@ mod sites;
 mod step;
 mod submit;
 mod sweep;
+mod turn;
 mod upkeep;
 pub mod upload;
 mod watch;

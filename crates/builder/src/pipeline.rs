@@ -8,6 +8,7 @@ use fastbuild_engine::{
     crash::{self, CrashPoint},
 };
 use fastbuild_spec::{
+    anew::BuiltBecause,
     failure::{Failure, ReasonCode},
     limits::BuildLimits,
     log_text::Mask,
@@ -28,7 +29,7 @@ use crate::{
     labels::Label,
     means::Means,
     metrics::Made,
-    reuse::{Before, Identity, Image, Turn},
+    reuse::{Before, Fresh, Identity, Image},
     service::{Builder, internal, stored},
     sites::Site,
     step::{is_of_engine, timed_out},
@@ -44,7 +45,7 @@ pub(crate) enum Stop {
     /// The service is told to end.
     ShuttingDown,
     /// The image was built and could not be pushed; it stays on the engine for another try.
-    NotPushed(Failure, Built),
+    NotPushed(Failure, FinishedImage),
     /// The database did not answer in the middle of it, or its engine was removed; another attempt
     /// may succeed.
     Interrupted(Failure),
@@ -90,7 +91,7 @@ impl Run<'_> {
         let image = match self.image_to_push().await? {
             Some(built) => {
                 self.builder.metrics().image_made(Made::Kept);
-                Image::Built(built, None, Turn::default())
+                Image::Built(Fresh::kept(built))
             }
             None => self.image().await?,
         };
@@ -101,8 +102,8 @@ impl Run<'_> {
         self.reach(BuildState::CheckImageSizeSuccess).await?;
 
         // While the turn is held, equal builds wait for this one.
-        let (built, identity, _turn) = match image {
-            Image::Built(built, identity, turn) => (built, identity, turn),
+        let fresh = match image {
+            Image::Built(fresh) => fresh,
             Image::Named(named) => {
                 let noted = async |progress: &ProgressSender| {
                     log(
@@ -122,17 +123,12 @@ impl Run<'_> {
         {
             Ok(pushed) => {
                 crash::pass(CrashPoint::Pushed);
-                let image = FinishedImage {
-                    id: built.image_id,
-                    size: built.size,
-                    digest: Some(pushed.digest),
-                    on_engine: true,
-                };
-                self.remember_built(identity.as_ref(), &image).await;
+                let image = fresh.finished(Some(pushed.digest));
+                self.remember_built(fresh.identity.as_ref(), &image).await;
                 Ok(image)
             }
             Err(Stop::Ended(BuildState::PushFailed, failure)) => {
-                Err(Stop::NotPushed(failure, built))
+                Err(Stop::NotPushed(failure, fresh.finished(None)))
             }
             Err(stop) => Err(stop),
         }
@@ -196,15 +192,15 @@ impl Run<'_> {
 
         self.reach(BuildState::Building).await?;
         self.step(Step::Build, async |progress| {
-            match self.before_building(identity.as_ref(), progress).await? {
+            match self.before_building(identity, progress).await? {
                 Before::Named(image) => {
                     self.builder.metrics().image_made(Made::Reused);
                     Ok(Image::Named(image))
                 }
-                Before::Build(turn) => {
+                Before::Build(order) => {
                     let built = Box::pin(self.build(&plan, means, progress)).await?;
                     self.builder.metrics().image_made(Made::Built);
-                    Ok(Image::Built(built, identity, turn))
+                    Ok(Image::Built(order.made(built)))
                 }
             }
         })
@@ -253,7 +249,7 @@ impl Run<'_> {
         &self,
         profile: &ImageProfile,
         progress: &ProgressSender,
-    ) -> Result<(BuildPlan, Means, Option<Identity>), Failure> {
+    ) -> Result<(BuildPlan, Means, Result<Identity, BuiltBecause>), Failure> {
         let info = self
             .site
             .engine
@@ -280,13 +276,7 @@ impl Run<'_> {
         for file in &plan.files {
             log(progress, &format!("context: {}\n", file.path));
         }
-        let identity = match self.identity(profile, &info, means).await? {
-            Ok(identity) => Some(identity),
-            Err(why) => {
-                log(progress, &format!("Built in any case: {why}.\n"));
-                None
-            }
-        };
+        let identity = self.identity(profile, &info, means).await?;
         Ok((plan, means, identity))
     }
 

@@ -1,17 +1,17 @@
 //! No build where none is needed: an image that an equal build made, and that still lies in the registry, gets the
 //! new name there. Equal builds at the same time wait for the first of them.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
-use fastbuild_engine::{Built, EngineInfo, ProgressSender};
+use fastbuild_engine::{Built, EngineInfo, NotNamed, ProgressSender};
 use fastbuild_spec::{
+    anew::BuiltBecause,
     failure::Failure,
     plan::{self, ContextSource, KeyFacts},
     profile::ImageProfile,
 };
 use fastbuild_store::{FinishedImage, MadeByPlan};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     catalog,
@@ -20,12 +20,11 @@ use crate::{
     options::Folders,
     pipeline::Run,
     service::{internal, stored},
+    turn::Turn,
 };
 
 /// Images of one key that are asked for in the registry before the build is done anew.
 const CANDIDATES: u64 = 3;
-/// How often a waiting build says so; what says nothing for too long is ended.
-const SIGN: Duration = Duration::from_mins(1);
 
 /// By which plan a build is made.
 #[derive(Debug, Clone)]
@@ -34,24 +33,70 @@ pub(crate) struct Identity {
     engine: String,
 }
 
-/// The right to make the image of a plan; equal builds wait for it.
-#[derive(Debug, Default)]
-pub(crate) struct Turn {
-    _held: Option<OwnedMutexGuard<()>>,
-}
-
 /// What a build found when its turn came.
 pub(crate) enum Before {
     /// Its image is to be built.
-    Build(Turn),
+    Build(Order),
     /// An equal build's image has its name now.
     Named(FinishedImage),
 }
 
+/// That an image is to be built.
+pub(crate) struct Order {
+    because: BuiltBecause,
+    identity: Option<Identity>,
+    turn: Turn,
+}
+
+impl Order {
+    /// The image that was built upon it.
+    pub(crate) fn made(self, built: Built) -> Fresh {
+        Fresh {
+            built,
+            because: Some(self.because),
+            identity: self.identity,
+            _turn: self.turn,
+        }
+    }
+}
+
+/// An image on the engine that is to be pushed. Until it is let go, equal builds wait for it.
+pub(crate) struct Fresh {
+    built: Built,
+    /// `None` for one of an earlier attempt.
+    because: Option<BuiltBecause>,
+    /// `None` where no equal build can use it.
+    pub(crate) identity: Option<Identity>,
+    _turn: Turn,
+}
+
+impl Fresh {
+    /// One that an earlier attempt built.
+    pub(crate) fn kept(built: Built) -> Self {
+        Self {
+            built,
+            because: None,
+            identity: None,
+            _turn: Turn::default(),
+        }
+    }
+
+    /// What is to be written of it; the digest is there once it is pushed.
+    pub(crate) fn finished(&self, digest: Option<String>) -> FinishedImage {
+        FinishedImage {
+            id: self.built.image_id.clone(),
+            size: self.built.size,
+            digest,
+            on_engine: true,
+            built_because: self.because,
+        }
+    }
+}
+
 /// An image that has come so far.
 pub(crate) enum Image {
-    /// It was built, by this plan, in this turn.
-    Built(Built, Option<Identity>, Turn),
+    /// It was built.
+    Built(Fresh),
     /// It lies in the registry under its name.
     Named(FinishedImage),
 }
@@ -60,7 +105,7 @@ impl Image {
     /// Its bytes.
     pub(crate) fn size(&self) -> u64 {
         match self {
-            Self::Built(built, ..) => built.size,
+            Self::Built(fresh) => fresh.built.size,
             Self::Named(named) => named.size,
         }
     }
@@ -73,25 +118,25 @@ impl Run<'_> {
         profile: &ImageProfile,
         info: &EngineInfo,
         means: Means,
-    ) -> Result<Result<Identity, &'static str>, Failure> {
+    ) -> Result<Result<Identity, BuiltBecause>, Failure> {
         let spec = &self.claimed.spec;
         if spec.no_cache {
-            return Ok(Err("the request asks for a new build"));
+            return Ok(Err(BuiltBecause::NoCache));
         }
         if self.builder.options().making.reuse.is_zero() {
-            return Ok(Err("the configuration asks for it"));
+            return Ok(Err(BuiltBecause::ReuseOff));
         }
         let ours = spec
             .target
             .registry()
             .is_some_and(|registry| self.site.registry.is_ours(registry));
         if !ours {
-            return Ok(Err("its registry is not the configured one"));
+            return Ok(Err(BuiltBecause::OtherRegistry));
         }
         let catalog = self.builder.catalog().await?;
         let context = means.plan_context(0);
         let Some(nameless) = plan::nameless(spec, profile, &catalog, &context)? else {
-            return Ok(Err("it holds a password"));
+            return Ok(Err(BuiltBecause::HoldsPassword));
         };
         let folders = self.builder.options().folders.clone();
         let base_id = profile.image_id.clone();
@@ -110,28 +155,41 @@ impl Run<'_> {
         let engine = info.summary();
         Ok(key
             .map(|key| Identity { key, engine })
-            .ok_or("a file of the catalog cannot be read"))
+            .ok_or(BuiltBecause::FileUnreadable))
     }
 
-    /// Waits for the build's turn among its equals, and takes what an equal one made.
+    /// Waits for the build's turn among its equals, and takes what an equal one made. Without an
+    /// identity, for the reason given in its place, the image is built in any case.
     pub(crate) async fn before_building(
         &self,
-        identity: Option<&Identity>,
+        identity: Result<Identity, BuiltBecause>,
         progress: &ProgressSender,
     ) -> Result<Before, Failure> {
-        let Some(identity) = identity else {
-            return Ok(Before::Build(Turn::default()));
+        let build = |because: BuiltBecause, identity, turn| {
+            log(
+                progress,
+                &format!("To be built: {}\n", because.sentence().en),
+            );
+            Ok(Before::Build(Order {
+                because,
+                identity,
+                turn,
+            }))
         };
-        let lock = self.builder.lock(format!("the plan {}", identity.key));
-        let turn = loop {
-            match tokio::time::timeout(SIGN, lock.clone().lock_owned()).await {
-                Ok(turn) => break turn,
-                Err(_) => log(
-                    progress,
-                    "An equal build makes this image; waiting for it.\n",
-                ),
-            }
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(because) => return build(because, None, Turn::default()),
         };
+        let waiting = || {
+            log(
+                progress,
+                "An equal build makes this image; waiting for it.\n",
+            );
+        };
+        let turn = self
+            .builder
+            .turn(&identity.key, self.label.text(), waiting)
+            .await?;
         let reuse = self.builder.options().making.reuse;
         let now = self.builder.clock().now();
         let since = now.checked_sub(reuse).unwrap_or(jiff::Timestamp::MIN);
@@ -141,9 +199,10 @@ impl Run<'_> {
             .made_by_plan(&identity.key, since, CANDIDATES)
             .await
             .map_err(|error| stored(&error))?;
+        let mut because = BuiltBecause::NoneEqual;
         for made in made {
             let maker = made.made_by.unwrap_or(made.task_id);
-            match self.take(identity, &made, maker).await {
+            match self.take(&identity, &made, maker).await {
                 Ok(image) => {
                     log(
                         progress,
@@ -154,13 +213,16 @@ impl Run<'_> {
                     );
                     return Ok(Before::Named(image));
                 }
-                Err(why) => log(
-                    progress,
-                    &format!("The image of the build {maker} is not used: {why}.\n"),
-                ),
+                Err(NotTaken { why, detail }) => {
+                    because = why;
+                    log(
+                        progress,
+                        &format!("The image of the build {maker} is not used: {detail}.\n"),
+                    );
+                }
             }
         }
-        Ok(Before::Build(Turn { _held: Some(turn) }))
+        build(because, Some(identity), turn)
     }
 
     async fn take(
@@ -168,27 +230,27 @@ impl Run<'_> {
         identity: &Identity,
         made: &MadeByPlan,
         maker: i64,
-    ) -> Result<FinishedImage, String> {
+    ) -> Result<FinishedImage, NotTaken> {
         let from = made
             .image_name
             .parse()
-            .map_err(|_| format!("{} is no image name", made.image_name))?;
-        self.builder
-            .distribution()
-            .await?
+            .map_err(|_| NotTaken::of_us(format!("{} is no image name", made.image_name)))?;
+        let distribution = self.builder.distribution().await;
+        distribution
+            .map_err(NotTaken::of_us)?
             .give_name(
                 &self.site.registry,
                 &from,
                 &made.digest,
                 &self.claimed.spec.target,
             )
-            .await
-            .map_err(|error| error.to_string())?;
+            .await?;
         let image = FinishedImage {
             id: made.image_id.clone(),
             size: made.image_size,
             digest: Some(made.digest.clone()),
             on_engine: false,
+            built_because: None,
         };
         self.remember(identity, &image, Some(maker), made.made_at)
             .await;
@@ -225,6 +287,35 @@ impl Run<'_> {
         // The image is there all the same; the next equal build is merely built.
         if let Err(error) = self.builder.store().put_plan(&made, now).await {
             tracing::warn!(%error, "by which plan the image was made cannot be written");
+        }
+    }
+}
+
+/// That the image of an equal build did not get its new name.
+struct NotTaken {
+    why: BuiltBecause,
+    /// In the words of who was asked.
+    detail: String,
+}
+
+impl NotTaken {
+    /// The registry was not asked.
+    fn of_us(detail: String) -> Self {
+        Self {
+            why: BuiltBecause::RegistryRefused,
+            detail,
+        }
+    }
+}
+
+impl From<NotNamed> for NotTaken {
+    fn from(error: NotNamed) -> Self {
+        Self {
+            why: match error {
+                NotNamed::Gone(_) => BuiltBecause::EqualGone,
+                NotNamed::NotMounted(_) | NotNamed::Refused { .. } => BuiltBecause::RegistryRefused,
+            },
+            detail: error.to_string(),
         }
     }
 }

@@ -39,13 +39,7 @@ impl Builder {
         let end = match ended {
             Ok(image) => Settled::End(BuildState::PushSuccess, None, Some(image)),
             Err(Stop::Ended(state, failure)) => Settled::End(state, Some(failure), None),
-            Err(Stop::NotPushed(failure, built)) => {
-                let image = FinishedImage {
-                    id: built.image_id,
-                    size: built.size,
-                    digest: None,
-                    on_engine: true,
-                };
+            Err(Stop::NotPushed(failure, image)) => {
                 Settled::End(BuildState::PushFailed, Some(failure), Some(image))
             }
             Err(Stop::EngineLost(_, failure) | Stop::Interrupted(failure)) => {

@@ -117,7 +117,10 @@ pub(crate) fn status(code: ReasonCode) -> StatusCode {
             StatusCode::CONFLICT
         }
         ReasonCode::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
-        ReasonCode::NotConfigured => StatusCode::SERVICE_UNAVAILABLE,
+        // For a while: until somebody configures it, or its own database is back.
+        ReasonCode::NotConfigured | ReasonCode::DatabaseUnavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ReasonCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         code if code.fault() == Fault::Failed => StatusCode::UNPROCESSABLE_ENTITY,
         // Something behind this service: an engine, a registry, a mirror.
@@ -154,6 +157,7 @@ mod tests {
         assert_eq!(status(ReasonCode::IdempotencyKeyReused), 422);
         assert_eq!(status(ReasonCode::TargetTaken), 409);
         assert_eq!(status(ReasonCode::NotConfigured), 503);
+        assert_eq!(status(ReasonCode::DatabaseUnavailable), 503);
         assert_eq!(status(ReasonCode::EngineUnreachable), 502);
         assert_eq!(status(ReasonCode::Internal), 500);
     }

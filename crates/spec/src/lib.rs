@@ -5,6 +5,7 @@
 //! [`profile::ImageProfile`] of a base image, the [`plan`] that renders a Dockerfile, the states a
 //! build goes through and the closed list of reasons for which one can fail.
 
+pub mod anew;
 pub mod callback;
 pub mod callback_login;
 pub mod catalog;

@@ -15,6 +15,9 @@ use crate::{
     time::micros_after,
 };
 
+/// A day, in microseconds.
+const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+
 impl Store {
     /// Takes the work of this name for `holder` until `span` from now on, or keeps it; whether it is
     /// the holder's now. Of any number of processes that ask, one gets it.
@@ -47,11 +50,22 @@ impl Store {
         Ok(held > 0)
     }
 
-    /// Lets go of the work, so that others need not wait for the end of the time.
-    pub async fn end_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+    /// Lets go of the work, so that others need not wait for the end of the time. What nobody let go
+    /// of, because its process died, is forgotten with it a day after its end.
+    pub async fn end_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let tx = self.begin().await?;
-        Entity::delete_by_id(name.to_owned())
-            .filter(Column::Holder.eq(holder))
+        let now = self.lease_time(&tx, now).await?;
+        let held = Condition::all()
+            .add(Column::Name.eq(name))
+            .add(Column::Holder.eq(holder));
+        let forgotten = Column::HeldUntil.lte(now.saturating_sub(DAY));
+        Entity::delete_many()
+            .filter(Condition::any().add(held).add(forgotten))
             .exec(&tx)
             .await?;
         tx.commit().await?;

@@ -2,6 +2,7 @@
 
 mod cancels;
 mod cuts;
+mod equals;
 mod follow;
 mod outages;
 mod takeover;
@@ -33,11 +34,17 @@ impl Pair {
 
     /// Two whose builds are taken over after so many seconds without a sign of life.
     async fn with_leases_of(seconds: &str, database: TestDatabase) -> Self {
-        let url = ("DATABASE_URL", database.url.as_str());
-        let lease = ("BUILDS__LEASE_SECONDS", seconds);
-        let one = Site::unconfigured(&[url, lease]).await;
+        Self::with(&[("BUILDS__LEASE_SECONDS", seconds)], database).await
+    }
+
+    /// Two with these `FASTBUILD_*` variables, named without the prefix.
+    async fn with(variables: &[(&str, &str)], database: TestDatabase) -> Self {
+        let mut variables = variables.to_vec();
+        variables.push(("DATABASE_URL", &database.url));
+        let one = Site::unconfigured(&variables).await;
         let key = one.directory.path().join("seal.key").display().to_string();
-        let two = Site::unconfigured(&[url, lease, ("SEAL_KEY_FILE", &key)]).await;
+        variables.push(("SEAL_KEY_FILE", &key));
+        let two = Site::unconfigured(&variables).await;
         Self { one, two, database }
     }
 

@@ -3,7 +3,10 @@
 use fastbuild_testkit::{client::wait_for_callbacks, request::Request};
 use serde_json::{Value, json};
 
-use crate::site::{On, PATIENCE, Site};
+use crate::{
+    site::{On, PATIENCE, Site},
+    v1,
+};
 
 async fn reusing(on: On) -> Site {
     Site::configured_with(on, &[("BUILDS__REUSE_SECONDS", "3600")]).await
@@ -29,12 +32,20 @@ async fn was_built(site: &Site, task: &Value) -> bool {
     !site.build_log(task).await.contains("Not built: ")
 }
 
+/// How a build came by its image, and why, as its record tells.
+async fn record(site: &Site, task: &Value) -> [Value; 2] {
+    let path = format!("/api/v1/builds/{}", task["task_id"]);
+    let made = &v1::get(site, &path).await.json()["made"];
+    [made["how"].clone(), made["because"].clone()]
+}
+
 #[tokio::test]
 async fn an_equal_request_gets_the_image_under_its_own_name() {
     for on in [On::TlsEngine, On::ContainerdStore] {
         let site = reusing(on).await;
         let first = site.build(&request(&site, "1")).await;
         assert!(was_built(&site, &first).await);
+        assert_eq!(record(&site, &first).await, ["built", "none_equal"]);
         // Another tag, and another repository of the registry.
         let elsewhere = site.parts.image(&format!("other/{}:2", site.token));
         for target in [site.target("2"), elsewhere] {
@@ -44,6 +55,7 @@ async fn an_equal_request_gets_the_image_under_its_own_name() {
             let log = site.build_log(&task).await;
             assert!(!was_built(&site, &task).await, "{log}");
             assert_eq!(task["digest"], first["digest"]);
+            assert_eq!(record(&site, &task).await, [json!("reused"), Value::Null]);
             assert!(site.registry_has(&target).await);
         }
         wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
@@ -58,6 +70,7 @@ async fn an_equal_request_gets_the_image_under_its_own_name() {
         body["no_cache"] = json!(true);
         let task = build(&site, &body).await;
         assert!(was_built(&site, &task).await);
+        assert_eq!(record(&site, &task).await, ["built", "no_cache"]);
     }
 }
 

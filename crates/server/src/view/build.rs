@@ -2,6 +2,7 @@
 
 use fastbuild_builder::{QueueEstimate, Rendered};
 use fastbuild_spec::{
+    anew::BuiltBecause,
     failure::{Failure, Language},
     limits::BuildLimits,
     plan::ContextSource,
@@ -160,26 +161,43 @@ struct MadeShown {
     /// new name.
     #[schema(example = "reused")]
     how: &'static str,
+    /// Why it was built rather than reused; null for one that was reused.
+    #[schema(example = "none_equal")]
+    because: Option<String>,
+    /// The same for a person.
+    detail: Option<String>,
     /// The build that made it, where that was another one.
     by_build: Option<i64>,
-    /// When it was built.
-    at: String,
+    /// When it was built; null for one that equal builds cannot use.
+    at: Option<String>,
     /// The engine it was planned for, in a line.
-    engine: String,
+    engine: Option<String>,
 }
 
-impl From<MadeByPlan> for MadeShown {
-    fn from(made: MadeByPlan) -> Self {
-        Self {
-            how: if made.made_by.is_some() {
+impl MadeShown {
+    /// `None` where nothing is known: the build is from before this was kept.
+    fn new(
+        because: Option<BuiltBecause>,
+        made: Option<MadeByPlan>,
+        language: Language,
+    ) -> Option<Self> {
+        if because.is_none() && made.is_none() {
+            return None;
+        }
+        let by_build = made.as_ref().and_then(|made| made.made_by);
+        let sentence = because.map(BuiltBecause::sentence);
+        Some(Self {
+            how: if by_build.is_some() {
                 "reused"
             } else {
                 "built"
             },
-            by_build: made.made_by,
-            at: made.made_at.to_string(),
-            engine: made.engine,
-        }
+            because: because.map(|why| why.to_string()),
+            detail: sentence.map(|words| words.in_language(language).to_owned()),
+            by_build,
+            at: made.as_ref().map(|made| made.made_at.to_string()),
+            engine: made.map(|made| made.engine),
+        })
     }
 }
 
@@ -277,15 +295,20 @@ impl BuildShown {
 }
 
 impl BuildShown {
-    /// The same with what is looked up for a single build: where it stands, and how it came by its
-    /// image.
-    pub(crate) fn with(
-        mut self,
-        estimate: Option<QueueEstimate>,
-        made: Option<MadeByPlan>,
-    ) -> Self {
+    /// The same with where it stands in the queue.
+    pub(crate) fn queued(mut self, estimate: Option<QueueEstimate>) -> Self {
         self.queue = estimate.and_then(QueueShown::new);
-        self.made = made.map(MadeShown::from);
+        self
+    }
+
+    /// The same with how it came by its image.
+    pub(crate) fn made(
+        mut self,
+        because: Option<BuiltBecause>,
+        made: Option<MadeByPlan>,
+        language: Language,
+    ) -> Self {
+        self.made = MadeShown::new(because, made, language);
         self
     }
 }

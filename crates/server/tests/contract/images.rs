@@ -62,6 +62,7 @@ async fn build(service: &Service, target: &str) -> i64 {
             size: 1_430_000_000,
             digest: None,
             on_engine: true,
+            built_because: None,
         }),
         settings_revisions: SettingsRevisions {
             docker_server: Some(1),

@@ -1,6 +1,7 @@
 //! How a build leaves its worker: it ends, goes back to the queue, or is taken away.
 
 use fastbuild_spec::{
+    anew::BuiltBecause,
     event::Event,
     failure::{Failure, ReasonCode},
     image_spec::ImageSpec,
@@ -59,6 +60,9 @@ pub struct FinishedImage {
     pub digest: Option<String>,
     /// Whether the engine has it under its name; one that got its name in the registry alone is not there.
     pub on_engine: bool,
+    /// Why it was built; `None` for one that an equal build made, and for one that was built by an
+    /// earlier attempt and only pushed by this one.
+    pub built_because: Option<BuiltBecause>,
 }
 
 /// What became of builds whose worker was lost.
@@ -404,6 +408,9 @@ impl Store {
             row.image_id = Set(Some(image.id));
             row.image_size = Set(Some(stored_size(image.size)));
             row.digest = Set(image.digest);
+            if let Some(why) = image.built_because {
+                row.built_because = Set(Some(why.to_string()));
+            }
         }
         row.update(tx).await?;
         read::found(tx, task_id).await?.try_into()

@@ -14,6 +14,7 @@ pub(crate) mod search;
 use std::str::FromStr as _;
 
 use fastbuild_spec::{
+    anew::BuiltBecause,
     failure::Failure,
     limits::BuildLimits,
     state::{BuildState, RetryFrom},
@@ -117,6 +118,9 @@ pub struct Build {
     pub limits: Option<BuildLimits>,
     /// From where it was begun again last, when that was not the start.
     pub retried_from: Option<RetryFrom>,
+    /// Why its image was built; `None` while there is none, for one that an equal build made, and for
+    /// builds from before this was kept.
+    pub built_because: Option<BuiltBecause>,
 }
 
 /// A stored state.
@@ -173,6 +177,13 @@ impl TryFrom<build::Model> for Build {
                 .retried_from
                 .map(|text| {
                     RetryFrom::from_str(&text).map_err(|_| StoreError::corrupt("retry", &text))
+                })
+                .transpose()?,
+            built_because: row
+                .built_because
+                .map(|text| {
+                    BuiltBecause::from_str(&text)
+                        .map_err(|_| StoreError::corrupt("reason of a build", &text))
                 })
                 .transpose()?,
             image_size: row.image_size.map(read_size),

@@ -182,6 +182,7 @@ async fn restart_within(
     if from == RetryFrom::Start {
         row.image_id = Set(None);
         row.image_size = Set(None);
+        row.built_because = Set(None);
     }
     row.update(tx).await?;
     lanes::join(tx, priority, &owner).await?;

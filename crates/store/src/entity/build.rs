@@ -41,6 +41,7 @@ pub struct Model {
     pub likeness: String,
     pub limits: Option<String>,
     pub retried_from: Option<String>,
+    pub built_because: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -16,6 +16,7 @@ mod m0011_plans;
 mod m0013_owners_and_waits;
 mod m0014_leases;
 mod m0015_finer_positions;
+mod m0016_built_because;
 
 /// Applies what is missing, in order.
 pub(crate) struct Migrator;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_owners_and_waits::Migration),
             Box::new(m0014_leases::Migration),
             Box::new(m0015_finer_positions::Migration),
+            Box::new(m0016_built_because::Migration),
         ]
     }
 }

@@ -40,11 +40,18 @@ async fn work_is_its_holders_until_the_time_is_over_or_it_is_let_go() {
     assert!(hold("two", 50).await);
     assert!(!hold("one", 51).await);
     // Who has lost it cannot give it away.
-    store.end_lease(WORK, "one").await.unwrap();
+    store.end_lease(WORK, "one", at(51)).await.unwrap();
     assert!(!hold("one", 52).await);
-    store.end_lease(WORK, "two").await.unwrap();
+    store.end_lease(WORK, "two", at(52)).await.unwrap();
     assert!(hold("one", 53).await);
     // Other work is another matter.
     let other = store.hold_lease("something else", "two", LEASE, at(53));
     assert!(other.await.unwrap());
+    // What a process held that died is forgotten long after its time.
+    let two_days = 2 * 24 * 60 * 60;
+    store
+        .end_lease("something else", "two", at(two_days))
+        .await
+        .unwrap();
+    assert!(hold("two", 54).await);
 }

@@ -170,6 +170,7 @@ pub(crate) fn success() -> End {
             size: 1_430_000_000,
             digest: Some("sha256:beef".to_owned()),
             on_engine: true,
+            built_because: None,
         }),
         settings_revisions: SettingsRevisions {
             host: Some(1),

@@ -17,7 +17,7 @@ const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity \
 
 impl Pair {
     /// Waits until a question to the database has an answer as described; the answer.
-    async fn wait_for_row(&self, question: &str, is: impl Fn(&str) -> bool) -> String {
+    pub(super) async fn wait_for_row(&self, question: &str, is: impl Fn(&str) -> bool) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             let answer = self.database.execute(question).unwrap();

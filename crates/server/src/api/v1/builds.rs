@@ -136,14 +136,15 @@ async fn found(state: &AppState, id: i64) -> Result<Build, Error> {
 
 /// A single build, with all there is to tell of it.
 async fn shown(state: &AppState, build: Build, language: Language) -> Result<BuildShown, Error> {
-    let id = build.task_id;
-    let (mut estimate, mut made) = (None, None);
-    match build.state {
-        BuildState::Queued => estimate = state.builder.queue_estimate(id).await?,
-        BuildState::PushSuccess => made = state.store().plan_of(id).await?,
-        _ => {}
-    }
-    Ok(BuildShown::new(build, language).with(estimate, made))
+    let (id, stands, because) = (build.task_id, build.state, build.built_because);
+    let shown = BuildShown::new(build, language);
+    Ok(match stands {
+        BuildState::Queued => shown.queued(state.builder.queue_estimate(id).await?),
+        BuildState::PushSuccess => {
+            shown.made(because, state.store().plan_of(id).await?, language)
+        }
+        _ => shown,
+    })
 }
 
 /// Lists builds, newest first, a piece at a time.
