@@ -142,7 +142,9 @@ impl App {
             },
         );
         let told = shutdown.clone();
-        let serving = axum::serve(self.listener, router).with_graceful_shutdown(async move {
+        // A router by itself would be made anew, with every route and layer, for each connection.
+        let service = router.into_make_service();
+        let serving = axum::serve(self.listener, service).with_graceful_shutdown(async move {
             told.cancelled().await;
             state.end_streams();
         });
