@@ -48,8 +48,12 @@ impl Builder {
             Err(Stop::ShuttingDown) => Settled::GiveBack,
             Err(Stop::Fenced(error)) => return Err(error),
         };
-        if let (Settled::End(_, Some(_), None), Some(site)) = (&end, site) {
+        if let (Settled::End(_, Some(failure), None), Some(site)) = (&end, site) {
             self.forget_image(site, &claimed.build).await;
+            if was_stopped(failure) {
+                // An engine that was about to finish the image may do so a moment later.
+                self.look_later(site, &claimed.build).await;
+            }
         }
         let until = Instant::now() + self.options().limits.lease;
         loop {
@@ -153,14 +157,22 @@ impl Builder {
             Ok(false) => {}
             Err(failure) => {
                 tracing::warn!(build = build.task_id, %failure, "an image that was not pushed may be on the engine; it is looked for later");
-                let now = self.clock().now();
-                let noted = self
-                    .store()
-                    .note_leftover(&site.name, build.task_id, &build.target_image, now)
-                    .await;
-                if let Err(error) = noted {
-                    tracing::error!(build = build.task_id, %error, "that it is to be looked for cannot be written");
-                }
+                self.look_later(site, build).await;
+            }
+        }
+    }
+
+    /// Has a build's image looked for on an engine, from now on and for a while.
+    async fn look_later(&self, site: &Site, build: &Build) {
+        let now = self.clock().now();
+        let noted = self
+            .store()
+            .note_leftover(&site.name, build.task_id, &build.target_image, now)
+            .await;
+        match noted {
+            Ok(()) => self.nudge(),
+            Err(error) => {
+                tracing::error!(build = build.task_id, %error, "that an image is to be looked for cannot be written");
             }
         }
     }
@@ -174,6 +186,11 @@ impl Builder {
             .map_err(|error| stored(&error))?;
         Ok(settings.callback_headers)
     }
+}
+
+/// Whether a failure says that we stopped the engine, rather than that it told of an end.
+fn was_stopped(failure: &Failure) -> bool {
+    matches!(failure.code, ReasonCode::Cancelled | ReasonCode::TimedOut)
 }
 
 /// What is to be written about an attempt.
