@@ -1,25 +1,75 @@
-//! Chaos: a site whose replicas, engines, database and registry fail again and again.
+//! Chaos: a site whose replicas, engines, database and registry fail again and again; very many
+//! clients that follow one build; and cancels at any moment.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
-use fastbuild_testkit::chaos::run::{Plan, run};
+use fastbuild_testkit::chaos::{cancels, run, streams};
+use tokio::runtime::Runtime;
 
 use crate::{env, run::build_fastbuild};
+
+/// Resident memory that a service with all its clients may have, in megabytes.
+const MEGABYTES: f64 = 150.0;
+/// How long after a cancel the engine must be idle.
+const IDLE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How much of it.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// What orders and faults are drawn from; drawn itself and printed when left out
+    /// What everything is drawn from; drawn itself and printed when left out
     #[arg(long)]
     seed: Option<u64>,
-    /// Builds to ask for
+    /// Only this part of it
+    #[arg(long)]
+    only: Option<Only>,
+    /// With the service as it is released, rather than as it is debugged
+    #[arg(long)]
+    release: bool,
+    /// With this program of the service, rather than one that is built now
+    #[arg(long, conflicts_with = "release")]
+    binary: Option<PathBuf>,
+    /// builds: those to ask for
     #[arg(long, default_value_t = 200)]
     builds: usize,
-    /// Things that go wrong, one after the other
+    /// builds: things that go wrong, one after the other
     #[arg(long, default_value_t = 60)]
     faults: usize,
-    /// Scripted engines beside the two real ones
+    /// builds: scripted engines beside the two real ones
     #[arg(long, default_value_t = 2)]
     scripted: usize,
+    /// streams: clients that follow one build
+    #[arg(long, default_value_t = 1000)]
+    clients: usize,
+    /// streams: lines that the build says
+    #[arg(long, default_value_t = 2000)]
+    lines: u32,
+    /// streams: seconds that it takes
+    #[arg(long, default_value_t = 60)]
+    lasts: u64,
+    /// cancels: builds to cancel
+    #[arg(long, default_value_t = 100)]
+    cancels: usize,
+    /// cancels: builds that there are at a time
+    #[arg(long, default_value_t = 4)]
+    at_a_time: usize,
+    /// cancels: seconds within which each is cancelled
+    #[arg(long, default_value_t = 6)]
+    life: u64,
+}
+
+/// A part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Builds on a site that fails again and again.
+    Builds,
+    /// Clients that follow one build and lose their connections.
+    Streams,
+    /// Builds that are cancelled at any moment.
+    Cancels,
 }
 
 /// Runs it and prints what came of it.
@@ -28,17 +78,72 @@ pub(crate) struct Options {
 /// When a rule was broken, or a part does not come back.
 pub(crate) fn execute(options: &Options) -> Result<()> {
     env::up()?;
-    let plan = Plan {
-        binary: build_fastbuild(false)?,
-        seed: options.seed.unwrap_or_else(rand::random),
-        builds: options.builds,
-        faults: options.faults,
-        scripted: options.scripted,
+    let binary = match &options.binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => build_fastbuild(options.release)?,
     };
-    println!("seed {}", plan.seed);
-    let report = tokio::runtime::Runtime::new()?.block_on(run(plan, |line| println!("{line}")))?;
-    println!("{report}");
-    let wrongs = report.wrongs().len();
+    let seed = options.seed.unwrap_or_else(rand::random);
+    println!("seed {seed}");
+    let runtime = Runtime::new()?;
+    let mut wrongs = 0;
+    for (part, name) in [
+        (Only::Builds, "builds"),
+        (Only::Streams, "streams"),
+        (Only::Cancels, "cancels"),
+    ] {
+        if options.only.is_none_or(|only| only == part) {
+            println!("== {name}");
+            wrongs += match part {
+                Only::Builds => runtime.block_on(options.run_builds(&binary, seed)),
+                Only::Streams => runtime.block_on(options.run_streams(&binary, seed)),
+                Only::Cancels => runtime.block_on(options.run_cancels(&binary, seed)),
+            }?;
+        }
+    }
     ensure!(wrongs == 0, "{wrongs} rules were broken");
     Ok(())
+}
+
+/// Each prints its report and says how many rules were broken.
+impl Options {
+    async fn run_builds(&self, binary: &Path, seed: u64) -> Result<usize> {
+        let plan = run::Plan {
+            binary: binary.to_owned(),
+            seed,
+            builds: self.builds,
+            faults: self.faults,
+            scripted: self.scripted,
+        };
+        let report = run::run(plan, |line| println!("{line}")).await?;
+        println!("{report}");
+        Ok(report.wrongs().len())
+    }
+
+    async fn run_streams(&self, binary: &Path, seed: u64) -> Result<usize> {
+        let report = streams::run(streams::Plan {
+            binary: binary.to_owned(),
+            seed,
+            clients: self.clients,
+            lines: self.lines,
+            lasts: Duration::from_secs(self.lasts),
+            megabytes: MEGABYTES,
+        })
+        .await?;
+        println!("{report}");
+        Ok(report.wrongs().len())
+    }
+
+    async fn run_cancels(&self, binary: &Path, seed: u64) -> Result<usize> {
+        let report = cancels::run(cancels::Plan {
+            binary: binary.to_owned(),
+            seed,
+            cancels: self.cancels,
+            at_a_time: self.at_a_time,
+            life: Duration::from_secs(self.life),
+            within: IDLE_WITHIN,
+        })
+        .await?;
+        println!("{report}");
+        Ok(report.wrongs().len())
+    }
 }

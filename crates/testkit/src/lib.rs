@@ -5,7 +5,9 @@
 pub mod chaos;
 pub mod client;
 pub mod container;
+pub mod engine_api;
 pub mod engines;
+pub mod memory;
 pub mod parts;
 pub mod ports;
 pub mod postgres;

@@ -9,9 +9,10 @@ mod sides;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fastbuild_testkit::{
     client::SiteFields,
+    memory::Memory,
     parts::{EnginePart, Parts},
     service::{Service, ServiceOptions},
 };
@@ -103,7 +104,7 @@ async fn measure(options: &Options) -> Result<()> {
             service(&parts, engine, &binary, &folder, "0").await?,
             service(&parts, engine, &binary, &folder, "3600").await?,
         );
-        memory.0 = resident_megabytes(built.pid())?;
+        memory.0 = Memory::of(built.pid())?.resident;
         let bench = Bench {
             parts: &parts,
             engine,
@@ -139,7 +140,7 @@ async fn measure(options: &Options) -> Result<()> {
                 baseline: Spread::of(baseline),
             });
         }
-        memory.1 = resident_megabytes(built.pid())?;
+        memory.1 = Memory::of(built.pid())?.resident;
     }
     let service = report::Service {
         start: Spread::of(starts),
@@ -168,20 +169,4 @@ async fn service(
         .await?
         .data()?;
     Ok(service)
-}
-
-/// Resident memory of a process (`VmRSS`), in megabytes.
-fn resident_megabytes(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let kilobytes: f64 = status
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("VmRSS:")?
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
-        .context("the process tells no VmRSS")?;
-    Ok(kilobytes / 1024.0)
 }

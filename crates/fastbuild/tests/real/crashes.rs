@@ -12,7 +12,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     ends::attempts_of_a_success,
-    engine_api::EngineApi,
+    leftovers::wait_for_nothing_beside,
     site::{On, PATIENCE, Site},
 };
 
@@ -123,9 +123,7 @@ async fn crash_at(point: CrashPoint, database: Database) {
     let events = site.client().events(task_id).await.unwrap();
     let taken = attempts_of_a_success(&events, &at);
     assert!(attempts(point).contains(&taken), "{at}: {taken} attempts");
-    EngineApi::of(site.engine(On::PlainEngine))
-        .wait_for_nothing_beside(&target, &at)
-        .await;
+    wait_for_nothing_beside(site.engine(On::PlainEngine), &target, &at).await;
     let password = site.parts.registry.user.password.as_bytes();
     assert_eq!(
         files_with(site.directory.path(), password),

@@ -14,12 +14,8 @@ use crate::site::{On, PATIENCE, Site};
 
 /// Starts one whose steps take so long.
 pub(crate) async fn start(parts: &Parts, step: Duration) -> ScriptedEngine {
-    ScriptedEngine::start(Script {
-        step,
-        registry_ca: std::fs::read(&parts.certificates.ca).unwrap(),
-    })
-    .await
-    .unwrap()
+    let script = Script::new(parts, step).unwrap();
+    ScriptedEngine::start(script).await.unwrap()
 }
 
 /// Starts one on which no build ends by itself.
@@ -67,7 +63,22 @@ async fn a_scripted_engine_builds_and_pushes_for_real() {
 async fn a_cancelled_build_stops_on_a_scripted_engine() {
     let engine = endless(&Parts::load().unwrap()).await;
     let site = configured(&engine).await;
-    let task_id = site.submit(&request(&site, "1")).await;
+    cancel_while_building(&site, &engine).await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_finished_after_its_build_was_cancelled_does_not_stay() {
+    let engine = endless(&Parts::load().unwrap()).await;
+    let site = configured(&engine).await;
+    let task_id = cancel_while_building(&site, &engine).await;
+    engine.finish_stopped();
+    assert_eq!(engine.holdings().images, [site.target("1")]);
+    wait_until_empty(&site, &engine, task_id).await;
+}
+
+/// Cancels a build in the midst of its building, which then ends on the engine; its number.
+async fn cancel_while_building(site: &Site, engine: &ScriptedEngine) -> i64 {
+    let task_id = site.submit(&request(site, "1")).await;
     site.client()
         .wait_for_task(task_id, PATIENCE, |_| engine.holdings().building == 1)
         .await
@@ -76,6 +87,12 @@ async fn a_cancelled_build_stops_on_a_scripted_engine() {
     site.client().post(&path).await.unwrap().data().unwrap();
     let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
     assert_eq!(task["state"], "BUILD_ABORT", "{task:#}");
+    wait_until_empty(site, engine, task_id).await;
+    task_id
+}
+
+/// Waits until nothing lies on the engine and nothing runs there.
+async fn wait_until_empty(site: &Site, engine: &ScriptedEngine, task_id: i64) {
     site.client()
         .wait_for_task(task_id, PATIENCE, |_| {
             engine.holdings() == Holdings::default()

@@ -6,6 +6,7 @@
 //! the rules of [`check`].
 
 pub mod callers;
+pub mod cancels;
 pub mod check;
 pub mod evidence;
 pub mod orders;
@@ -16,6 +17,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod scripted;
+pub mod streams;
 pub mod world;
 
 /// The time of this machine, which all parts of a run share.

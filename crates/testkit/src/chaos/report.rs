@@ -155,7 +155,7 @@ impl Report {
 }
 
 /// How often each came, the most frequent first.
-fn counted(items: impl Iterator<Item = String>) -> String {
+pub(super) fn counted(items: impl Iterator<Item = String>) -> String {
     let mut counts = BTreeMap::<String, usize>::new();
     for item in items {
         *counts.entry(item).or_default() += 1;

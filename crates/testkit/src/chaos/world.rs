@@ -264,11 +264,7 @@ async fn engines(parts: &Parts, registry: &Proxy, scripted: usize) -> Result<Vec
         });
     }
     for (number, step) in STEPS.into_iter().cycle().take(scripted).enumerate() {
-        let engine = ScriptedEngine::start(Script {
-            step,
-            registry_ca: std::fs::read(&parts.certificates.ca)?,
-        })
-        .await?;
+        let engine = ScriptedEngine::start(Script::new(parts, step)?).await?;
         engines.push(Engine {
             name: format!("scripted-{}", number + 1),
             proxy: Proxy::start(engine.address.to_string()).await?,

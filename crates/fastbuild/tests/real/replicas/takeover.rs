@@ -11,7 +11,7 @@ use fastbuild_testkit::{
 use super::{Pair, database};
 use crate::{
     ends::attempts_of_a_success,
-    engine_api::EngineApi,
+    leftovers::wait_for_nothing_beside,
     site::{On, PATIENCE},
 };
 
@@ -63,7 +63,5 @@ async fn a_build_whose_replica_is_killed_is_taken_over_and_pushed_once() {
     for callback in &callbacks {
         assert!(callback.to_string().contains("PUSH_SUCCESS"), "{callback}");
     }
-    EngineApi::of(&engine)
-        .wait_for_nothing_beside(&target, "taken over")
-        .await;
+    wait_for_nothing_beside(&engine, &target, "taken over").await;
 }

@@ -6,6 +6,7 @@
 mod http;
 mod push;
 mod routes;
+mod script;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -31,7 +32,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use self::http::{lines, missing};
-pub use self::push::Push;
+pub use self::{push::Push, script::Script};
 use super::real::Thing;
 
 /// A base image with this in its name is in no registry.
@@ -43,19 +44,10 @@ const PROFILE: &str = "@@begin 1\n@@kernel Linux scripted 6.1.0 #1 SMP x86_64 GN
 /// Bytes an image takes here.
 const SIZE: u64 = 100_000_000;
 /// Steps that every build here has.
-const STEPS: u32 = 4;
+pub const STEPS: u32 = 4;
 
 /// The label that names the build something was made for, and which of its attempts made it.
 pub const BUILD_LABEL: &str = "org.fastbuild.build";
-
-/// How a scripted engine behaves.
-#[derive(Debug, Clone)]
-pub struct Script {
-    /// How long each of a build's steps takes.
-    pub step: Duration,
-    /// The authority that signed the registry's certificate, PEM.
-    pub registry_ca: Vec<u8>,
-}
 
 /// What lies on a scripted engine and runs there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -91,6 +83,8 @@ struct Holding {
     containers: BTreeMap<String, Value>,
     building: usize,
     made: u64,
+    /// Images of builds whose callers went away, by name.
+    stopped: Vec<(String, Image)>,
     pushes: Vec<Push>,
 }
 
@@ -201,6 +195,14 @@ impl ScriptedEngine {
     /// Lets every step take no time from now on, also those under way.
     pub fn hurry(&self) {
         self.engine.hurried.send_replace(true);
+    }
+
+    /// Finishes the images of builds that were stopped, as an engine does that was about to when it
+    /// was told.
+    pub fn finish_stopped(&self) {
+        let mut state = self.engine.state();
+        let stopped = std::mem::take(&mut state.stopped);
+        state.images.extend(stopped);
     }
 
     /// Every push it was asked for, oldest first.
@@ -358,12 +360,22 @@ impl Scripted {
                 for step in 1..=STEPS {
                     say(json!({"stream": format!("Step {step}/{STEPS} : RUN step-{step}\n")}))
                         .await?;
-                    tokio::select! {
-                        () = tokio::time::sleep(engine.script.step) => {}
-                        _ = hurried.wait_for(|hurried| *hurried) => {}
-                        () = sender.closed() => return Ok(()),
+                    let Script {
+                        step: time, lines, ..
+                    } = engine.script;
+                    for line in 1..=lines {
+                        tokio::select! {
+                            () = tokio::time::sleep(time / lines) => {}
+                            _ = hurried.wait_for(|hurried| *hurried) => {}
+                            () = sender.closed() => {
+                                let image = Image::new(&labels, engine.number(), true);
+                                engine.state().stopped.push((name, image));
+                                return Ok(());
+                            }
+                        }
+                        let text = format!("said by step {step}: {line} of {lines}\n");
+                        say(json!({"stream": text})).await?;
                     }
-                    say(json!({"stream": format!("said by step {step}\n")})).await?;
                 }
                 let image = Image::new(&labels, engine.number(), true);
                 let id = image.id();

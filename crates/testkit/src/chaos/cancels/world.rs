@@ -1,0 +1,235 @@
+//! A service on a real engine, with a base image and an installer of its own for each build, so that
+//! each is pulled, probed, run and pushed in earnest.
+
+use std::{
+    collections::HashSet,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use fastbuild_spec::state::BuildState;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+use super::{
+    watch::Watch,
+    wishes::{Wish, installer},
+};
+use crate::{
+    chaos::{callers::Caller, evidence::maker, proxy::Proxy, real::RealEngine},
+    client::SiteFields,
+    engine_api::EngineApi,
+    parts::Parts,
+    service::{Service, ServiceOptions},
+};
+
+/// Builds that run at a time; further ones wait in the queue.
+const CAPACITY: &str = "3";
+/// How long nothing must be seen of a build that has ended, until it counts as gone.
+const CALM: Duration = Duration::from_millis(500);
+/// How long a build may take to end and to be gone.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// How often is looked.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The site. What uses something is dropped before it.
+#[derive(Debug)]
+pub struct World {
+    /// Who asks for builds and cancels them.
+    pub caller: Caller,
+    /// The service.
+    pub service: Service,
+    /// The engine's pushes.
+    pub engine: RealEngine,
+    watch: Watch,
+    api: EngineApi,
+    /// The way to the registry: its port makes names that are this run's alone.
+    registry: Proxy,
+    parts: Parts,
+    token: String,
+    _directory: TempDir,
+}
+
+impl World {
+    /// Starts everything, with an installer for each wish.
+    ///
+    /// # Errors
+    /// What does not start.
+    pub async fn start(binary: &Path, wishes: &[Wish]) -> Result<Self> {
+        let parts = Parts::load()?;
+        let directory = tempfile::tempdir()?;
+        let token = format!("t{:08x}", rand::random::<u32>());
+        let tools = directory.path().join("tools");
+        std::fs::create_dir_all(tools.join("conda"))?;
+        for wish in wishes {
+            let path = tools.join("conda").join(installer_name(wish));
+            std::fs::write(path, installer(wish, &mark(&token, wish)))?;
+        }
+        let options = ServiceOptions::new(binary, directory.path(), &parts)
+            .variable("TOOLS_DIR", tools.display().to_string())
+            .variable("BUILDS__PER_ENGINE", CAPACITY);
+        let service = Service::start(options).await?;
+        let registry = Proxy::start(format!("127.0.0.1:{}", parts.registry.port)).await?;
+        let name = format!("127.0.0.1:{}", registry.address.port());
+        let fields = SiteFields::new(&parts, &parts.engine_plain, service.port)?
+            .with("harbor_registry", &name)
+            .with("harbor_registry_dns", "");
+        service.client.configure(fields).await?.data()?;
+        let api = EngineApi::of(&parts.engine_plain)?;
+        Ok(Self {
+            caller: Caller::new(vec![service.client.url.clone()])?,
+            service,
+            engine: RealEngine::follow(&parts, &parts.engine_plain, &name)?,
+            watch: Watch::start(api.clone()),
+            api,
+            registry,
+            parts,
+            token,
+            _directory: directory,
+        })
+    }
+
+    /// Makes a wish's base image, which no engine has seen, and asks for its build; its number.
+    ///
+    /// # Errors
+    /// When the image cannot be made, or the build is refused.
+    pub async fn submit(&self, wish: &Wish) -> Result<i64> {
+        let path = format!("chaos/{}-base:{}", self.token, wish.number);
+        self.make_base(&self.parts.image(&path), wish).await?;
+        let registry = format!("127.0.0.1:{}", self.registry.address.port());
+        let document = json!({
+            "base": format!("{registry}/{path}"),
+            "target": format!("{registry}/chaos/{}:{}", self.token, wish.number),
+            "name": mark(&self.token, wish),
+            "conda": {"installer": installer_name(wish)},
+        });
+        let key = mark(&self.token, wish);
+        self.caller.submit(0, &key, &document).await
+    }
+
+    /// Puts an image into the registry that differs from Debian's by a label, and leaves none of it
+    /// on the engine.
+    async fn make_base(&self, name: &str, wish: &Wish) -> Result<()> {
+        let debian = self.parts.image(&self.parts.images.debian);
+        let dockerfile = format!("FROM {debian}\nLABEL chaos={}\n", mark(&self.token, wish));
+        self.docker(&["build", "--quiet", "--tag", name, "-"], &dockerfile)
+            .await?;
+        self.docker(&["push", "--quiet", name], "").await?;
+        self.docker(&["image", "rm", name], "").await
+    }
+
+    async fn docker(&self, arguments: &[&str], input: &str) -> Result<()> {
+        let mut command = self.parts.docker(&self.parts.engine_plain);
+        command
+            .args(arguments)
+            .env("DOCKER_BUILDKIT", "0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut running = Command::from(command).spawn()?;
+        let mut stdin = running.stdin.take().context("a program without input")?;
+        stdin.write_all(input.as_bytes()).await?;
+        drop(stdin);
+        let output = running.wait_with_output().await?;
+        ensure!(
+            output.status.success(),
+            "docker {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// Waits until a build has ended; when that was, and what is then said of it.
+    ///
+    /// # Errors
+    /// When it does not end, or nobody answers.
+    pub async fn ended(&self, build: i64) -> Result<(Instant, Value)> {
+        self.told(build, "end", |_| false).await
+    }
+
+    /// Waits until a build is being pushed, or has ended.
+    ///
+    /// # Errors
+    /// When it does not come so far, or nobody answers.
+    pub async fn pushes(&self, build: i64) -> Result<()> {
+        let before_push = json!(BuildState::CheckImageSizeSuccess);
+        let pushed = |told: &Value| told["state"] == before_push;
+        self.told(build, "come to its push", pushed).await.map(drop)
+    }
+
+    /// Waits until a build is as wanted or has ended; when that was, and what is then said of it.
+    async fn told(
+        &self,
+        build: i64,
+        what: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> Result<(Instant, Value)> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let told = self.caller.build(build).await?;
+            let now = Instant::now();
+            if told["ended"] == true || is(&told) {
+                return Ok((now, told));
+            }
+            if now > until {
+                bail!("the build does not {what}: {told}\n{}", self.service.log());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until nothing is to be seen any more on the engine of a build that ended at a moment;
+    /// when something was seen last, if it was.
+    ///
+    /// # Errors
+    /// When it stays.
+    pub async fn last_seen(
+        &self,
+        wish: &Wish,
+        build: i64,
+        ended: Instant,
+    ) -> Result<Option<Instant>> {
+        let mark = mark(&self.token, wish);
+        let mut calm_from = ended;
+        let until = ended + PATIENCE;
+        loop {
+            match self.watch.seen_by(calm_from + CALM, &mark, build) {
+                Some(Some(seen)) if seen > calm_from => calm_from = seen,
+                Some(seen) => return Ok(seen),
+                None => {}
+            }
+            ensure!(
+                Instant::now() < until,
+                "something of the build {build} stays on the engine, which has ended {PATIENCE:?} ago"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What is on the engine that was made for one of these builds: its label, and the build's number.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn left(&self, builds: &HashSet<i64>) -> Result<Vec<(String, i64)>> {
+        let mut labels = self.api.labels_of_containers().await?;
+        labels.extend(self.api.labels_of_images().await?);
+        let of_builds = labels.into_iter().filter_map(|label| {
+            let (build, _attempt) = maker(&label)?;
+            builds.contains(&build).then_some((label, build))
+        });
+        Ok(of_builds.collect())
+    }
+}
+
+/// What tells the processes of a wish's build from all others.
+fn mark(token: &str, wish: &Wish) -> String {
+    format!("{token}-{}", wish.number)
+}
+
+fn installer_name(wish: &Wish) -> String {
+    format!("Miniconda3-chaos{}-Linux-x86_64.sh", wish.number)
+}
