@@ -74,6 +74,8 @@ impl Means {
 
 #[cfg(test)]
 mod tests {
+    use fastbuild_engine::PlainRegistries;
+
     use super::*;
 
     fn info() -> EngineInfo {
@@ -89,6 +91,7 @@ mod tests {
             packs: true,
             cpus: 2,
             memory: 1,
+            plain_registries: PlainRegistries::default(),
         }
     }
 

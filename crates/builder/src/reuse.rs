@@ -3,7 +3,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use fastbuild_engine::{Built, EngineInfo, NotNamed, ProgressSender};
+use fastbuild_engine::{Built, EngineInfo, NotNamed, PlainRegistries, ProgressSender};
 use fastbuild_spec::{
     anew::BuiltBecause,
     failure::Failure,
@@ -31,6 +31,7 @@ const CANDIDATES: u64 = 3;
 pub(crate) struct Identity {
     key: String,
     engine: String,
+    plain_registries: PlainRegistries,
 }
 
 /// What a build found when its turn came.
@@ -152,9 +153,12 @@ impl Run<'_> {
         })
         .await
         .map_err(|error| internal(&error))?;
-        let engine = info.summary();
         Ok(key
-            .map(|key| Identity { key, engine })
+            .map(|key| Identity {
+                key,
+                engine: info.summary(),
+                plain_registries: info.plain_registries.clone(),
+            })
             .ok_or(BuiltBecause::FileUnreadable))
     }
 
@@ -243,6 +247,7 @@ impl Run<'_> {
                 &from,
                 &made.digest,
                 &self.claimed.spec.target,
+                &identity.plain_registries,
             )
             .await?;
         let image = FinishedImage {

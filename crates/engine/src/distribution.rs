@@ -11,7 +11,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::registry::are_for;
+use crate::{PlainRegistries, registry::are_for};
 
 /// The manifests of single images. An index is not given a name: what it names would have to come along.
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -93,7 +93,8 @@ impl Distribution {
     }
 
     /// Gives the image `digest` in the repository of `from` the name `to` in the same registry. Its layers are
-    /// taken over there; no byte of them moves.
+    /// taken over there; no byte of them moves. A registry that has no TLS is spoken to without it where `plain`
+    /// says that this is allowed; the account goes there in the clear then, as it does from the engine.
     ///
     /// # Errors
     /// [`NotNamed`]; nothing has the name then.
@@ -103,8 +104,9 @@ impl Distribution {
         from: &ImageReference,
         digest: &str,
         to: &ImageReference,
+        plain: &PlainRegistries,
     ) -> Result<(), NotNamed> {
-        let conversation = Conversation::begin(&self.http, account, from, to).await?;
+        let conversation = Conversation::begin(&self.http, account, from, to, plain).await?;
         let path = format!("{}/manifests/{digest}", from.repository());
         let answer = conversation
             .ask(Method::GET, &path, |request| {
@@ -164,6 +166,8 @@ struct Conversation<'a> {
     http: &'a Client,
     account: &'a RegistrySettings,
     registry: &'a str,
+    /// `http` once it turned out to have no TLS, and needs none.
+    scheme: &'static str,
     pass: Pass,
 }
 
@@ -173,6 +177,7 @@ impl<'a> Conversation<'a> {
         account: &'a RegistrySettings,
         from: &ImageReference,
         to: &'a ImageReference,
+        plain: &PlainRegistries,
     ) -> Result<Self, NotNamed> {
         let registry = to.registry().unwrap_or("docker.io");
         // The account is given to its own registry and to no other.
@@ -183,9 +188,15 @@ impl<'a> Conversation<'a> {
             http,
             account,
             registry,
+            scheme: "https",
             pass: Pass::Nobody,
         };
-        let answer = conversation.ask(Method::GET, "", |request| request).await?;
+        let mut answer = conversation.greet().await;
+        if answer.is_err() && plain.has(registry) {
+            conversation.scheme = "http";
+            answer = conversation.greet().await;
+        }
+        let answer = answer?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(conversation);
         }
@@ -206,6 +217,22 @@ impl<'a> Conversation<'a> {
         Ok(conversation)
     }
 
+    async fn greet(&self) -> Result<Response, NotNamed> {
+        self.ask(Method::GET, "", |request| request).await
+    }
+
+    /// Whether the account may go to where the registry has tokens made: in the clear only to a registry that gets
+    /// it in the clear anyway.
+    fn trusts(&self, realm: &str) -> bool {
+        let own = || {
+            realm
+                .strip_prefix("http://")
+                .and_then(|rest| rest.split('/').next())
+                .is_some_and(|host| self.scheme == "http" && host == self.registry)
+        };
+        realm.starts_with("https://") || own()
+    }
+
     /// One token for both: to read the one repository, and to write the other.
     async fn token(
         &self,
@@ -214,8 +241,7 @@ impl<'a> Conversation<'a> {
         from: &ImageReference,
         to: &ImageReference,
     ) -> Result<SecretString, NotNamed> {
-        // The account must not go out in the clear, wherever the registry sends us.
-        if !realm.starts_with("https://") {
+        if !self.trusts(realm) {
             return Err(refused(
                 "the login",
                 "the registry names a service without TLS",
@@ -254,9 +280,10 @@ impl<'a> Conversation<'a> {
         path: &str,
         with: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, NotNamed> {
-        let request = self
-            .http
-            .request(method, format!("https://{}/v2/{path}", self.registry));
+        let request = self.http.request(
+            method,
+            format!("{}://{}/v2/{path}", self.scheme, self.registry),
+        );
         let request = match &self.pass {
             Pass::Nobody => request,
             Pass::Basic => request.basic_auth(

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Engine, EngineError, NoAnswer, classify};
+use crate::{Engine, EngineError, NoAnswer, PlainRegistries, classify};
 
 /// What an engine is.
 #[expect(
@@ -35,6 +35,8 @@ pub struct EngineInfo {
     pub cpus: u32,
     /// Bytes of memory it sees.
     pub memory: u64,
+    /// The registries that it may speak to without TLS.
+    pub plain_registries: PlainRegistries,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +59,8 @@ struct Info {
     cpus: u32,
     #[serde(rename = "MemTotal", default)]
     memory: u64,
+    #[serde(rename = "RegistryConfig", default)]
+    registries: PlainRegistries,
 }
 
 impl Engine {
@@ -108,6 +112,7 @@ impl Engine {
             containerd_store,
             cpus: info.cpus,
             memory: info.memory,
+            plain_registries: info.registries,
         })
     }
 

@@ -13,3 +13,4 @@ pub mod ports;
 pub mod postgres;
 pub mod request;
 pub mod service;
+pub mod token_registry;

@@ -1,6 +1,8 @@
 //! No build where none is needed.
 
-use fastbuild_testkit::{client::wait_for_callbacks, request::Request};
+use fastbuild_testkit::{
+    client::wait_for_callbacks, request::Request, token_registry::TokenRegistry,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -96,4 +98,45 @@ async fn equal_requests_at_the_same_time_are_built_once() {
     wait_for_callbacks(&site.parts, &site.token, 4, PATIENCE)
         .await
         .unwrap();
+}
+
+/// As Harbor in a closed network often is: no TLS, and a token for everything.
+#[tokio::test]
+async fn a_registry_with_tokens_and_without_tls_gives_names_as_well() {
+    let registry = TokenRegistry::start().await.unwrap();
+    let site = Site::unconfigured(&[("BUILDS__REUSE_SECONDS", "3600")]).await;
+    for on in [On::PlainEngine, On::ContainerdStore] {
+        let base = registry
+            .bring(&site.parts, site.engine(on), &site.parts.images.debian)
+            .await
+            .unwrap();
+        let fields = site
+            .fields(on)
+            .with("harbor_registry", &registry.address)
+            .with("harbor_registry_dns", &registry.address)
+            .with("harbor_username", &registry.user.username)
+            .with("harbor_password", &registry.user.password);
+        let answer = site.client().configure(fields).await.unwrap();
+        answer.data().unwrap();
+        let request = |name: &str| {
+            Request::new(&base, &format!("{}/{name}", registry.address))
+                .system("apt", &["less"])
+                .system_mirror("local", "debian-12.list")
+                .body()
+                .clone()
+        };
+        let engine = &site.engine(on).name;
+        let first = build(&site, &request(&format!("made/{engine}:1"))).await;
+        assert_eq!(record(&site, &first).await, ["built", "none_equal"]);
+        for name in ["made/again:1", "elsewhere/again:1"] {
+            let task = build(&site, &request(&format!("{name}-{engine}"))).await;
+            let log = site.build_log(&task).await;
+            assert_eq!(
+                record(&site, &task).await,
+                [json!("reused"), Value::Null],
+                "{log}"
+            );
+            assert_eq!(task["digest"], first["digest"]);
+        }
+    }
 }
