@@ -1,14 +1,21 @@
 //! The OpenAPI document and the pages that show it. Everything comes from the binary, since a
 //! site may have no way to the internet.
 
-use axum::{Json, Router, routing::get};
+use axum::{
+    Router,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use http::header;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     controllers,
     envelope::{InsideFailure, Refusal},
+    error::Error,
     problem::{Mistake, Problem},
     state::AppState,
 };
@@ -18,12 +25,28 @@ pub fn openapi() -> OpenApi {
     controllers::routes().into_openapi()
 }
 
-/// The document at two addresses, and Swagger UI at `/docs`.
-pub(crate) fn router(document: OpenApi) -> Router<AppState> {
-    let served = document.clone();
+/// Where Swagger UI reads the document.
+const FOR_SWAGGER: &str = "/api-docs/openapi.json";
+
+/// The document at two addresses, and Swagger UI at `/docs`. What is kept is the text that is sent, which takes a
+/// small part of the memory of what it was made from.
+pub(crate) fn router(document: &OpenApi) -> Router<AppState> {
+    let text = serde_json::to_vec(document)
+        .map(Bytes::from)
+        .inspect_err(|error| tracing::error!(%error, "the OpenAPI document cannot be written"))
+        .ok();
+    let serve = move || async move { answer(text) };
     Router::new()
-        .route("/openapi.json", get(|| async move { Json(served) }))
-        .merge(SwaggerUi::new("/docs").url("/api-docs/openapi.json", document))
+        .route("/openapi.json", get(serve.clone()))
+        .route(FOR_SWAGGER, get(serve))
+        .merge(SwaggerUi::new("/docs").config(Config::from(FOR_SWAGGER)))
+}
+
+fn answer(text: Option<Bytes>) -> Response {
+    match text {
+        Some(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        None => Error::internal().into_response(),
+    }
 }
 
 /// A router whose document says what this service is, with no route yet.

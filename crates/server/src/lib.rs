@@ -74,7 +74,7 @@ pub fn router(state: AppState, options: &ServerOptions) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(catch_panics())
         .layer(options.allowed_origins.layer());
-    let own = docs::router(document)
+    let own = docs::router(&document)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(catch_panics());
     open_to_browsers
