@@ -236,7 +236,12 @@ impl Parts {
 
     /// The program `uv`, in a folder `uv/` of its own as among the service's tools.
     pub fn uv(&self) -> PathBuf {
-        self.home.join("tools-beside/uv/uv")
+        self.uv_folder().join("uv")
+    }
+
+    /// That folder.
+    pub fn uv_folder(&self) -> PathBuf {
+        self.home.join("tools-beside/uv")
     }
 
     /// The PostgreSQL server.

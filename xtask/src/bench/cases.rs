@@ -1,7 +1,12 @@
 //! The cases of the benchmark: what is asked for, against what it is measured, and what is expected.
 
+use serde::{Deserialize, Serialize};
+
 /// One line of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Case {
     /// apt and pip packages, nothing built yet, downloads cached.
     Warm,
@@ -25,21 +30,52 @@ pub(crate) enum Case {
     Check,
 }
 
-impl Case {
-    /// All of them, in the order of the table; those that empty the caches last.
-    pub(super) const ALL: [Self; 10] = [
-        Self::Warm,
-        Self::OneMore,
-        Self::Again,
+/// What a side does in one round: one case, or several that are measured upon the same images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Round {
+    /// An image that is built, weighed, asked for again, and asked for with one package more.
+    Image,
+    /// See [`Case::FourIdentical`].
+    FourIdentical,
+    /// See [`Case::FourDifferent`].
+    FourDifferent,
+    /// See [`Case::Through`].
+    Through,
+    /// See [`Case::Check`].
+    Check,
+    /// See [`Case::Python`].
+    Python,
+    /// See [`Case::Cold`].
+    Cold,
+}
+
+impl Round {
+    /// All of them; the one that empties the caches is last.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Image,
         Self::FourIdentical,
         Self::FourDifferent,
         Self::Through,
-        Self::Size,
         Self::Check,
         Self::Python,
         Self::Cold,
     ];
 
+    /// What it measures, in the order of its figures.
+    pub(super) fn cases(self) -> &'static [Case] {
+        match self {
+            Self::Image => &[Case::Warm, Case::Size, Case::Again, Case::OneMore],
+            Self::FourIdentical => &[Case::FourIdentical],
+            Self::FourDifferent => &[Case::FourDifferent],
+            Self::Through => &[Case::Through],
+            Self::Check => &[Case::Check],
+            Self::Python => &[Case::Python],
+            Self::Cold => &[Case::Cold],
+        }
+    }
+}
+
+impl Case {
     /// Its name in the table.
     pub(super) fn name(self) -> &'static str {
         match self {

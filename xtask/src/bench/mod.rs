@@ -7,9 +7,9 @@ pub(crate) mod queue;
 mod report;
 mod sides;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use fastbuild_testkit::{
     client::SiteFields,
     memory::Memory,
@@ -18,9 +18,9 @@ use fastbuild_testkit::{
 };
 
 use self::{
-    cases::Case,
-    report::{Line, Spread},
-    sides::Bench,
+    cases::{Case, Round},
+    report::{Figures, Line, Spread},
+    sides::{Bench, MOST_ROUNDS},
 };
 use crate::{env, run};
 
@@ -29,42 +29,18 @@ const PATIENCE: Duration = Duration::from_mins(30);
 /// What is measured.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these cases
+    /// Only these cases, and those measured upon the same images
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<Case>,
     /// Only this engine: engine-a (20.10) or engine-c (28.5)
     #[arg(long)]
     engine: Option<String>,
-    /// How often each side does each case
-    #[arg(long, default_value_t = 5)]
+    /// How often each side does each case: 1 to 7 times
+    #[arg(long, default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=MOST_ROUNDS as u64))]
     rounds: usize,
 }
 
-impl Options {
-    fn command(&self) -> String {
-        let mut words = vec!["cargo xtask bench".to_owned()];
-        words.extend(
-            self.cases
-                .iter()
-                .map(|case| format!("--case {}", word(*case))),
-        );
-        words.extend(
-            self.engine
-                .iter()
-                .map(|engine| format!("--engine {engine}")),
-        );
-        words.push(format!("--rounds {}", self.rounds));
-        words.join(" ")
-    }
-}
-
-fn word(case: Case) -> String {
-    clap::ValueEnum::to_possible_value(&case)
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
-}
-
-/// Runs the benchmark and writes its figures into docs/.
+/// Runs the benchmark and writes its figures into docs/, each as soon as it has been taken.
 pub(crate) fn execute(options: &Options) -> Result<()> {
     tokio::runtime::Runtime::new()?.block_on(measure(options))
 }
@@ -77,21 +53,9 @@ async fn measure(options: &Options) -> Result<()> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    let rounds = options.rounds.max(1);
-    let mut starts = Vec::new();
-    for round in 0..rounds {
-        let service = ServiceOptions::new(&binary, folder.join(format!("start-{round}")), &parts);
-        std::fs::create_dir_all(&service.base_dir)?;
-        let mut service = Service::start(service).await?;
-        starts.push(service.ready_after.as_secs_f64());
-        service.stop().await?;
-    }
-    let cases: Vec<Case> = Case::ALL
-        .into_iter()
-        .filter(|case| options.cases.is_empty() || options.cases.contains(case))
-        .collect();
-    let mut lines = Vec::new();
-    let mut memory = (0.0, 0.0);
+    let mut figures = Figures::load()?;
+    let starts = starts(&parts, &binary, &folder, options.rounds).await?;
+    let mut memory = None;
     for engine in [&parts.engine_plain, parts.engine_store()?] {
         if options
             .engine
@@ -100,68 +64,110 @@ async fn measure(options: &Options) -> Result<()> {
         {
             continue;
         }
-        let (built, reusing) = (
-            service(&parts, engine, &binary, &folder, "0").await?,
-            service(&parts, engine, &binary, &folder, "3600").await?,
-        );
-        memory.0 = Memory::of(built.pid())?.resident;
-        let bench = Bench {
-            parts: &parts,
-            engine,
-            built: &built,
-            reusing: &reusing,
-        };
-        for case in &cases {
-            let (mut ours, mut baseline) = (Vec::new(), Vec::new());
-            bench.prepare(*case).await?;
-            for round in 1..=rounds {
-                // The sides take turns in going first.
-                let (made, other) = if round % 2 == 0 {
-                    let made = bench.ours(*case).await?;
-                    (made, bench.baseline(*case)?)
-                } else {
-                    let other = bench.baseline(*case)?;
-                    (bench.ours(*case).await?, other)
-                };
-                println!(
-                    "{} on {}: round {round}: FastBuild {made:.3} {unit}, {} {other:.3} {unit}",
-                    case.name(),
-                    engine.name,
-                    case.baseline(),
-                    unit = case.unit()
-                );
-                ours.push(made);
-                baseline.push(other);
+        let service = service(&parts, engine, &binary, &folder).await?;
+        let configured = Memory::of(service.pid())?.resident;
+        let mut bench = Bench::new(&parts, engine, &service).await?;
+        for round in Round::ALL {
+            let cases = round.cases();
+            if options.cases.is_empty() || cases.iter().any(|case| options.cases.contains(case)) {
+                for line in lines(&mut bench, round, &engine.name, options.rounds).await? {
+                    figures.add(line);
+                }
+                figures.write()?;
             }
-            lines.push(Line {
-                case: *case,
-                engine: engine.name.clone(),
-                ours: Spread::of(ours),
-                baseline: Spread::of(baseline),
-            });
         }
-        memory.1 = Memory::of(built.pid())?.resident;
+        memory = Some((configured, Memory::of(service.pid())?.resident));
     }
-    let service = report::Service {
-        start: Spread::of(starts),
-        idle_megabytes: memory.0,
-        idle_after_megabytes: memory.1,
-    };
-    report::write(&lines, &service, rounds, &options.command())
+    let (configured, after) =
+        memory.context("there is no engine of this name: engine-a and engine-c are")?;
+    figures.set_service(report::Service {
+        start_seconds: starts,
+        idle_megabytes: configured,
+        idle_after_megabytes: after,
+    });
+    figures.write()
 }
 
-/// A service on an engine that gives built images to equal requests for so many seconds.
+/// From starting the program to its ready line, each time with nothing there.
+async fn starts(parts: &Parts, binary: &Path, folder: &Path, rounds: usize) -> Result<Spread> {
+    let mut seconds = Vec::new();
+    for round in 0..rounds {
+        let options = ServiceOptions::new(binary, folder.join(format!("start-{round}")), parts);
+        std::fs::create_dir_all(&options.base_dir)?;
+        let mut service = Service::start(options).await?;
+        seconds.push(service.ready_after.as_secs_f64());
+        service.stop().await?;
+    }
+    Ok(Spread::of(seconds))
+}
+
+/// Both sides' rounds of one kind, as a line for each of its cases.
+async fn lines(
+    bench: &mut Bench<'_>,
+    round: Round,
+    engine: &str,
+    rounds: usize,
+) -> Result<Vec<Line>> {
+    let cases = round.cases();
+    let mut ours = vec![Vec::new(); cases.len()];
+    let mut baselines = ours.clone();
+    bench.prepare(round).await?;
+    for number in 0..rounds {
+        // The sides take turns in going first.
+        let (made, other) = if number % 2 == 0 {
+            let other = bench.baseline(round, number).await?;
+            (bench.ours(round, number).await?, other)
+        } else {
+            let made = bench.ours(round, number).await?;
+            (made, bench.baseline(round, number).await?)
+        };
+        for (index, case) in cases.iter().enumerate() {
+            println!(
+                "{} on {engine}: round {}: FastBuild {:.3} {unit}, {} {:.3} {unit}",
+                case.name(),
+                number + 1,
+                made[index],
+                case.baseline(),
+                other[index],
+                unit = case.unit()
+            );
+            ours[index].push(made[index]);
+            baselines[index].push(other[index]);
+        }
+    }
+    let spreads = ours.into_iter().zip(baselines);
+    Ok(cases
+        .iter()
+        .zip(spreads)
+        .map(|(case, (ours, baseline))| Line {
+            case: *case,
+            engine: engine.to_owned(),
+            rounds,
+            ours: Spread::of(ours),
+            baseline: Spread::of(baseline),
+        })
+        .collect())
+}
+
+/// A configured service on an engine, with uv among its tools, which gives built images to equal requests.
 async fn service(
     parts: &Parts,
     engine: &EnginePart,
-    binary: &std::path::Path,
-    folder: &std::path::Path,
-    reuse: &str,
+    binary: &Path,
+    folder: &Path,
 ) -> Result<Service> {
-    let base_dir = folder.join(format!("{}-{reuse}", engine.name));
-    std::fs::create_dir_all(&base_dir)?;
-    let options =
-        ServiceOptions::new(binary, base_dir, parts).variable("BUILDS__REUSE_SECONDS", reuse);
+    let base_dir = folder.join(&engine.name);
+    let tools = base_dir.join("tools");
+    std::fs::create_dir_all(&tools)?;
+    for (name, program) in [
+        ("python", parts.base_dir.join("tools/python")),
+        ("uv", parts.uv_folder()),
+    ] {
+        std::os::unix::fs::symlink(program, tools.join(name))?;
+    }
+    let options = ServiceOptions::new(binary, base_dir, parts)
+        .variable("TOOLS_DIR", tools.display().to_string())
+        .variable("BUILDS__REUSE_SECONDS", "3600");
     let service = Service::start(options).await?;
     service
         .client

@@ -40,7 +40,7 @@ pub(crate) fn execute() -> Result<()> {
     })?;
     let mut found: Value = serde_json::from_str(&printed)
         .with_context(|| format!("the benchmark printed no JSON: {printed}"))?;
-    found["first_step_seconds"] = first_step.json();
+    found["first_step_seconds"] = serde_json::to_value(&first_step)?;
     std::fs::write(
         document::path(FIGURES),
         format!("{}\n", serde_json::to_string_pretty(&found)?),

@@ -2,18 +2,29 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
-use serde_json::{Value, json};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{cases::Case, document};
 
 const FIGURES: &str = "docs/performance.json";
 const CHART: &str = "docs/performance.svg";
 
-/// One line of the table: a case on an engine.
+/// All that was measured. A run replaces what it measures anew, and keeps the rest as it was.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Figures {
+    lines: Vec<Line>,
+    service: Option<Service>,
+}
+
+/// One line of the table: a case on an engine, both sides in the same run.
+#[derive(Deserialize)]
 pub(super) struct Line {
     pub(super) case: Case,
     pub(super) engine: String,
+    pub(super) rounds: usize,
+    #[serde(rename = "fastbuild")]
     pub(super) ours: Spread,
     pub(super) baseline: Spread,
 }
@@ -31,29 +42,36 @@ impl Line {
             "no"
         }
     }
+}
 
-    fn json(&self) -> Value {
+impl Serialize for Line {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         json!({
-            "case": self.case.name(),
+            "case": self.case,
+            "title": self.case.name(),
             "engine": self.engine,
+            "rounds": self.rounds,
             "unit": self.case.unit(),
-            "fastbuild": self.ours.json(),
-            "baseline": self.baseline.json(),
+            "fastbuild": self.ours,
+            "baseline": self.baseline,
             "baseline_is": self.case.baseline(),
             "times": self.times(),
             "expected_times": self.case.wanted(),
         })
+        .serialize(serializer)
     }
 }
 
 /// The service by itself.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Service {
-    pub(super) start: Spread,
+    pub(super) start_seconds: Spread,
     pub(super) idle_megabytes: f64,
     pub(super) idle_after_megabytes: f64,
 }
 
 /// The median of several measurements, with the least and the greatest.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Spread {
     median: f64,
     least: f64,
@@ -70,10 +88,6 @@ impl Spread {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
-        json!({"median": self.median, "least": self.least, "greatest": self.greatest})
-    }
-
     pub(super) fn text(&self) -> String {
         format!(
             "{:.3} ({:.3} to {:.3})",
@@ -82,42 +96,59 @@ impl Spread {
     }
 }
 
-/// Writes the table, the figures and the chart.
-pub(super) fn write(lines: &[Line], service: &Service, rounds: usize, command: &str) -> Result<()> {
-    let figures = json!({
-        "command": command,
-        "rounds": rounds,
-        "lines": lines.iter().map(Line::json).collect::<Vec<_>>(),
-        "start_seconds": service.start.json(),
-        "idle_megabytes": service.idle_megabytes,
-        "idle_after_megabytes": service.idle_after_megabytes,
-    });
-    std::fs::write(
-        document::path(FIGURES),
-        serde_json::to_string_pretty(&figures)?,
-    )?;
-    std::fs::write(document::path(CHART), chart(lines)?)?;
-    document::replace("bench", &table(lines, service, rounds, command)?)
+impl Figures {
+    /// Those of the last run, or none before the first.
+    pub(super) fn load() -> Result<Self> {
+        let path = document::path(FIGURES);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(&std::fs::read_to_string(&path)?)
+            .with_context(|| format!("{FIGURES} does not have the shape this benchmark writes"))
+    }
+
+    /// With a line instead of its older one.
+    pub(super) fn add(&mut self, line: Line) {
+        self.lines
+            .retain(|old| (old.case, &old.engine) != (line.case, &line.engine));
+        self.lines.push(line);
+        self.lines
+            .sort_by(|a, b| (a.case, &a.engine).cmp(&(b.case, &b.engine)));
+    }
+
+    /// With other figures of the service by itself.
+    pub(super) fn set_service(&mut self, service: Service) {
+        self.service = Some(service);
+    }
+
+    /// Writes the table, the figures and the chart.
+    pub(super) fn write(&self) -> Result<()> {
+        let json = serde_json::to_string_pretty(self)? + "\n";
+        std::fs::write(document::path(FIGURES), json)?;
+        std::fs::write(document::path(CHART), chart(&self.lines)?)?;
+        document::replace("bench", &table(self)?)
+    }
 }
 
-fn table(lines: &[Line], service: &Service, rounds: usize, command: &str) -> Result<String> {
+fn table(figures: &Figures) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "`{command}`: medians of {rounds} rounds, least and greatest in brackets.\n\n![how many times less than the baseline](performance.svg)\n"
+        "`cargo xtask bench`: medians, least and greatest in brackets. The bar in the picture is the ratio, the red mark what was expected.\n\n![how many times less than the baseline](performance.svg)\n"
     )?;
     writeln!(
         text,
-        "| case | engine | FastBuild | baseline | times | expected | reached |"
+        "| case | engine | rounds | FastBuild | baseline | times | expected | reached |"
     )?;
-    writeln!(text, "|---|---|---|---|---|---|---|")?;
-    for line in lines {
+    writeln!(text, "|---|---|---|---|---|---|---|---|")?;
+    for line in &figures.lines {
         writeln!(
             text,
-            "| {}, {} | {} | {} | {}: {} | {:.2} | {:.2} | {} |",
+            "| {}, {} | {} | {} | {} | {}: {} | {:.2} | {:.2} | {} |",
             line.case.name(),
             line.case.unit(),
             line.engine,
+            line.rounds,
             line.ours.text(),
             line.case.baseline(),
             line.baseline.text(),
@@ -126,17 +157,19 @@ fn table(lines: &[Line], service: &Service, rounds: usize, command: &str) -> Res
             line.reached()
         )?;
     }
-    writeln!(text, "\n| the service by itself | figure |\n|---|---|")?;
-    writeln!(
-        text,
-        "| from start to ready, s | {} |",
-        service.start.text()
-    )?;
-    writeln!(
-        text,
-        "| idle memory once configured, MB | {:.1} |\n| idle memory after the builds above, MB | {:.1} |",
-        service.idle_megabytes, service.idle_after_megabytes
-    )?;
+    if let Some(service) = &figures.service {
+        writeln!(text, "\n| the service by itself | figure |\n|---|---|")?;
+        writeln!(
+            text,
+            "| from start to ready, s | {} |",
+            service.start_seconds.text()
+        )?;
+        writeln!(
+            text,
+            "| idle memory once configured, MB | {:.1} |\n| idle memory after builds, MB | {:.1} |",
+            service.idle_megabytes, service.idle_after_megabytes
+        )?;
+    }
     Ok(text)
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     PATIENCE,
-    cases::Case,
+    cases::Round,
     old_way::{self, Wanted},
 };
 use crate::run;
@@ -24,14 +24,20 @@ const PIP: [&str; 3] = ["numpy", "pandas", "requests"];
 const PYTHON: &str = "Python-3.11.2.tgz";
 const AT_ONCE: usize = 4;
 
+/// A package that the build before it did not have, one for each round of [`Round::Python`].
+const LATER: [&str; MOST_ROUNDS] = ["less", "bc", "file", "tree", "patch", "rsync", "time"];
+/// One pip package more for each of those at once.
+const MORE: [&str; AT_ONCE] = ["six", "attrs", "idna", "tqdm"];
+/// How often a side can do a case: the rounds of [`Round::Python`] each need a package of their own.
+pub(super) const MOST_ROUNDS: usize = 7;
+
 /// Everything a case is measured with.
 pub(super) struct Bench<'a> {
-    pub(super) parts: &'a Parts,
-    pub(super) engine: &'a EnginePart,
-    /// A service that builds every request.
-    pub(super) built: &'a Service,
-    /// One that gives built images to equal requests.
-    pub(super) reusing: &'a Service,
+    parts: &'a Parts,
+    engine: &'a EnginePart,
+    service: &'a Service,
+    /// The base that Python was compiled upon, which its rounds have in common.
+    python_base: Option<String>,
 }
 
 /// An image a service made.
@@ -42,132 +48,109 @@ struct Made {
     target: String,
 }
 
-impl Bench<'_> {
-    /// What is there before the first round: downloads in the caches, and what cases build upon.
-    pub(super) async fn prepare(&self, case: Case) -> Result<()> {
-        if case != Case::Cold && case != Case::Check {
+impl<'a> Bench<'a> {
+    /// A bench on an engine whose caches have every download that the cases ask for.
+    pub(super) async fn new(
+        parts: &'a Parts,
+        engine: &'a EnginePart,
+        service: &'a Service,
+    ) -> Result<Self> {
+        let bench = Self {
+            parts,
+            engine,
+            service,
+            python_base: None,
+        };
+        let base = bench.base()?;
+        let everything = bench.request(&base, &LATER, &MORE)?;
+        bench.build(everything).await?;
+        Ok(bench)
+    }
+
+    /// What is there before the first round of a kind: a Python that was compiled once.
+    pub(super) async fn prepare(&mut self, round: Round) -> Result<()> {
+        if round == Round::Python {
             let base = self.base()?;
-            self.build(self.built, self.request(case, &base, &[], &[])?)
-                .await?;
+            self.build(self.python_request(&base, None)?).await?;
+            self.python_base = Some(base);
         }
         Ok(())
     }
 
-    /// One round of ours.
-    pub(super) async fn ours(&self, case: Case) -> Result<f64> {
-        if case == Case::Check {
-            let image = self.base()?;
-            let begun = Instant::now();
-            let path = format!("task/check-image?image_name={image}");
-            self.built.client.post(&path).await?.data()?;
-            return Ok(begun.elapsed().as_secs_f64());
-        }
-        if case == Case::Cold {
-            self.empty_caches()?;
-        }
-        let base = self.base()?;
-        let simple = |system: &[&str], pip: &[&str]| self.request(case, &base, system, pip);
-        match case {
-            Case::OneMore => {
-                self.build(self.built, simple(&[], &[])?).await?;
-                let made = self.build(self.built, simple(&[], &["six"])?).await?;
-                Ok(made.seconds)
+    /// One round of ours, the figures in the order of its cases.
+    pub(super) async fn ours(&self, round: Round, number: usize) -> Result<Vec<f64>> {
+        Ok(match round {
+            Round::Image => {
+                let base = self.base()?;
+                let made = self.build(self.request(&base, &[], &[])?).await?;
+                let again = self.build(self.request(&base, &[], &[])?).await?;
+                let more = self.build(self.request(&base, &[], &MORE[..1])?).await?;
+                vec![
+                    made.seconds,
+                    self.megabytes(&made.target)?,
+                    again.seconds,
+                    more.seconds,
+                ]
             }
-            Case::Again => {
-                self.build(self.reusing, simple(&[], &[])?).await?;
-                Ok(self.build(self.reusing, simple(&[], &[])?).await?.seconds)
-            }
-            Case::Python => {
-                self.build(self.built, simple(&[], &[])?).await?;
-                Ok(self
-                    .build(self.built, simple(&["less"], &[])?)
-                    .await?
-                    .seconds)
-            }
-            Case::FourIdentical | Case::FourDifferent => {
-                let more = |number: usize| -> &[&str] {
-                    const MORE: [&[&str]; AT_ONCE] = [&["six"], &["attrs"], &["idna"], &["tqdm"]];
-                    if case == Case::FourDifferent {
-                        MORE[number]
-                    } else {
-                        &[]
-                    }
-                };
+            Round::FourIdentical | Round::FourDifferent => {
+                let base = self.base()?;
                 let begun = Instant::now();
                 let one = |number: usize| {
-                    let request = simple(&[], more(number));
-                    async move { self.build(self.reusing, request?).await }
+                    let more = pip_of(round, number);
+                    let request = self.request(&base, &[], more);
+                    async move { self.build(request?).await }
                 };
                 let (a, b, c, d) = tokio::join!(one(0), one(1), one(2), one(3));
                 for made in [a, b, c, d] {
                     made?;
                 }
-                Ok(begun.elapsed().as_secs_f64())
+                vec![begun.elapsed().as_secs_f64()]
             }
-            Case::Size => {
-                let made = self.build(self.built, simple(&[], &[])?).await?;
-                self.megabytes(&made.target)
+            Round::Check => {
+                let path = format!("task/check-image?image_name={}", self.base()?);
+                let begun = Instant::now();
+                self.service.client.post(&path).await?.data()?;
+                vec![begun.elapsed().as_secs_f64()]
             }
-            _ => Ok(self.build(self.built, simple(&[], &[])?).await?.seconds),
-        }
+            Round::Python => {
+                let request = self.python_request(self.python_base()?, Some(LATER[number]))?;
+                vec![self.build(request).await?.seconds]
+            }
+            Round::Through | Round::Cold => {
+                if round == Round::Cold {
+                    self.empty_caches()?;
+                }
+                let request = self.request(&self.base()?, &[], &[])?;
+                vec![self.build(request).await?.seconds]
+            }
+        })
     }
 
-    /// One round of the baseline.
-    pub(super) fn baseline(&self, case: Case) -> Result<f64> {
-        let base = self.base()?;
-        let texts = |words: &[&str]| -> Vec<String> {
-            words.iter().map(|word| (*word).to_owned()).collect()
-        };
-        let mut wanted = Wanted {
-            base: base.clone(),
-            system: texts(&SYSTEM),
-            pip: texts(&PIP),
-            python: None,
-        };
-        let make = |wanted: &Wanted, target: &str| -> Result<f64> {
+    /// One round of the baseline, the figures in the order of its cases.
+    pub(super) async fn baseline(&self, round: Round, number: usize) -> Result<Vec<f64>> {
+        let timed = |wanted: &Wanted, target: &str| -> Result<f64> {
             let begun = Instant::now();
             wanted.make(self.parts, self.engine, target)?;
             Ok(begun.elapsed().as_secs_f64())
         };
-        match case {
-            Case::Check => {
-                let begun = Instant::now();
-                container::run_once(self.parts, self.engine, &base, &["true"])?;
-                Ok(begun.elapsed().as_secs_f64())
+        Ok(match round {
+            Round::Image => {
+                let (mut wanted, target) = (self.wanted()?, self.target()?);
+                let made = timed(&wanted, &target)?;
+                let megabytes = self.megabytes(&target)?;
+                let again = timed(&wanted, &target)?;
+                wanted.pip.push(MORE[0].to_owned());
+                let more = timed(&wanted, &self.target()?)?;
+                vec![made, megabytes, again, more]
             }
-            Case::Through => self.engine_alone(&base),
-            Case::Cold => {
-                self.empty_caches()?;
-                make(&wanted, &self.target()?)
-            }
-            Case::OneMore => {
-                make(&wanted, &self.target()?)?;
-                wanted.pip.push("six".to_owned());
-                make(&wanted, &self.target()?)
-            }
-            Case::Again => {
-                let target = self.target()?;
-                make(&wanted, &target)?;
-                make(&wanted, &target)
-            }
-            Case::Python => {
-                wanted.system = vec![];
-                wanted.pip = vec![];
-                let tools = self.parts.base_dir.join("tools/python");
-                wanted.python = Some(tools.join(PYTHON));
-                make(&wanted, &self.target()?)?;
-                wanted.system = texts(&["less"]);
-                make(&wanted, &self.target()?)
-            }
-            Case::FourIdentical | Case::FourDifferent => {
+            Round::FourIdentical | Round::FourDifferent => {
+                let wanted = self.wanted()?;
                 let begun = Instant::now();
                 std::thread::scope(|scope| -> Result<()> {
                     let mut threads = Vec::new();
-                    for more in ["six", "attrs", "idna", "tqdm"] {
+                    for number in 0..AT_ONCE {
                         let mut wanted = wanted.clone();
-                        if case == Case::FourDifferent {
-                            wanted.pip.push(more.to_owned());
-                        }
+                        wanted.pip.extend(owned(pip_of(round, number)));
                         let target = self.target()?;
                         threads.push(
                             scope.spawn(move || wanted.make(self.parts, self.engine, &target)),
@@ -180,35 +163,67 @@ impl Bench<'_> {
                     }
                     Ok(())
                 })?;
-                Ok(begun.elapsed().as_secs_f64())
+                vec![begun.elapsed().as_secs_f64()]
             }
-            Case::Size => {
-                let target = self.target()?;
-                make(&wanted, &target)?;
-                self.megabytes(&target)
+            Round::Through => vec![self.engine_alone().await?],
+            Round::Check => {
+                let base = self.base()?;
+                let begun = Instant::now();
+                container::run_once(self.parts, self.engine, &base, &["true"])?;
+                vec![begun.elapsed().as_secs_f64()]
             }
-            Case::Warm => make(&wanted, &self.target()?),
-        }
+            // What it built before on this base is of no use to it: the packages come first, and they changed.
+            Round::Python => {
+                let wanted = Wanted {
+                    base: self.python_base()?.to_owned(),
+                    system: owned(&LATER[number..=number]),
+                    pip: vec![],
+                    python: Some(self.parts.base_dir.join("tools/python").join(PYTHON)),
+                };
+                vec![timed(&wanted, &self.target()?)?]
+            }
+            Round::Cold => {
+                self.empty_caches()?;
+                vec![timed(&self.wanted()?, &self.target()?)?]
+            }
+        })
     }
 
-    fn request(&self, case: Case, base: &str, system: &[&str], pip: &[&str]) -> Result<Request> {
-        let request = Request::new(base, &self.target()?);
-        if case == Case::Python {
-            let request = request.python(PYTHON);
-            return Ok(if system.is_empty() {
-                request
-            } else {
-                request.system("apt", system)
-            });
-        }
-        Ok(request
+    /// What every case but Python's asks the old way for, upon a base of its own.
+    fn wanted(&self) -> Result<Wanted> {
+        Ok(Wanted {
+            base: self.base()?,
+            system: owned(&SYSTEM),
+            pip: owned(&PIP),
+            python: None,
+        })
+    }
+
+    /// The same of the service, with more of each.
+    fn request(&self, base: &str, system: &[&str], pip: &[&str]) -> Result<Request> {
+        Ok(Request::new(base, &self.target()?)
             .system("apt", &[&SYSTEM[..], system].concat())
             .pip(&[&PIP[..], pip].concat()))
     }
 
+    fn python_request(&self, base: &str, system: Option<&str>) -> Result<Request> {
+        let request = Request::new(base, &self.target()?).python(PYTHON);
+        Ok(match system {
+            None => request,
+            Some(package) => request.system("apt", &[package]),
+        })
+    }
+
+    fn python_base(&self) -> Result<&str> {
+        self.python_base
+            .as_deref()
+            .context("no Python was compiled before the first round")
+    }
+
     /// From the submission to the callback's arrival.
-    async fn build(&self, service: &Service, request: Request) -> Result<Made> {
+    async fn build(&self, request: Request) -> Result<Made> {
         let token = format!("bench-{}", stamp()?);
+        let service = self.service;
         let request = request.callback(&format!("{}/cb/{token}/done", self.parts.callback.url));
         let begun = Instant::now();
         let answer = service.client.submit(request.body()).await?;
@@ -228,16 +243,13 @@ impl Bench<'_> {
     }
 
     /// The very Dockerfile that the service renders, built with BuildKit and pushed by the engine's command line.
-    fn engine_alone(&self, base: &str) -> Result<f64> {
-        let other = self.base()?;
-        let request = self.request(Case::Through, &other, &[], &[])?;
-        let made = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(self.build(self.built, request))
-        })?;
+    async fn engine_alone(&self) -> Result<f64> {
+        let base = self.base()?;
+        let made = self.build(self.request(&self.base()?, &[], &[])?).await?;
         let folder = tempfile::tempdir()?;
         fs::write(
             folder.path().join("Dockerfile"),
-            made.dockerfile.replace(&made.base, base),
+            made.dockerfile.replace(&made.base, &base),
         )?;
         self.copy_context(&made, folder.path())?;
         let target = self.target()?;
@@ -247,8 +259,11 @@ impl Bench<'_> {
         Ok(begun.elapsed().as_secs_f64())
     }
 
-    /// The files that the Dockerfile copies from its context, taken from where they ended up.
+    /// The files that the Dockerfile takes from its context: uv, and those it copies, from where they ended up.
     fn copy_context(&self, made: &Made, folder: &Path) -> Result<()> {
+        let uv = folder.join("tools/uv");
+        fs::create_dir_all(&uv)?;
+        fs::copy(self.parts.uv(), uv.join("uv"))?;
         for line in made.dockerfile.lines() {
             let Some(copy) = line.strip_prefix("COPY [") else {
                 continue;
@@ -320,6 +335,19 @@ impl Bench<'_> {
         #[expect(clippy::cast_precision_loss, reason = "megabytes of an image are few")]
         Ok(bytes as f64 / 1e6)
     }
+}
+
+/// What one of several requests at once asks for beyond the others.
+fn pip_of(round: Round, number: usize) -> &'static [&'static str] {
+    if round == Round::FourDifferent {
+        &MORE[number..=number]
+    } else {
+        &[]
+    }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// A number that no earlier run had.
