@@ -20,6 +20,20 @@ pub mod scripted;
 pub mod streams;
 pub mod world;
 
+/// Writes which rules were broken, or that none was.
+fn write_verdict(
+    out: &mut std::fmt::Formatter<'_>,
+    wrongs: &[impl std::fmt::Display],
+) -> std::fmt::Result {
+    if wrongs.is_empty() {
+        return writeln!(out, "every rule was kept");
+    }
+    writeln!(out, "{} rules were broken:", wrongs.len())?;
+    wrongs
+        .iter()
+        .try_for_each(|wrong| writeln!(out, "  {wrong}"))
+}
+
 /// The time of this machine, which all parts of a run share.
 #[expect(
     clippy::disallowed_methods,

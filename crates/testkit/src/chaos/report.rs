@@ -13,6 +13,7 @@ use super::{
     evidence::{BuildSeen, Evidence},
     run::Plan,
     schedule::{Fault, Planned},
+    write_verdict,
 };
 
 /// What a run came to.
@@ -102,13 +103,7 @@ impl fmt::Display for Report {
             self.settled_after.as_secs_f64()
         )?;
         let wrongs = self.wrongs();
-        if wrongs.is_empty() {
-            return writeln!(out, "every rule was kept");
-        }
-        writeln!(out, "{} rules were broken:", wrongs.len())?;
-        for wrong in &wrongs {
-            writeln!(out, "  {wrong}")?;
-        }
+        write_verdict(out, &wrongs)?;
         let blamed: BTreeSet<i64> = wrongs
             .iter()
             .filter_map(|wrong| wrong.build.map(|(_, id)| id))

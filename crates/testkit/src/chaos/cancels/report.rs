@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use fastbuild_spec::{failure::ReasonCode, state::BuildState};
 
 use super::{Plan, wishes::Wish};
-use crate::chaos::{callers::CancelAnswer, report::counted};
+use crate::chaos::{callers::CancelAnswer, report::counted, write_verdict};
 
 /// A build that was cancelled. Times begin before the request to cancel it was sent.
 #[derive(Debug, Clone)]
@@ -113,14 +113,7 @@ impl fmt::Display for Report {
                 greatest.as_secs_f64(),
             )?;
         }
-        let wrongs = self.wrongs();
-        if wrongs.is_empty() {
-            return writeln!(out, "every rule was kept");
-        }
-        writeln!(out, "{} rules were broken:", wrongs.len())?;
-        wrongs
-            .iter()
-            .try_for_each(|wrong| writeln!(out, "  {wrong}"))
+        write_verdict(out, &self.wrongs())
     }
 }
 

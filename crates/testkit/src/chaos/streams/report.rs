@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{Plan, follow::Seen, followers::Follower};
-use crate::memory::Memory;
+use crate::{chaos::write_verdict, memory::Memory};
 
 /// What a run came to.
 #[derive(Debug)]
@@ -78,14 +78,7 @@ impl fmt::Display for Report {
             self.memory.resident,
             self.memory.greatest,
         )?;
-        let wrongs = self.wrongs();
-        if wrongs.is_empty() {
-            return writeln!(out, "every rule was kept");
-        }
-        writeln!(out, "{} rules were broken:", wrongs.len())?;
-        wrongs
-            .iter()
-            .try_for_each(|wrong| writeln!(out, "  {wrong}"))
+        write_verdict(out, &self.wrongs())
     }
 }
 
