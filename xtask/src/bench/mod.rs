@@ -6,6 +6,7 @@ mod old_way;
 pub(crate) mod queue;
 mod report;
 mod sides;
+mod timeline;
 
 use std::{path::Path, time::Duration};
 
@@ -72,6 +73,9 @@ async fn measure(options: &Options) -> Result<()> {
             if options.cases.is_empty() || cases.iter().any(|case| options.cases.contains(case)) {
                 for line in lines(&mut bench, round, &engine.name, options.rounds).await? {
                     figures.add(line);
+                }
+                if round == Round::Image {
+                    figures.add_timeline(&engine.name, bench.timeline().await?);
                 }
                 figures.write()?;
             }

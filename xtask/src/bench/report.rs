@@ -1,12 +1,12 @@
 //! What the benchmark found, as a table, as JSON and as a chart.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{cases::Case, document};
+use super::{cases::Case, document, timeline::Timeline};
 
 const FIGURES: &str = "docs/performance.json";
 const CHART: &str = "docs/performance.svg";
@@ -16,6 +16,8 @@ const CHART: &str = "docs/performance.svg";
 pub(super) struct Figures {
     lines: Vec<Line>,
     service: Option<Service>,
+    /// By engine.
+    timelines: BTreeMap<String, Timeline>,
 }
 
 /// One line of the table: a case on an engine, both sides in the same run.
@@ -121,11 +123,20 @@ impl Figures {
         self.service = Some(service);
     }
 
-    /// Writes the table, the figures and the chart.
+    /// With another account of one build on an engine.
+    pub(super) fn add_timeline(&mut self, engine: &str, timeline: Timeline) {
+        self.timelines.insert(engine.to_owned(), timeline);
+    }
+
+    /// Writes the tables, the figures and the charts.
     pub(super) fn write(&self) -> Result<()> {
         let json = serde_json::to_string_pretty(self)? + "\n";
         std::fs::write(document::path(FIGURES), json)?;
         std::fs::write(document::path(CHART), chart(&self.lines)?)?;
+        for (engine, timeline) in &self.timelines {
+            let path = document::path(&format!("docs/{}", picture(engine)));
+            std::fs::write(path, timeline.chart()?)?;
+        }
         document::replace("bench", &table(self)?)
     }
 }
@@ -170,7 +181,20 @@ fn table(figures: &Figures) -> Result<String> {
             service.idle_megabytes, service.idle_after_megabytes
         )?;
     }
+    for (engine, timeline) in &figures.timelines {
+        writeln!(
+            text,
+            "\nOne build of apt+pip on {engine}, downloads cached, from the sending of the request to the arrival of the callback; what ran within a step is indented.\n\n![where the time goes on {engine}]({})\n\n{}",
+            picture(engine),
+            timeline.table()?
+        )?;
+    }
     Ok(text)
+}
+
+/// The file of an engine's timeline, beside the report.
+fn picture(engine: &str) -> String {
+    format!("performance-{engine}.svg")
 }
 
 /// A bar per line, on a logarithmic scale, with a mark where it was expected to end.

@@ -10,12 +10,14 @@ use fastbuild_testkit::{
     request::Request,
     service::Service,
 };
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
     PATIENCE,
     cases::Round,
     old_way::{self, Wanted},
+    timeline::{Timeline, timestamp},
 };
 use crate::run;
 
@@ -42,6 +44,9 @@ pub(super) struct Bench<'a> {
 
 /// An image a service made.
 struct Made {
+    task_id: i64,
+    sent: Timestamp,
+    arrived: Timestamp,
     seconds: f64,
     dockerfile: String,
     base: String,
@@ -189,6 +194,14 @@ impl<'a> Bench<'a> {
         })
     }
 
+    /// Where the time of one more image goes.
+    pub(super) async fn timeline(&self) -> Result<Timeline> {
+        let request = self.request(&self.base()?, &[], &[])?;
+        let made = self.build(request).await?;
+        let events = self.service.client.events(made.task_id).await?;
+        Timeline::of(&events, made.sent, made.arrived)
+    }
+
     /// What every case but Python's asks the old way for, upon a base of its own.
     fn wanted(&self) -> Result<Wanted> {
         Ok(Wanted {
@@ -225,16 +238,21 @@ impl<'a> Bench<'a> {
         let token = format!("bench-{}", stamp()?);
         let service = self.service;
         let request = request.callback(&format!("{}/cb/{token}/done", self.parts.callback.url));
+        let sent = timestamp(run::now()?)?;
         let begun = Instant::now();
         let answer = service.client.submit(request.body()).await?;
         let task_id = answer.data()?["task_id"].as_i64().context("no task_id")?;
         wait_for_callbacks(self.parts, &token, 1, PATIENCE).await?;
         let seconds = begun.elapsed().as_secs_f64();
+        let arrived = timestamp(run::now()?)?;
         let task = service.client.task(task_id).await?;
         ensure!(task["state"] == "PUSH_SUCCESS", "the build ended as {task}");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let folder = text(&task["work_dir_name"]);
         Ok(Made {
+            task_id,
+            sent,
+            arrived,
             seconds,
             dockerfile: service.client.task_file(&folder, "Dockerfile").await?,
             base: text(&request.body()["dockerfile_json"]["base_image"]),
