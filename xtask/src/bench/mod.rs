@@ -75,7 +75,7 @@ async fn measure(options: &Options) -> Result<()> {
                     figures.add(line);
                 }
                 if round == Round::Image {
-                    figures.add_timeline(&engine.name, bench.timeline().await?);
+                    figures.set_timelines(&engine.name, bench.timelines().await?);
                 }
                 figures.write()?;
             }

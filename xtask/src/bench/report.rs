@@ -10,6 +10,7 @@ use super::{cases::Case, document, timeline::Timeline};
 
 const FIGURES: &str = "docs/performance.json";
 const CHART: &str = "docs/performance.svg";
+const TIMELINES: &str = "docs/performance-timelines.md";
 
 /// All that was measured. A run replaces what it measures anew, and keeps the rest as it was.
 #[derive(Default, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub(super) struct Figures {
     lines: Vec<Line>,
     service: Option<Service>,
     /// By engine.
-    timelines: BTreeMap<String, Timeline>,
+    timelines: BTreeMap<String, Vec<(Case, Timeline)>>,
 }
 
 /// One line of the table: a case on an engine, both sides in the same run.
@@ -123,21 +124,42 @@ impl Figures {
         self.service = Some(service);
     }
 
-    /// With another account of one build on an engine.
-    pub(super) fn add_timeline(&mut self, engine: &str, timeline: Timeline) {
-        self.timelines.insert(engine.to_owned(), timeline);
+    /// With other timelines on an engine.
+    pub(super) fn set_timelines(&mut self, engine: &str, timelines: Vec<(Case, Timeline)>) {
+        self.timelines.insert(engine.to_owned(), timelines);
     }
 
-    /// Writes the tables, the figures and the charts.
+    /// Writes the tables, the figures and the pictures.
     pub(super) fn write(&self) -> Result<()> {
         let json = serde_json::to_string_pretty(self)? + "\n";
         std::fs::write(document::path(FIGURES), json)?;
         std::fs::write(document::path(CHART), chart(&self.lines)?)?;
-        for (engine, timeline) in &self.timelines {
-            let path = document::path(&format!("docs/{}", picture(engine)));
-            std::fs::write(path, timeline.chart()?)?;
-        }
+        self.write_timelines()?;
         document::replace("bench", &table(self)?)
+    }
+
+    fn write_timelines(&self) -> Result<()> {
+        let mut text = "# Where the time goes\n\nWritten by `cargo xtask bench`: single builds, from the sending of the request to the arrival of the callback, read from\nthe builds' own events. What ran within a step is marked by dots; what has the same time ran at the same time.\n".to_owned();
+        for (engine, timelines) in &self.timelines {
+            for (case, timeline) in timelines {
+                let word = serde_json::to_value(case)?;
+                let picture = format!(
+                    "performance-{engine}-{}.svg",
+                    word.as_str().unwrap_or_default()
+                );
+                std::fs::write(
+                    document::path(&format!("docs/{picture}")),
+                    timeline.chart()?,
+                )?;
+                write!(
+                    text,
+                    "\n## {}, on {engine}\n\n![{0}, on {engine}]({picture})\n\n{}",
+                    case.name(),
+                    timeline.table()?
+                )?;
+            }
+        }
+        Ok(std::fs::write(document::path(TIMELINES), text)?)
     }
 }
 
@@ -145,7 +167,7 @@ fn table(figures: &Figures) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "`cargo xtask bench`: medians, least and greatest in brackets. The bar in the picture is the ratio, the red mark what was expected.\n\n![how many times less than the baseline](performance.svg)\n"
+        "`cargo xtask bench`: medians, least and greatest in brackets. The bar in the picture is the ratio, the red mark what was expected.\n\n![how many times less than the baseline](performance.svg)\n\nWhere the time goes in single builds: [performance-timelines.md](performance-timelines.md).\n"
     )?;
     writeln!(
         text,
@@ -181,20 +203,7 @@ fn table(figures: &Figures) -> Result<String> {
             service.idle_megabytes, service.idle_after_megabytes
         )?;
     }
-    for (engine, timeline) in &figures.timelines {
-        writeln!(
-            text,
-            "\nOne build of apt+pip on {engine}, downloads cached, from the sending of the request to the arrival of the callback; what ran within a step is indented.\n\n![where the time goes on {engine}]({})\n\n{}",
-            picture(engine),
-            timeline.table()?
-        )?;
-    }
     Ok(text)
-}
-
-/// The file of an engine's timeline, beside the report.
-fn picture(engine: &str) -> String {
-    format!("performance-{engine}.svg")
 }
 
 /// A bar per line, on a logarithmic scale, with a mark where it was expected to end.

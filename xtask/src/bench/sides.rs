@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     PATIENCE,
-    cases::Round,
+    cases::{Case, Round},
     old_way::{self, Wanted},
     timeline::{Timeline, timestamp},
 };
@@ -194,12 +194,20 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Where the time of one more image goes.
-    pub(super) async fn timeline(&self) -> Result<Timeline> {
-        let request = self.request(&self.base()?, &[], &[])?;
-        let made = self.build(request).await?;
-        let events = self.service.client.events(made.task_id).await?;
-        Timeline::of(&events, made.sent, made.arrived)
+    /// Where the time goes in one more round of an image.
+    pub(super) async fn timelines(&self) -> Result<Vec<(Case, Timeline)>> {
+        let base = self.base()?;
+        let mut timelines = Vec::new();
+        for (case, pip) in [
+            (Case::Warm, &[][..]),
+            (Case::Again, &[][..]),
+            (Case::OneMore, &MORE[..1]),
+        ] {
+            let made = self.build(self.request(&base, &[], pip)?).await?;
+            let events = self.service.client.events(made.task_id).await?;
+            timelines.push((case, Timeline::of(&events, made.sent, made.arrived)?));
+        }
+        Ok(timelines)
     }
 
     /// What every case but Python's asks the old way for, upon a base of its own.

@@ -165,6 +165,9 @@ impl Output<'_> {
         ] {
             attributes.insert(name.to_owned(), value.to_owned());
         }
+        if let Some(level) = compression.level() {
+            attributes.insert("compression-level".to_owned(), level.to_owned());
+        }
         if compression == Compression::Zstd {
             // Docker's own media types have none for zstd.
             attributes.insert("oci-mediatypes".to_owned(), "true".to_owned());

@@ -38,7 +38,8 @@ pub(super) fn mirror(planner: &mut Planner<'_>, file: MirrorFile) {
 /// Lists and archives have folders of their own in the cache: an image's `docker-clean` empties
 /// the usual one after each run, and `/var/lib/apt/lists` stays as it was. With `fresh` minutes the lists are
 /// fetched again only when they are older, or of other sources; when the packages cannot be installed from
-/// lists that were kept, once more from new ones.
+/// lists that were kept, once more from new ones. What apt made of the lists is kept with them; the cache that
+/// also has what is installed in one image is of no use to the next.
 pub(super) fn install(
     dialect: Dialect,
     fresh: u32,
@@ -62,7 +63,7 @@ pub(super) fn install(
         "-o Dir::Cache::Archives=\"$cache/archives\"",
         "-o Dir::Log=\"$cache/log\"",
         "-o Dir::Cache::pkgcache=\"\"",
-        "-o Dir::Cache::srcpkgcache=\"\"",
+        "-o Dir::Cache::srcpkgcache=\"$cache/srcpkgcache.bin\"",
         "-o APT::Keep-Downloaded-Packages=true",
         "-o Acquire::Retries=3",
         "-o Acquire::Languages=none",

@@ -225,7 +225,6 @@ impl Planner<'_> {
         conda::requested(&mut self);
         start::scripts(&mut self);
         ssh::permission(&mut self);
-        access::profile_script(&mut self);
         access::secrets(&mut self);
         self.finish();
         BuildPlan {
@@ -250,6 +249,7 @@ impl Planner<'_> {
         if self.path.is_changed() {
             self.out.env("PATH", &self.path.image());
         }
+        access::profile_script(self);
         self.support();
     }
 

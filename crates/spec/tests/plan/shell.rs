@@ -8,13 +8,14 @@ use std::{
 };
 
 use fastbuild_spec::{
+    catalog::ToolKind,
     image_spec::ImageSpec,
     plan::{ContextSource, Dialect},
     profile::ImageProfile,
 };
 use parse_dockerfile::{Command as Run, Instruction};
 
-use crate::{plan_support::*, render, with_services};
+use crate::{plan_support::*, render, render_linked, with_services};
 
 /// A base image's `SHELL` may be any of these.
 const SHELLS: [&[&str]; 2] = [&["sh", "-c"], &["bash", "-eo", "pipefail", "-c"]];
@@ -34,8 +35,12 @@ fn program(path: &Path, text: &str) {
 
 /// From `start` to the end of `end` in the one `RUN` of the plan that has `start`.
 fn excerpt(spec: &ImageSpec, profile: &ImageProfile, start: &str, end: &str) -> String {
-    let text = render(spec, profile, Dialect::BuildKit).dockerfile;
-    let dockerfile = parse_dockerfile::parse(&text).unwrap();
+    let plan = render(spec, profile, Dialect::BuildKit);
+    excerpt_of(&plan.dockerfile, start, end)
+}
+
+fn excerpt_of(text: &str, start: &str, end: &str) -> String {
+    let dockerfile = parse_dockerfile::parse(text).unwrap();
     let found = dockerfile.instructions.iter().find_map(|instruction| {
         let Instruction::Run(run) = instruction else {
             return None;
@@ -234,6 +239,55 @@ fn yum_3_is_asked_for_the_very_version_and_checked_for_it() {
             assert_eq!(said.contains("No package "), !there, "{said}");
         }
     }
+}
+
+#[test]
+fn uv_is_told_all_that_pip_is_configured_with() {
+    let mut with_uv = catalog();
+    with_uv.tools.push(tool(ToolKind::Uv, "uv"));
+    let mut spec = nothing();
+    spec.pip.requirements = vec!["numpy".to_owned()];
+    let text = render_linked(&spec, &with_python(apt("ubuntu", "20.04"), "3.8"), &with_uv);
+    let script = excerpt_of(
+        &text,
+        "settings=$(python3 -m pip ",
+        "UV_INDEX_STRATEGY=unsafe-best-match",
+    );
+    let script = format!(
+        "set -eu; {script}; echo \"[${{UV_DEFAULT_INDEX-}}] [${{UV_INDEX-}}] [${{UV_INSECURE_HOST-}}]\""
+    );
+    let folder = folder("uv");
+    for (settings, told) in [
+        ("", "[] [] []"),
+        (
+            r"global.index-url='https://a.example/simple'
+global.no-index='1'",
+            "[https://a.example/simple] [] []",
+        ),
+        // A value of several lines, one with the quote that is usual, and the order in which pip takes them.
+        (
+            r#":env:.trusted-host='b.example'
+global.extra-index-url='\nhttps://b.example/simple\nhttps://c.example/simple'
+global.index-url="https://it's.example/simple"
+install.trusted-host='a.example'"#,
+            "[https://it's.example/simple] [ https://b.example/simple https://c.example/simple] [b.example]",
+        ),
+    ] {
+        fs::write(folder.join("settings"), format!("{settings}\n")).unwrap();
+        program(
+            &folder.join("python3"),
+            &format!("#!/bin/sh\ncat {}/settings\n", folder.display()),
+        );
+        for shell in SHELLS {
+            assert_eq!(run(shell, &script, &folder).unwrap().trim_end(), told);
+        }
+    }
+    // A pip that cannot tell is no reason to fail.
+    program(&folder.join("python3"), "#!/bin/sh\nexit 1\n");
+    assert_eq!(
+        run(SHELLS[1], &script, &folder).unwrap().trim_end(),
+        "[] [] []"
+    );
 }
 
 #[test]
