@@ -105,6 +105,11 @@ async fn starts(parts: &Parts, binary: &Path, folder: &Path, rounds: usize) -> R
     Ok(Spread::of(seconds))
 }
 
+/// Waits until what the one before wrote is on the disk, so that the next does not wait for it.
+fn settle() -> Result<()> {
+    run::run(&mut run::program("sync", &[])).map(drop)
+}
+
 /// Both sides' rounds of one kind, as a line for each of its cases.
 async fn lines(
     bench: &mut Bench<'_>,
@@ -119,10 +124,14 @@ async fn lines(
     for number in 0..rounds {
         // The sides take turns in going first.
         let (made, other) = if number % 2 == 0 {
+            settle()?;
             let other = bench.baseline(round, number).await?;
+            settle()?;
             (bench.ours(round, number).await?, other)
         } else {
+            settle()?;
             let made = bench.ours(round, number).await?;
+            settle()?;
             (made, bench.baseline(round, number).await?)
         };
         for (index, case) in cases.iter().enumerate() {
