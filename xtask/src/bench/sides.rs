@@ -82,6 +82,22 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    /// Takes away what a round left on the engine but for downloads, so that rounds do not fill the disk.
+    pub(super) fn tidy(&self) -> Result<()> {
+        let mut list = self.parts.docker(self.engine);
+        let reference = format!("reference={}", self.parts.image("bench/*"));
+        list.args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let images = run::run(list.args(["--filter", &reference]))?;
+        if !images.is_empty() {
+            let mut remove = self.parts.docker(self.engine);
+            remove.args(["image", "rm", "--force"]).args(images.lines());
+            run::run(&mut remove)?;
+        }
+        let mut prune = self.parts.docker(self.engine);
+        prune.args(["builder", "prune", "--all", "--force", "--filter"]);
+        run::run(prune.arg("type=regular")).map(drop)
+    }
+
     /// One round of ours, the figures in the order of its cases.
     pub(super) async fn ours(&self, round: Round, number: usize) -> Result<Vec<f64>> {
         Ok(match round {
