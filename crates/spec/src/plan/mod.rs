@@ -8,6 +8,7 @@ mod dockerfile;
 mod jupyter;
 mod key;
 mod labels;
+mod layers;
 mod path;
 mod pip;
 mod python;
@@ -15,6 +16,7 @@ mod quote;
 mod ssh;
 mod start;
 mod system;
+mod uv;
 mod yum;
 
 pub use self::{
@@ -183,12 +185,15 @@ impl Planner<'_> {
         python::stage(&mut self);
         conda::stage(&mut self);
         if self.pip_is_apart() {
+            let beside = self.pip_needs_nothing_requested();
             self.out
                 .comment("What the image and its Python packages both stand on.");
             self.base(Some(GROUND));
             self.foundation();
-            self.out
-                .comment("The Python packages, while the system's are installed.");
+            if !beside {
+                system::requested(&mut self);
+            }
+            self.out.comment("The Python packages, beside the rest.");
             self.out.from(GROUND, Some(PYTHON_PACKAGES));
             self.pip();
             self.out.comment("The image.");
@@ -196,10 +201,12 @@ impl Planner<'_> {
             if !conda::is_apart(&self) {
                 conda::install(&mut self);
             }
-            system::requested(&mut self);
+            if beside {
+                system::requested(&mut self);
+            }
             self.out.comment("The Python packages.");
             pip::settings_of_mirror(&mut self);
-            self.out.copy_from(PYTHON_PACKAGES, pip::VENV, pip::VENV);
+            layers::copy(&mut self);
         } else {
             self.out.comment("The image.");
             self.base(None);
@@ -266,13 +273,12 @@ impl Planner<'_> {
         !system::serve_pip(&self.spec.system.packages)
     }
 
-    /// Whether the Python packages get a stage of their own: they are made while the system's packages are
-    /// installed, and a change of one kind leaves the other in the cache. It takes a folder that holds all of
-    /// them, which an environment of our own is, and system packages that have nothing to do with them.
+    /// Whether the Python packages get a stage of their own, from which they come into the image as several layers:
+    /// a change of one package leaves the layers of the others. Unless they need the request's system packages they
+    /// are made while those are installed, and a change of those leaves them as they are. It takes a folder
+    /// that holds all of them, which an environment of our own is.
     fn pip_is_apart(&self) -> bool {
         self.context.dialect == Dialect::BuildKit
-            && !self.spec.system.packages.is_empty()
-            && self.pip_needs_nothing_requested()
             && self
                 .pip
                 .as_ref()

@@ -3,9 +3,11 @@
 use super::{
     ContextSource, Dialect, Planner,
     dockerfile::{Mount, Script},
+    layers,
     python::PythonTool,
     quote,
     system::{self, Manager},
+    uv,
 };
 use crate::{
     catalog::{Catalog, ToolFile, ToolKind},
@@ -20,7 +22,6 @@ pub(super) const VENV: &str = "/usr/local/dros/venv";
 /// A folder every image has, under which the cache mount leaves nothing behind.
 const CACHE_MOUNT: &str = "/var/cache";
 const CACHE: &str = "/var/cache/fastbuild-pip";
-const UV_CACHE: &str = "/var/cache/fastbuild-uv";
 
 /// How `pip` comes to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub(super) struct PipEnvironment {
     /// System packages it needs first.
     pub(super) packages: Vec<SystemPackage>,
     /// Whether the Python belongs to FastBuild and not to the distribution.
-    own: bool,
+    pub(super) own: bool,
     /// What installs in pip's place, where the operator has it and the Python is new enough for it.
     uv: Option<ToolFile>,
 }
@@ -72,7 +73,8 @@ impl PipEnvironment {
             || chosen.version_of_base_python(profile),
             |tool| Some((tool.version.0, tool.version.1)),
         );
-        chosen.uv = uv(spec, catalog).filter(|_| version.is_some_and(|version| version >= UV_FROM));
+        chosen.uv =
+            uv::tool(spec, catalog).filter(|_| version.is_some_and(|version| version >= uv::SINCE));
         Ok(Some(chosen))
     }
 
@@ -197,24 +199,12 @@ impl PipEnvironment {
     }
 
     /// The environment's Python, as a shell word.
-    fn python(&self) -> String {
+    pub(super) fn python(&self) -> String {
         match self.bin() {
             Some(bin) => format!("{bin}/python"),
             None => quote::shell(&self.base_python),
         }
     }
-}
-
-/// The oldest Python that uv installs for.
-const UV_FROM: (u32, u32) = (3, 8);
-
-/// The operator's uv, unless the request is for pip itself.
-fn uv(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
-    let file = ToolFile {
-        kind: ToolKind::Uv,
-        file_name: "uv".to_owned(),
-    };
-    (spec.pip.uv != Some(false) && catalog.tools.contains(&file)).then_some(file)
 }
 
 /// The image's command for a Python of that major version.
@@ -319,8 +309,8 @@ pub(super) fn environment(planner: &mut Planner<'_>) {
             quote::shell(&pip.base_python)
         ));
         if bundled && let Some(file) = &pip.uv {
-            mounts.push(uv_mount(planner, file));
-            script.append(bundled_pip_by_uv(&pip));
+            mounts.push(uv::mount(planner, file));
+            script.append(uv::bundled_pip(&pip));
         }
     }
     planner.out.comment("The Python environment for pip.");
@@ -378,9 +368,10 @@ pub(super) fn jupyter_lab(planner: &mut Planner<'_>) {
                 .line(install(planner.context.dialect, &pip, "--upgrade pip"))
                 .line(install(planner.context.dialect, &pip, "jupyterlab"));
         } else {
-            script.append(by_uv(&pip, &["jupyterlab".to_owned()]));
+            script.append(uv::install(&pip, &["jupyterlab".to_owned()]));
         }
-        run(planner, &pip, &script);
+        let last = planner.spec.pip.requirements.is_empty();
+        run(planner, &pip, script, last);
     }
 }
 
@@ -393,7 +384,7 @@ pub(super) fn requested(planner: &mut Planner<'_>) {
         planner.out.comment("pip packages.");
         let words: Vec<String> = requirements.iter().map(|word| quote::shell(word)).collect();
         let script = if pip.uv.is_some() {
-            by_uv(&pip, &words)
+            uv::install(&pip, &words)
         } else {
             let mut script = settings(&pip);
             script.command(
@@ -402,72 +393,20 @@ pub(super) fn requested(planner: &mut Planner<'_>) {
             );
             script
         };
-        run(planner, &pip, &script);
+        run(planner, &pip, script, true);
     }
 }
 
-/// Installs by uv. Its index is pip's, so that a mirror's `pip.conf` counts for it as well; so do the authorities
-/// that the image trusts. Like pip it takes the best version of all indexes. pip is asked once for all it is
-/// configured with, since each start of it takes a good part of the whole; it writes values as Python does.
-fn by_uv(pip: &PipEnvironment, words: &[String]) -> Script {
-    let python = pip.python();
-    let mut script = Script::default();
-    script
-        .line(format!(
-            "settings=$({python} -m pip --disable-pip-version-check config list 2> /dev/null || :)"
-        ))
-        .line(
-            r#"configured() { for of in :env: install global; do found=$(printf '%s\n' "$settings" | sed -n -e 's/\\n/ /g' -e "s/^$of\.$1=.\(.*\).\$/\1/p"); if [ -n "$found" ]; then printf %s "$found"; break; fi; done; }"#,
-        )
-        .line("index=$(configured index-url)")
-        .line("more=$(configured extra-index-url)")
-        .line("trusted=$(configured trusted-host)")
-        .line("if [ -n \"$index\" ]; then export UV_DEFAULT_INDEX=\"$index\"; fi")
-        .line("if [ -n \"$more\" ]; then export UV_INDEX=\"$more\"; fi")
-        .line("if [ -n \"$trusted\" ]; then export UV_INSECURE_HOST=\"$trusted\"; fi")
-        .line("export UV_NATIVE_TLS=true UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never UV_INDEX_STRATEGY=unsafe-best-match");
-    let own = if pip.own {
-        " --break-system-packages"
-    } else {
-        ""
-    };
-    script.command(
-        &format!("/mnt/uv pip install --no-config --cache-dir={UV_CACHE} --python {python}{own}"),
-        words,
-    );
-    script
-}
-
-/// Puts into a new environment what Python's own `ensurepip` would put there, in a third of its time: the wheels that
-/// came with the Python, which before 3.12 were `pip` and `setuptools`. Where they are not found, `ensurepip` does it.
-fn bundled_pip_by_uv(pip: &PipEnvironment) -> Script {
-    let python = pip.python();
-    let mut script = Script::default();
-    script
-        .line(format!(
-            "set -- $({python} -c 'import ensurepip, os, sys, sysconfig; print(sysconfig.get_config_var(\"WHEEL_PKG_DIR\") or os.path.join(os.path.dirname(ensurepip.__file__), \"_bundled\"), \"pip\", *([] if sys.version_info >= (3, 12) else [\"setuptools\"]))')"
-        ))
-        .line(format!(
-            "/mnt/uv pip install --quiet --no-config --no-cache --no-index --find-links \"$@\" --python {python} 2> /dev/null || {python} -m ensurepip --upgrade --default-pip"
-        ));
-    script
-}
-
-fn uv_mount(planner: &mut Planner<'_>, file: &ToolFile) -> Mount {
-    planner.file("tools/uv/uv", 0o755, ContextSource::Tool(file.clone()));
-    Mount::Context {
-        source: "tools/uv",
-        target: "/mnt",
-    }
-}
-
-/// Runs what installs into the environment.
-fn run(planner: &mut Planner<'_>, pip: &PipEnvironment, script: &Script) {
+/// Runs what installs into the environment; the last of it, where that has a stage of its own, spreads it over layers.
+fn run(planner: &mut Planner<'_>, pip: &PipEnvironment, mut script: Script, last: bool) {
     let mut mounts = mounts(planner);
     if let Some(file) = &pip.uv {
-        mounts.push(uv_mount(planner, file));
+        mounts.push(uv::mount(planner, file));
     }
-    planner.out.run(&mounts, script);
+    if last && planner.pip_is_apart() {
+        mounts.push(layers::spread(planner, &pip.python(), &mut script));
+    }
+    planner.out.run(&mounts, &script);
 }
 
 /// What is said by variables, because a pip too old for an option fails on the option but not on

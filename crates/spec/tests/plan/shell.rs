@@ -21,7 +21,7 @@ use crate::{plan_support::*, render, render_linked, with_services};
 const SHELLS: [&[&str]; 2] = [&["sh", "-c"], &["bash", "-eo", "pipefail", "-c"]];
 
 /// An empty folder for one test.
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plan-shell-{name}"));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();

@@ -1,0 +1,82 @@
+//! uv, which installs in pip's place where the operator has laid it into the catalog.
+
+use super::{
+    ContextSource, Planner,
+    dockerfile::{Mount, Script},
+    pip::PipEnvironment,
+};
+use crate::{
+    catalog::{Catalog, ToolFile, ToolKind},
+    image_spec::ImageSpec,
+};
+
+/// Below the folder of pip's cache mount.
+const CACHE: &str = "/var/cache/fastbuild-uv";
+
+/// The oldest Python that uv installs for.
+pub(super) const SINCE: (u32, u32) = (3, 8);
+
+/// The operator's uv, unless the request is for pip itself.
+pub(super) fn tool(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
+    let file = ToolFile {
+        kind: ToolKind::Uv,
+        file_name: "uv".to_owned(),
+    };
+    (spec.pip.uv != Some(false) && catalog.tools.contains(&file)).then_some(file)
+}
+
+/// Installs by uv. Its index is pip's, so that a mirror's `pip.conf` counts for it as well; so do the authorities
+/// that the image trusts. Like pip it takes the best version of all indexes. pip is asked once for all it is
+/// configured with, since each start of it takes a good part of the whole; it writes values as Python does.
+pub(super) fn install(pip: &PipEnvironment, words: &[String]) -> Script {
+    let python = pip.python();
+    let mut script = Script::default();
+    script
+        .line(format!(
+            "settings=$({python} -m pip --disable-pip-version-check config list 2> /dev/null || :)"
+        ))
+        .line(
+            r#"configured() { for of in :env: install global; do found=$(printf '%s\n' "$settings" | sed -n -e 's/\\n/ /g' -e "s/^$of\.$1=.\(.*\).\$/\1/p"); if [ -n "$found" ]; then printf %s "$found"; break; fi; done; }"#,
+        )
+        .line("index=$(configured index-url)")
+        .line("more=$(configured extra-index-url)")
+        .line("trusted=$(configured trusted-host)")
+        .line("if [ -n \"$index\" ]; then export UV_DEFAULT_INDEX=\"$index\"; fi")
+        .line("if [ -n \"$more\" ]; then export UV_INDEX=\"$more\"; fi")
+        .line("if [ -n \"$trusted\" ]; then export UV_INSECURE_HOST=\"$trusted\"; fi")
+        .line("export UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never UV_INDEX_STRATEGY=unsafe-best-match");
+    let own = if pip.own {
+        " --break-system-packages"
+    } else {
+        ""
+    };
+    script.command(
+        &format!("/mnt/uv pip install --no-config --cache-dir={CACHE} --python {python}{own}"),
+        words,
+    );
+    script
+}
+
+/// Puts into a new environment what Python's own `ensurepip` would put there, in a third of its time: the wheels that
+/// came with the Python, which before 3.12 were `pip` and `setuptools`. Where they are not found, `ensurepip` does it.
+pub(super) fn bundled_pip(pip: &PipEnvironment) -> Script {
+    let python = pip.python();
+    let mut script = Script::default();
+    script
+        .line(format!(
+            "set -- $({python} -c 'import ensurepip, os, sys, sysconfig; print(sysconfig.get_config_var(\"WHEEL_PKG_DIR\") or os.path.join(os.path.dirname(ensurepip.__file__), \"_bundled\"), \"pip\", *([] if sys.version_info >= (3, 12) else [\"setuptools\"]))')"
+        ))
+        .line(format!(
+            "/mnt/uv pip install --quiet --no-config --no-cache --no-index --find-links \"$@\" --python {python} 2> /dev/null || {python} -m ensurepip --upgrade --default-pip"
+        ));
+    script
+}
+
+/// The program, beside the script that runs it.
+pub(super) fn mount(planner: &mut Planner<'_>, file: &ToolFile) -> Mount {
+    planner.file("tools/uv/uv", 0o755, ContextSource::Tool(file.clone()));
+    Mount::Context {
+        source: "tools/uv",
+        target: "/mnt",
+    }
+}
