@@ -1,8 +1,8 @@
 //! For each engine a bridge of its own with a way out to the network.
 
-use std::net::Ipv4Addr;
+use std::{fmt::Write as _, net::Ipv4Addr};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use fastbuild_testkit::parts::EnginePart;
 
 use crate::run::{program, run, succeeds};
@@ -79,6 +79,13 @@ pub(super) fn ensure_bridge(engine: &EnginePart) -> Result<()> {
             &["link", "add", "name", bridge, "type", "bridge"],
         ))?;
     }
+    // Of itself a bridge has the least address of its ports. It would change when a container ends, and the others
+    // would go on sending to the old one, to nobody, for most of a minute.
+    let hardware_address = hardware_address(&engine.network)?;
+    run(&mut program(
+        "ip",
+        &["link", "set", "dev", bridge, "address", &hardware_address],
+    ))?;
     let address = format!("{}.1/24", engine.network);
     let addresses = run(&mut program(
         "ip",
@@ -97,6 +104,19 @@ pub(super) fn ensure_bridge(engine: &EnginePart) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The hardware address of a network's first host, as the engine forms those of containers: locally administered, and
+/// the host's four numbers.
+fn hardware_address(network: &str) -> Result<String> {
+    let mut address = "02:42".to_owned();
+    for number in network.split('.') {
+        let number: u8 = number
+            .parse()
+            .with_context(|| format!("{network} is no network of this kind"))?;
+        let _ = write!(address, ":{number:02x}");
+    }
+    Ok(address + ":01")
 }
 
 /// Whether the bridge exists.
@@ -170,5 +190,11 @@ mod tests {
         assert!(!parse("172.17.0.0/16").overlaps(parse("172.25.7.0/24")));
         assert!(parse("0.0.0.0/0").overlaps(parse("172.25.7.0/24")));
         assert!(Network::parse("default").is_none());
+    }
+
+    #[test]
+    fn a_bridge_has_the_hardware_address_of_its_own_ip_address() {
+        assert_eq!(hardware_address("172.25.7").unwrap(), "02:42:ac:19:07:01");
+        assert!(hardware_address("172.25.x").is_err());
     }
 }
