@@ -131,8 +131,27 @@ impl Builder {
             self.note_use(site, image, found, false).await?;
             return Ok(found.clone());
         }
-        let credentials = ours.then_some(&site.registry);
-        match site.engine.pull(image, credentials, progress).await {
+        let pulled = async {
+            let credentials = ours.then_some(&site.registry);
+            site.engine.pull(image, credentials, progress).await
+        };
+        let unchanged = async {
+            match &present {
+                Some(found) if self.is_in_registry(site, image, found).await => found.clone(),
+                // Then the pull decides.
+                _ => std::future::pending().await,
+            }
+        };
+        // The registry answers faster than the engine finds that there is nothing to pull.
+        let brought = tokio::select! {
+            biased;
+            found = unchanged => {
+                log(progress, &format!("{image} on the engine is what the registry has ({})\n", found.id));
+                Ok(found)
+            }
+            pulled = pulled => pulled,
+        };
+        match brought {
             Ok(found) => {
                 self.note_use(site, image, &found, true).await?;
                 Ok(found)
@@ -159,6 +178,29 @@ impl Builder {
                     }
                     _ => Err(failure),
                 }
+            }
+        }
+    }
+
+    /// Whether an image of our registry that the engine has is what its name stands for there now. `false` where the
+    /// registry does not tell it to us, too.
+    async fn is_in_registry(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+        found: &ImageFound,
+    ) -> bool {
+        let Ok(distribution) = self.distribution().await else {
+            return false;
+        };
+        match distribution.digest_of(&site.registry, image).await {
+            Ok(digest) => {
+                let there = format!("{}@{digest}", image.name());
+                found.repo_digests.contains(&there)
+            }
+            Err(reason) => {
+                tracing::debug!(%image, %reason, "the registry was not asked for the image");
+                false
             }
         }
     }

@@ -13,6 +13,8 @@ use serde::Deserialize;
 
 use crate::{PlainRegistries, registry::are_for};
 
+/// What a tag may name.
+const ANY_MANIFEST: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 /// The manifests of single images. An index is not given a name: what it names would have to come along.
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 /// A manifest is a list of a few hundred digests at most.
@@ -92,6 +94,37 @@ impl Distribution {
         Ok(Self { http })
     }
 
+    /// The digest that `image` has in its registry now (`sha256:...`), of an index where it has several platforms. The
+    /// registry is asked with TLS only.
+    ///
+    /// # Errors
+    /// Why it cannot be told; `Gone` when the registry has no such image.
+    pub async fn digest_of(
+        &self,
+        account: &RegistrySettings,
+        image: &ImageReference,
+    ) -> Result<String, NotNamed> {
+        let registry = image.registry().unwrap_or("docker.io");
+        let scopes = [reading(image)];
+        let with_tls_only = PlainRegistries::default();
+        let conversation =
+            Conversation::begin(&self.http, account, registry, &scopes, &with_tls_only).await?;
+        let tag = image.digest().unwrap_or(image.tag());
+        let path = format!("{}/manifests/{tag}", image.repository());
+        let answer = conversation
+            .ask(Method::HEAD, &path, |request| {
+                request.header(header::ACCEPT, ANY_MANIFEST)
+            })
+            .await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Err(NotNamed::Gone(image.to_string()));
+        }
+        let answer = expect("the manifest", answer, StatusCode::OK)?;
+        digest_said(&answer)
+            .map(str::to_owned)
+            .ok_or_else(|| refused("the manifest", "its digest is not told"))
+    }
+
     /// Gives the image `digest` in the repository of `from` the name `to` in the same registry. Its layers are
     /// taken over there; no byte of them moves. A registry that has no TLS is spoken to without it where `plain`
     /// says that this is allowed; the account goes there in the clear then, as it does from the engine.
@@ -106,7 +139,14 @@ impl Distribution {
         to: &ImageReference,
         plain: &PlainRegistries,
     ) -> Result<(), NotNamed> {
-        let conversation = Conversation::begin(&self.http, account, from, to, plain).await?;
+        let registry = to.registry().unwrap_or("docker.io");
+        // One token for both: to read the one repository, and to write the other.
+        let mut scopes = vec![format!("repository:{}:pull,push", to.repository())];
+        if from.repository() != to.repository() {
+            scopes.push(reading(from));
+        }
+        let conversation =
+            Conversation::begin(&self.http, account, registry, &scopes, plain).await?;
         let path = format!("{}/manifests/{digest}", from.repository());
         let answer = conversation
             .ask(Method::GET, &path, |request| {
@@ -148,11 +188,7 @@ impl Distribution {
             })
             .await?;
         let answer = expect("the new name", answer, StatusCode::CREATED)?;
-        let said = answer
-            .headers()
-            .get("docker-content-digest")
-            .and_then(|value| value.to_str().ok());
-        match said {
+        match digest_said(&answer) {
             Some(said) if said != digest => {
                 Err(refused("the new name", format!("it names {said}")))
             }
@@ -161,7 +197,18 @@ impl Distribution {
     }
 }
 
-/// One task at a registry: who asks is settled at its beginning, for both repositories.
+/// The scope of a token to read an image (Docker registry token authentication).
+fn reading(image: &ImageReference) -> String {
+    format!("repository:{}:pull", image.repository())
+}
+
+/// The digest of what an answer is about (OCI distribution specification 1.1, `Docker-Content-Digest`).
+fn digest_said(answer: &Response) -> Option<&str> {
+    let value = answer.headers().get("docker-content-digest")?;
+    value.to_str().ok()
+}
+
+/// One task at a registry: who asks is settled at its beginning, for all its repositories.
 struct Conversation<'a> {
     http: &'a Client,
     account: &'a RegistrySettings,
@@ -175,11 +222,10 @@ impl<'a> Conversation<'a> {
     async fn begin(
         http: &'a Client,
         account: &'a RegistrySettings,
-        from: &ImageReference,
-        to: &'a ImageReference,
+        registry: &'a str,
+        scopes: &[String],
         plain: &PlainRegistries,
     ) -> Result<Self, NotNamed> {
-        let registry = to.registry().unwrap_or("docker.io");
         // The account is given to its own registry and to no other.
         if !are_for(account, registry) {
             return Err(refused("the registry", "it is not the configured one"));
@@ -192,11 +238,13 @@ impl<'a> Conversation<'a> {
             pass: Pass::Nobody,
         };
         let mut answer = conversation.greet().await;
-        if answer.is_err() && plain.has(registry) {
+        // A registry that is away is not waited for once more.
+        let no_tls = |error: &reqwest::Error| error.is_connect() && !error.is_timeout();
+        if answer.as_ref().is_err_and(no_tls) && plain.has(registry) {
             conversation.scheme = "http";
             answer = conversation.greet().await;
         }
-        let answer = answer?;
+        let answer = answer.map_err(unanswered)?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(conversation);
         }
@@ -209,7 +257,7 @@ impl<'a> Conversation<'a> {
         conversation.pass = match challenge {
             Some((realm, service)) => Pass::Bearer(
                 conversation
-                    .token(&realm, service.as_deref(), from, to)
+                    .token(&realm, service.as_deref(), scopes)
                     .await?,
             ),
             None => Pass::Basic,
@@ -217,8 +265,8 @@ impl<'a> Conversation<'a> {
         Ok(conversation)
     }
 
-    async fn greet(&self) -> Result<Response, NotNamed> {
-        self.ask(Method::GET, "", |request| request).await
+    async fn greet(&self) -> Result<Response, reqwest::Error> {
+        self.request(Method::GET, "").send().await
     }
 
     /// Whether the account may go to where the registry has tokens made: in the clear only to a registry that gets
@@ -233,13 +281,11 @@ impl<'a> Conversation<'a> {
         realm.starts_with("https://") || own()
     }
 
-    /// One token for both: to read the one repository, and to write the other.
     async fn token(
         &self,
         realm: &str,
         service: Option<&str>,
-        from: &ImageReference,
-        to: &ImageReference,
+        scopes: &[String],
     ) -> Result<SecretString, NotNamed> {
         if !self.trusts(realm) {
             return Err(refused(
@@ -247,11 +293,11 @@ impl<'a> Conversation<'a> {
                 "the registry names a service without TLS",
             ));
         }
-        let mut query = vec![("scope", format!("repository:{}:pull,push", to.repository()))];
-        if from.repository() != to.repository() {
-            query.push(("scope", format!("repository:{}:pull", from.repository())));
-        }
-        query.extend(service.map(|service| ("service", service.to_owned())));
+        let mut query: Vec<_> = scopes
+            .iter()
+            .map(|scope| ("scope", scope.as_str()))
+            .collect();
+        query.extend(service.map(|service| ("service", service)));
         let answer = self
             .http
             .get(realm)
@@ -280,22 +326,25 @@ impl<'a> Conversation<'a> {
         path: &str,
         with: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, NotNamed> {
+        with(self.request(method, path))
+            .send()
+            .await
+            .map_err(unanswered)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(
             method,
             format!("{}://{}/v2/{path}", self.scheme, self.registry),
         );
-        let request = match &self.pass {
+        match &self.pass {
             Pass::Nobody => request,
             Pass::Basic => request.basic_auth(
                 &self.account.username,
                 Some(self.account.password.expose_secret()),
             ),
             Pass::Bearer(token) => request.bearer_auth(token.expose_secret()),
-        };
-        with(request)
-            .send()
-            .await
-            .map_err(|error| refused("the registry", crate::transport::chain(&error)))
+        }
     }
 
     /// Has the registry take everything a manifest names over from one repository into another.
@@ -334,6 +383,11 @@ impl<'a> Conversation<'a> {
             status => Err(refused("a layer", status)),
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
+fn unanswered(error: reqwest::Error) -> NotNamed {
+    refused("the registry", crate::transport::chain(&error))
 }
 
 fn refused(what: &'static str, detail: impl std::fmt::Display) -> NotNamed {

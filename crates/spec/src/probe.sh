@@ -70,23 +70,44 @@ find_conda() {
     return 1
 }
 
-# JupyterLab itself takes a second and more to tell its version; its interpreter, named in the
-# script's first line, reads it from the package's metadata at once.
+# python_of SCRIPT CODE: what Python code prints, run by the interpreter that the script's first line names. It fails
+# where that is none.
+python_of() {
+    IFS= read -r interpreter <"$1" 2>/dev/null
+    case $interpreter in
+        '#!/'*python*) $limit ${interpreter#??} -c "$2" </dev/null ;;
+        *) return 1 ;;
+    esac
+}
+
+# pip itself takes a quarter of a second to tell its version; the package knows it at once. It said its place
+# otherwise before version 20.
+ask_pip() {
+    if version=$(python_of "$(command -v "$1")" '
+import sys
+del sys.path[0]
+import os, pip
+assert int(pip.__version__.split(".")[0]) >= 20
+place = os.path.dirname(os.path.abspath(pip.__file__))
+print("pip %s from %s (python %d.%d)" % ((pip.__version__, place) + tuple(sys.version_info[:2])))'); then
+        say "pip.$1" "$version"
+    else
+        ask "pip.$1" "$1" --version
+    fi
+}
+
+# JupyterLab itself takes a second and more to tell its version; the package's metadata has it at once.
 ask_jupyter_lab() {
     for lab in "$(command -v jupyter-lab 2>/dev/null)" /usr/local/dros/*/bin/jupyter-lab \
         /opt/conda/bin/jupyter-lab; do
         [ -x "$lab" ] && [ -f "$lab" ] || continue
         say jupyter_lab.path "$lab"
-        IFS= read -r interpreter <"$lab" 2>/dev/null
-        case $interpreter in
-            '#!/'*python*)
-                interpreter=${interpreter#??}
-                version=$($limit ${interpreter%% *} -c \
-                    'import importlib.metadata as m; print(m.version("jupyterlab"))' </dev/null) &&
-                    say jupyter_lab "$version" && return 0
-                ;;
-        esac
-        ask jupyter_lab "$lab" --version
+        if version=$(python_of "$lab" \
+            'import importlib.metadata as m; print(m.version("jupyterlab"))'); then
+            say jupyter_lab "$version"
+        else
+            ask jupyter_lab "$lab" --version
+        fi
         return 0
     done
 }
@@ -120,14 +141,14 @@ probe() {
         has "$command" && ask "python.$command" "$command" --version &
     done
     has python3 && ask python3 python3 -c '
-import os, sysconfig
+import importlib.util, os, sysconfig
 stdlib = sysconfig.get_path("stdlib")
 print("managed" if os.path.exists(os.path.join(stdlib, "EXTERNALLY-MANAGED")) else "free")
-import venv, ensurepip
-print("venv")' &
+if importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
+    print("venv")' &
     wait
     for command in pip pip2 pip3; do
-        has "$command" && ask "pip.$command" "$command" --version &
+        has "$command" && ask_pip "$command" &
     done
     wait
 

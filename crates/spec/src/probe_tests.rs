@@ -1,6 +1,9 @@
 //! The script run by the shells of this machine, and the parser on outputs of other images.
 
-use std::process::{Command, Stdio};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
+};
 
 use super::*;
 use crate::family::Family;
@@ -59,6 +62,42 @@ fn the_script_tells_the_same_of_this_machine_under_every_shell() {
             );
         }
     }
+}
+
+#[test]
+fn pip_is_started_only_where_the_package_cannot_be_asked() {
+    let folder = std::env::temp_dir().join(format!("fastbuild-probe-{}", std::process::id()));
+    let package = folder.join("pip");
+    std::fs::create_dir_all(&package).unwrap();
+    std::fs::create_dir_all(folder.join("bin")).unwrap();
+    let command = folder.join("bin/pip");
+    let script = "#!/usr/bin/env python3\nprint('pip 0 from its command (python 0)')\n";
+    std::fs::write(&command, script).unwrap();
+    std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}/bin:/usr/local/bin:/usr/bin:/bin", folder.display());
+    for (version, of_package) in [("23.0.1", true), ("19.3", false), ("", false)] {
+        let text = format!("__version__ = {version:?}\n");
+        std::fs::write(package.join("__init__.py"), text).unwrap();
+        for shell in shells() {
+            let output = Command::new(shell[0])
+                .args(&shell[1..])
+                .args(["-c", SCRIPT])
+                .env("PATH", &path)
+                .env("PYTHONPATH", &folder)
+                .output()
+                .unwrap();
+            let profile = profile(&String::from_utf8_lossy(&output.stdout));
+            let pip = profile.pips.iter().find(|pip| pip.command == "pip");
+            let told = &pip.unwrap().version;
+            let start = if of_package {
+                format!("pip {version} from {} (python 3.", package.display())
+            } else {
+                "pip 0 from its command (python 0)".to_owned()
+            };
+            assert!(told.starts_with(&start), "{shell:?}: {told}");
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 const CENTOS: &str = r#"

@@ -46,7 +46,7 @@ impl Environment {
             let target = self.packages.join(path);
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::write(target, path.repeat(size / path.len() + 1)).unwrap();
-            record += &format!("{path},,\n");
+            record.extend([path, ",,\n"]);
         }
         fs::write(info.join("RECORD"), record).unwrap();
     }
