@@ -18,12 +18,13 @@ const MIRROR_KINDS: [MirrorKind; 4] = [
     MirrorKind::Conda,
 ];
 
-const TOOL_KINDS: [ToolKind; 5] = [
+const TOOL_KINDS: [ToolKind; 6] = [
     ToolKind::Python,
     ToolKind::Pip2,
     ToolKind::Pip3,
     ToolKind::Conda,
     ToolKind::Uv,
+    ToolKind::Micromamba,
 ];
 
 /// Lists the mirrors and tools that exist right now. A folder that is not there is empty.

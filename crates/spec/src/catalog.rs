@@ -60,6 +60,8 @@ pub enum ToolKind {
     Conda,
     /// The program `uv`, which installs pip's packages faster, `uv/`.
     Uv,
+    /// The program `micromamba`, which installs conda's packages faster, `micromamba/`.
+    Micromamba,
 }
 
 impl ToolKind {
@@ -71,6 +73,7 @@ impl ToolKind {
             Self::Pip3 => "pip/pip3",
             Self::Conda => "conda",
             Self::Uv => "uv",
+            Self::Micromamba => "micromamba",
         }
     }
 }

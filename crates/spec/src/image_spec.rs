@@ -107,6 +107,9 @@ pub struct CondaSpec {
     pub mirror: Option<MirrorFile>,
     /// Match specs such as `scipy=1.9.3`, for the environment `default`.
     pub packages: Vec<String>,
+    /// Whether micromamba installs them where the operator has it; `None` leaves it to the operator.
+    #[serde(default)]
+    pub micromamba: Option<bool>,
 }
 
 /// The passwords that go with a spec, never stored or printed in the clear.

@@ -386,6 +386,31 @@ fn uv_installs_where_the_operator_has_it_and_the_request_does_not_refuse_it() {
 }
 
 #[test]
+fn micromamba_installs_into_a_conda_of_ours_unless_the_request_refuses_it() {
+    let mut with_micromamba = catalog();
+    let program = tool(ToolKind::Micromamba, "micromamba");
+    with_micromamba.tools.push(program);
+    let mut spec = nothing();
+    spec.conda.installer = Some(tool(ToolKind::Conda, MINICONDA));
+    spec.conda.mirror = Some(mirror(MirrorKind::Conda, ".condarc"));
+    spec.conda.packages = vec!["scipy=1.9.3".into(), "numpy>=1.20".into()];
+    let base = apt("debian", "12");
+    let text = render_linked(&spec, &base, &with_micromamba);
+    insta::assert_snapshot!("micromamba", text);
+    let by_conda = |spec: &ImageSpec, base: &ImageProfile| {
+        let text = render_linked(spec, base, &with_micromamba);
+        assert!(!text.contains("/mnt/micromamba"), "{text}");
+        assert!(text.contains("/conda create -y -n default"), "{text}");
+    };
+    // Another conda may keep its environments anywhere.
+    let mut elsewhere = spec.clone();
+    elsewhere.conda.installer = None;
+    by_conda(&elsewhere, &with_conda(base.clone(), &["base"]));
+    spec.conda.micromamba = Some(false);
+    by_conda(&spec, &base);
+}
+
+#[test]
 fn equal_requests_have_one_key_whatever_the_image_is_called() {
     let context = PlanContext {
         dialect: Dialect::BuildKit,

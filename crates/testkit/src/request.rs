@@ -131,6 +131,13 @@ impl Request {
         )
     }
 
+    /// Says whether micromamba is to install the conda packages, where the service has it.
+    #[must_use]
+    pub fn micromamba(mut self, wanted: bool) -> Self {
+        self.installers()["conda_installer_config"]["micromamba"] = json!(wanted);
+        self
+    }
+
     /// With an SSH server and this root password.
     #[must_use]
     pub fn ssh(mut self, password: &str) -> Self {

@@ -24,6 +24,8 @@ use crate::run;
 const SYSTEM: [&str; 3] = ["curl", "git", "vim-tiny"];
 const PIP: [&str; 3] = ["numpy", "pandas", "requests"];
 const PYTHON: &str = "Python-3.11.2.tgz";
+/// What a plan's Dockerfile takes from its context to spread the Python packages.
+const LAYERS: &str = include_str!("../../../crates/spec/src/plan/scripts/layers.py");
 const AT_ONCE: usize = 4;
 
 /// A package that the build before it did not have, one for each round of [`Round::Python`].
@@ -301,11 +303,14 @@ impl<'a> Bench<'a> {
         Ok(begun.elapsed().as_secs_f64())
     }
 
-    /// The files that the Dockerfile takes from its context: uv, and those it copies, from where they ended up.
+    /// The files that the Dockerfile takes from its context: those it mounts, and those it copies, from where they
+    /// ended up.
     fn copy_context(&self, made: &Made, folder: &Path) -> Result<()> {
         let uv = folder.join("tools/uv");
         fs::create_dir_all(&uv)?;
         fs::copy(self.parts.uv(), uv.join("uv"))?;
+        fs::create_dir(folder.join("layers"))?;
+        fs::write(folder.join("layers/layers.py"), LAYERS)?;
         for line in made.dockerfile.lines() {
             let Some(copy) = line.strip_prefix("COPY [") else {
                 continue;

@@ -23,6 +23,7 @@ mod images;
 mod imports;
 mod leftovers;
 mod lists;
+mod micromamba;
 mod oversized;
 mod pushes;
 mod raw;

@@ -116,8 +116,8 @@ impl From<Catalog> for SoftwareList {
                 ToolKind::Python => &mut software_list.python,
                 ToolKind::Pip2 | ToolKind::Pip3 => &mut software_list.pip,
                 ToolKind::Conda => &mut software_list.conda,
-                // Nothing to choose: whatever pip installs, uv installs where it is there.
-                ToolKind::Uv => continue,
+                // Nothing to choose: where these are, they install whatever pip and conda would.
+                ToolKind::Uv | ToolKind::Micromamba => continue,
             };
             // The two Pythons' `get-pip.py` is one choice to a caller.
             if !names.contains(&file.file_name) {

@@ -119,17 +119,19 @@ pub(super) fn system(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>)
 }
 
 /// pip packages: a list, or an object with `packages`, `requirements` (the text of a
-/// requirements.txt) and `install`, which installs pip itself.
+/// requirements.txt), `install`, which installs pip itself, and `uv`, whether uv may take its place.
 pub(super) fn pip(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>) -> PipSpec {
     let mirror = mirror_file(reader, mirror, |_| Some(MirrorKind::Pip));
     let mut requirements = Vec::new();
     let mut get_pip = false;
+    let mut uv = None;
     let packages_place = if place.value.is_some_and(Value::is_array) {
         place.clone()
     } else {
         let object = reader.object(place);
-        reader.only(&object, &["packages", "requirements", "install"]);
+        reader.only(&object, &["packages", "requirements", "install", "uv"]);
         get_pip = reader.flag(&object.field("install"));
+        uv = reader.choice(&object.field("uv"));
         let text_place = object.field("requirements");
         if let Some(text) = text_place.value.and_then(Value::as_str) {
             requirements = lists::requirements(reader, &text_place, text);
@@ -149,12 +151,13 @@ pub(super) fn pip(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>) ->
         get_pip,
         mirror,
         requirements,
-        uv: None,
+        uv,
     }
 }
 
 /// conda packages: a list, or an object with `packages`, `environment` (the text of an
-/// environment.yml) and `installer`. Beside it what else the environment wants.
+/// environment.yml), `installer`, and `micromamba`, whether that may take conda's place. Beside it what else the
+/// environment wants.
 pub(super) fn conda(
     reader: &mut Reader,
     place: &Place<'_>,
@@ -163,11 +166,14 @@ pub(super) fn conda(
     let mirror = mirror_file(reader, mirror, |_| Some(MirrorKind::Conda));
     let mut environment = Environment::default();
     let mut installer = None;
+    let mut micromamba = None;
     let packages_place = if place.value.is_some_and(Value::is_array) {
         place.clone()
     } else {
         let object = reader.object(place);
-        reader.only(&object, &["installer", "packages", "environment"]);
+        let fields = ["installer", "packages", "environment", "micromamba"];
+        reader.only(&object, &fields);
+        micromamba = reader.choice(&object.field("micromamba"));
         let installer_place = object.field("installer");
         if installer_place.is_given() {
             installer = tool(
@@ -208,6 +214,7 @@ pub(super) fn conda(
         }),
         mirror,
         packages,
+        micromamba,
     };
     (spec, environment)
 }

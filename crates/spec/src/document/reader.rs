@@ -145,13 +145,17 @@ impl Reader {
 
     /// A truth value; `false` where there is nothing.
     pub(super) fn flag(&mut self, place: &Place<'_>) -> bool {
-        match place.value {
-            None => false,
-            Some(Value::Bool(flag)) => *flag,
-            Some(other) => {
+        self.choice(place).unwrap_or(false)
+    }
+
+    /// A truth value, where it is given.
+    pub(super) fn choice(&mut self, place: &Place<'_>) -> Option<bool> {
+        match place.value? {
+            Value::Bool(flag) => Some(*flag),
+            other => {
                 let allowed = Sentence::new("应为 true 或 false", "must be true or false");
                 self.refuse_type(place, other, allowed);
-                false
+                None
             }
         }
     }

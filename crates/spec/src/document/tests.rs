@@ -104,6 +104,21 @@ fn json_is_read_as_well_and_lists_stand_for_their_packages() {
     assert_eq!(spec.pip.requirements, ["six"]);
     assert_eq!(spec.conda.packages, ["scipy=1.9.3"]);
     assert!(!spec.ssh && spec.python.is_some());
+    assert_eq!((spec.pip.uv, spec.conda.micromamba), (None, None));
+}
+
+#[test]
+fn whether_uv_and_micromamba_may_install_is_the_documents_choice() {
+    let document = parsed(
+        "base: debian:12\ntarget: a/b:1\n\
+         pip: {packages: [six], uv: false}\n\
+         conda: {packages: [scipy], micromamba: true}\n",
+    );
+    let spec = &document.request.spec;
+    assert_eq!(
+        (spec.pip.uv, spec.conda.micromamba),
+        (Some(false), Some(true))
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{
     ContextSource, Dialect, Planner,
     dockerfile::{Mount, Script},
-    quote, system,
+    micromamba, quote, system,
 };
 use crate::{
     failure::{Failure, ReasonCode},
@@ -188,11 +188,6 @@ fn packages(planner: &mut Planner<'_>) {
         _ => (format!("{PREFIX}/bin/conda"), false),
     };
     let classic = planner.context.dialect == Dialect::Classic;
-    let cache = if classic {
-        "/tmp/fastbuild-conda"
-    } else {
-        "/var/cache/fastbuild-conda"
-    };
     let verb = if exists { "install" } else { "create" };
     let words: Vec<String> = spec
         .conda
@@ -200,18 +195,9 @@ fn packages(planner: &mut Planner<'_>) {
         .iter()
         .map(|word| quote::shell(word))
         .collect();
-    let mut script = Script::default();
-    // The packages' folder is outside the image, on another filesystem: conda then copies.
-    script
-        .line(format!("export CONDA_PKGS_DIRS={cache}"))
-        .command(
-            &format!("{} {verb} -y -n default", quote::shell(&command)),
-            &words,
-        );
+    let ours = command == format!("{PREFIX}/bin/conda");
     let mut mounts = vec![];
-    if classic {
-        script.line(format!("rm -rf {cache}"));
-    } else {
+    if !classic {
         let id = system::cache_id("conda", planner.profile, spec.conda.mirror.as_ref());
         mounts.push(Mount::Cache {
             id,
@@ -219,5 +205,33 @@ fn packages(planner: &mut Planner<'_>) {
             locked: true,
         });
     }
+    let script = match planner.micromamba.clone() {
+        Some(file) if ours && !classic => {
+            mounts.push(micromamba::mount(planner, &file));
+            micromamba::install(PREFIX, verb, &words)
+        }
+        _ => by_conda(&command, verb, &words, classic),
+    };
     planner.out.run(&mounts, &script);
+}
+
+/// Does `verb` in the environment `default`. The packages' folder is outside the image, on another filesystem: conda
+/// then copies.
+fn by_conda(command: &str, verb: &str, words: &[String], classic: bool) -> Script {
+    let cache = if classic {
+        "/tmp/fastbuild-conda"
+    } else {
+        "/var/cache/fastbuild-conda"
+    };
+    let mut script = Script::default();
+    script
+        .line(format!("export CONDA_PKGS_DIRS={cache}"))
+        .command(
+            &format!("{} {verb} -y -n default", quote::shell(command)),
+            words,
+        );
+    if classic {
+        script.line(format!("rm -rf {cache}"));
+    }
+    script
 }

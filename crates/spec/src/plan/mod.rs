@@ -9,6 +9,7 @@ mod jupyter;
 mod key;
 mod labels;
 mod layers;
+mod micromamba;
 mod path;
 mod pip;
 mod python;
@@ -158,6 +159,7 @@ pub fn plan(
         installer,
         python,
         pip,
+        micromamba: micromamba::tool(spec, catalog),
         path,
         out: Dockerfile::linking(context.link),
         files: vec![],
@@ -174,6 +176,7 @@ struct Planner<'a> {
     installer: Option<Installer>,
     python: Option<PythonTool>,
     pip: Option<PipEnvironment>,
+    micromamba: Option<ToolFile>,
     path: SearchPath,
     out: Dockerfile,
     files: Vec<ContextFile>,

@@ -348,7 +348,11 @@ pub(super) fn environment(planner: &mut Planner<'_>) {
             }
         }
     }
-    script.line(format!("{} -m pip --version", pip.python()));
+    if pip.uv.is_some() && planner.pip_is_apart() {
+        script.append(uv::keep_settings(&pip));
+    } else {
+        script.line(format!("{} -m pip --version", pip.python()));
+    }
     planner.out.run(&mounts, &script);
 }
 
@@ -368,7 +372,11 @@ pub(super) fn jupyter_lab(planner: &mut Planner<'_>) {
                 .line(install(planner.context.dialect, &pip, "--upgrade pip"))
                 .line(install(planner.context.dialect, &pip, "jupyterlab"));
         } else {
-            script.append(uv::install(&pip, &["jupyterlab".to_owned()]));
+            script.append(uv::install(
+                &pip,
+                planner.pip_is_apart(),
+                &["jupyterlab".to_owned()],
+            ));
         }
         let last = planner.spec.pip.requirements.is_empty();
         run(planner, &pip, script, last);
@@ -384,7 +392,7 @@ pub(super) fn requested(planner: &mut Planner<'_>) {
         planner.out.comment("pip packages.");
         let words: Vec<String> = requirements.iter().map(|word| quote::shell(word)).collect();
         let script = if pip.uv.is_some() {
-            uv::install(&pip, &words)
+            uv::install(&pip, planner.pip_is_apart(), &words)
         } else {
             let mut script = settings(&pip);
             script.command(

@@ -12,6 +12,8 @@ use crate::{
 
 /// Below the folder of pip's cache mount.
 const CACHE: &str = "/var/cache/fastbuild-uv";
+/// What pip is configured with, in the stage that makes the packages.
+const SETTINGS: &str = "/usr/local/dros/pip-settings";
 
 /// The oldest Python that uv installs for.
 pub(super) const SINCE: (u32, u32) = (3, 8);
@@ -25,16 +27,32 @@ pub(super) fn tool(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
     (spec.pip.uv != Some(false) && catalog.tools.contains(&file)).then_some(file)
 }
 
-/// Installs by uv. Its index is pip's, so that a mirror's `pip.conf` counts for it as well; so do the authorities
-/// that the image trusts. Like pip it takes the best version of all indexes. pip is asked once for all it is
-/// configured with, since each start of it takes a good part of the whole; it writes values as Python does.
-pub(super) fn install(pip: &PipEnvironment, words: &[String]) -> Script {
+/// Ends what makes the environment's stage by asking pip for all it is configured with, so that what installs later
+/// need not start it, which takes a good part of the whole. A pip too old to tell has to run at least.
+pub(super) fn keep_settings(pip: &PipEnvironment) -> Script {
     let python = pip.python();
     let mut script = Script::default();
     script
+        .line("export PYTHONDONTWRITEBYTECODE=1")
         .line(format!(
-            "settings=$({python} -m pip --disable-pip-version-check config list 2> /dev/null || :)"
-        ))
+            "{python} -m pip --disable-pip-version-check config list > {SETTINGS} || {python} -m pip --version"
+        ));
+    script
+}
+
+/// Installs by uv. Its index is pip's, so that a mirror's `pip.conf` counts for it as well; so do the authorities
+/// that the image trusts. Like pip it takes the best version of all indexes. pip is asked once for all it is
+/// configured with, or was asked before; it writes values as Python does.
+pub(super) fn install(pip: &PipEnvironment, settings_are_kept: bool, words: &[String]) -> Script {
+    let python = pip.python();
+    let settings = if settings_are_kept {
+        format!("cat {SETTINGS}")
+    } else {
+        format!("{python} -m pip --disable-pip-version-check config list 2> /dev/null || :")
+    };
+    let mut script = Script::default();
+    script
+        .line(format!("settings=$({settings})"))
         .line(
             r#"configured() { for of in :env: install global; do found=$(printf '%s\n' "$settings" | sed -n -e 's/\\n/ /g' -e "s/^$of\.$1=.\(.*\).\$/\1/p"); if [ -n "$found" ]; then printf %s "$found"; break; fi; done; }"#,
         )

@@ -184,6 +184,7 @@ pub(super) fn conda(fields: &mut Fields, config: &Node<'_>) -> (CondaSpec, Value
             .map_err(|error| item.blame(error, |name| parse_match_spec(name, "")));
         packages.extend(item.keep(fields, parsed));
     }
+    let micromamba = fields.flag(&installer.node, "micromamba");
     let spec = CondaSpec {
         installer: file.map(|file_name| ToolFile {
             kind: ToolKind::Conda,
@@ -191,8 +192,13 @@ pub(super) fn conda(fields: &mut Fields, config: &Node<'_>) -> (CondaSpec, Value
         }),
         mirror,
         packages,
+        micromamba,
     };
-    (spec, installer.completed)
+    let mut completed = installer.completed;
+    if let Some(micromamba) = micromamba {
+        completed["micromamba"] = json!(micromamba);
+    }
+    (spec, completed)
 }
 
 fn apt_package(item: &Item) -> Result<SystemPackage, Refused> {

@@ -227,6 +227,7 @@ case $command in
         case ${1:-} in
             --set) echo "$2: $3" >> "$file" ;;
             --add | --append | --prepend) printf '%s:\n  - %s\n' "$2" "$3" >> "$file" ;;
+            --show) printf '%s:\n  - defaults\n' "${2:-channels}" ;;
             --show-sources)
                 for source in "$root/.condarc" "$file"; do
                     if [ -e "$source" ]; then

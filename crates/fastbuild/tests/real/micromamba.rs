@@ -1,0 +1,94 @@
+//! micromamba in conda's place: where the operator has laid it into the catalog, the same packages are there
+//! afterwards as conda would have installed. Both are fixtures here, which take the flags of the real ones and refuse
+//! any other, and have no packages.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use fastbuild_testkit::{container, request::Request};
+
+use crate::site::{On, Site};
+
+const INSTALLER: &str = "Miniconda3-fixture-Linux-x86_64.sh";
+const PACKAGES: [&str; 2] = ["scipy=1.9.3", "numpy=1.26.4"];
+
+/// It understands what micromamba does of `create` and `install`, and has the conda of its root do it.
+const MICROMAMBA: &str = r#"#!/bin/sh
+set -eu
+fail() { echo "critical libmamba $1" >&2; exit 1; }
+verb=$1; shift
+case $verb in create | install) ;; *) fail "no such command: $verb" ;; esac
+root= prefix= yes= override= channels= words=
+while [ $# -gt 0 ]; do
+    case $1 in
+        -y) yes=1 ;;
+        --root-prefix) root=$2; shift ;;
+        --prefix) prefix=$2; shift ;;
+        --override-channels) override=1 ;;
+        --channel) channels="$channels $2"; shift ;;
+        -*) fail "The following argument was not expected: $1" ;;
+        *) words="$words $1" ;;
+    esac
+    shift
+done
+[ -n "$yes" ] || fail 'Aborted.'
+[ "$override" = 1 ] && [ "$channels" = ' defaults' ] || fail "No channels specified, but:$channels"
+case $CONDA_PKGS_DIRS in /var/cache/*) ;; *) fail "Packages would stay in the image: $CONDA_PKGS_DIRS" ;; esac
+"$root/bin/conda" "$verb" -y -p "$prefix" $words
+echo "by micromamba"
+"#;
+
+/// What is in the environment `default` of an image built by the one or the other, and what the build said.
+async fn installed(
+    site: &Site,
+    base: &str,
+    name: &str,
+    by_micromamba: Option<bool>,
+) -> (String, String) {
+    let target = site.target(name);
+    let mut request = Request::new(base, &target).conda(INSTALLER, &PACKAGES);
+    if let Some(wanted) = by_micromamba {
+        request = request.micromamba(wanted);
+    }
+    let task = site.build(&request).await;
+    let list = "/usr/local/dros/conda/bin/conda list -n default";
+    let engine = &site.parts.engine_plain;
+    let list = container::run_once(&site.parts, engine, &target, &["sh", "-c", list]).unwrap();
+    let folder = task["work_dir_name"].as_str().unwrap();
+    let dockerfile = site.client().task_file(folder, "Dockerfile").await.unwrap();
+    (list, dockerfile)
+}
+
+#[tokio::test]
+async fn micromamba_installs_what_conda_installs() {
+    let tools = tempfile::tempdir().unwrap();
+    let program = tools.path().join("micromamba/micromamba");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::write(&program, MICROMAMBA).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let variables = [("TOOLS_DIR", tools.path().to_str().unwrap())];
+    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    fs::create_dir_all(tools.path().join("conda")).unwrap();
+    let installer = site.parts.base_dir.join("tools/conda").join(INSTALLER);
+    fs::copy(installer, tools.path().join("conda").join(INSTALLER)).unwrap();
+
+    let base = site.base(&site.parts.images.debian);
+    let (by_conda, condas_file) = installed(&site, &base, "conda", Some(false)).await;
+    // Where it is there it installs, without being asked to.
+    let (by_micromamba, its_file) = installed(&site, &base, "micromamba", None).await;
+    assert!(!condas_file.contains("/mnt/micromamba"), "{condas_file}");
+    assert!(its_file.contains("/mnt/micromamba create"), "{its_file}");
+    for package in ["scipy 1.9.3", "numpy 1.26.4"] {
+        assert!(by_conda.contains(package), "{by_conda}");
+    }
+    assert_eq!(by_conda, by_micromamba);
+    // An environment that an earlier build made is added to.
+    let more = site.target("more");
+    let request = Request::new(&site.target("micromamba"), &more).conda(INSTALLER, &["six=1.16.0"]);
+    site.build(&request).await;
+    let list = ["/usr/local/dros/conda/bin/conda", "list", "-n", "default"];
+    let engine = &site.parts.engine_plain;
+    let list = container::run_once(&site.parts, engine, &more, &list).unwrap();
+    for package in ["scipy 1.9.3", "six 1.16.0"] {
+        assert!(list.contains(package), "{list}");
+    }
+}

@@ -1,0 +1,51 @@
+//! micromamba, which installs in conda's place where the operator has laid it into the catalog.
+
+use super::{
+    ContextSource, Planner,
+    dockerfile::{Mount, Script},
+};
+use crate::{
+    catalog::{Catalog, ToolFile, ToolKind},
+    image_spec::ImageSpec,
+};
+
+/// Its packages, which it keeps otherwise than conda does; below the folder of conda's cache mount.
+const CACHE: &str = "/var/cache/fastbuild-micromamba";
+
+/// The operator's micromamba, unless the request is for conda itself.
+pub(super) fn tool(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
+    let file = ToolFile {
+        kind: ToolKind::Micromamba,
+        file_name: "micromamba".to_owned(),
+    };
+    (spec.conda.micromamba != Some(false) && catalog.tools.contains(&file)).then_some(file)
+}
+
+/// Does `verb` (`create` or `install`) in an environment of the conda in `prefix`. With that conda's folder as its
+/// root it reads the same `.condarc` files; where those name no channel the two have different ones, so that conda is
+/// asked which.
+pub(super) fn install(prefix: &str, verb: &str, words: &[String]) -> Script {
+    let mut script = Script::default();
+    script
+        .line(format!(
+            "channels=$({prefix}/bin/conda config --show channels | sed -n 's/^ *- */--channel /p')"
+        ))
+        .line(format!("export CONDA_PKGS_DIRS={CACHE}"))
+        .command(
+            &format!(
+                "/mnt/micromamba {verb} -y --root-prefix {prefix} --prefix {prefix}/envs/default --override-channels $channels"
+            ),
+            words,
+        );
+    script
+}
+
+/// The program, beside the script that runs it.
+pub(super) fn mount(planner: &mut Planner<'_>, file: &ToolFile) -> Mount {
+    let source = ContextSource::Tool(file.clone());
+    planner.file("tools/micromamba/micromamba", 0o755, source);
+    Mount::Context {
+        source: "tools/micromamba",
+        target: "/mnt",
+    }
+}
