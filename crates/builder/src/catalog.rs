@@ -1,13 +1,17 @@
 //! The catalog: mirrors and tools as they lie on disk at the moment of asking.
 
-use std::{io, path::Path, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
 
 use fastbuild_spec::{
     catalog::{Catalog, MirrorFile, MirrorKind, ToolFile, ToolKind},
     failure::{Failure, ReasonCode},
     plan::ContextSource,
 };
-use tokio::fs;
 
 use crate::{options::Folders, upload};
 
@@ -27,31 +31,131 @@ const TOOL_KINDS: [ToolKind; 6] = [
     ToolKind::Micromamba,
 ];
 
-/// Lists the mirrors and tools that exist right now. A folder that is not there is empty.
-///
-/// # Errors
-/// `Internal` naming the folder that cannot be read.
-pub(crate) async fn read(folders: &Folders) -> Result<Catalog, Failure> {
-    let mut catalog = Catalog::default();
-    for kind in MIRROR_KINDS {
-        let root = folders.source_dir.join(kind.to_string());
-        for group in names(&root, Wanted::Folders).await? {
-            for file_name in names(&root.join(&group), Wanted::Files).await? {
-                catalog.mirrors.push(MirrorFile {
-                    kind,
-                    group: group.clone(),
-                    file_name,
-                });
+/// How long a folder's time of change may stay the same while the folder changes: file systems note it in steps, the
+/// coarsest of two seconds.
+const GRAIN: Duration = Duration::from_secs(2);
+
+/// The catalog, read again when a folder of it has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    read: Read,
+    /// Since when its folders have stood like this.
+    since: Instant,
+    /// Whether it was read so long after that nothing can have been missed.
+    is_settled: bool,
+}
+
+/// What was found, and how the folders stood before they were read.
+#[derive(Debug)]
+struct Read {
+    catalog: Catalog,
+    folders: Vec<(PathBuf, Option<SystemTime>)>,
+}
+
+impl Listing {
+    /// The mirrors and tools that exist right now. A folder that is not there is empty.
+    ///
+    /// # Errors
+    /// `Internal` naming the folder that cannot be read.
+    pub(crate) fn catalog(&self, folders: &Folders) -> Result<Catalog, Failure> {
+        self.catalog_at(folders, Instant::now())
+    }
+
+    fn catalog_at(&self, folders: &Folders, now: Instant) -> Result<Catalog, Failure> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = kept.take().filter(|kept| kept.read.stands());
+        let next = match before {
+            Some(kept) if kept.is_settled => kept,
+            before => {
+                let read = Read::of(folders)?;
+                let since = before
+                    .filter(|before| before.read.folders == read.folders)
+                    .map_or(now, |before| before.since);
+                Kept {
+                    read,
+                    since,
+                    is_settled: now.saturating_duration_since(since) > GRAIN,
+                }
+            }
+        };
+        Ok(kept.insert(next).read.catalog.clone())
+    }
+}
+
+impl Read {
+    fn of(folders: &Folders) -> Result<Self, Failure> {
+        let mut read = Self {
+            catalog: Catalog::default(),
+            folders: Vec::new(),
+        };
+        for kind in MIRROR_KINDS {
+            let root = folders.source_dir.join(kind.to_string());
+            for group in read.names(&root, Wanted::Folders)? {
+                for file_name in read.names(&root.join(&group), Wanted::Files)? {
+                    read.catalog.mirrors.push(MirrorFile {
+                        kind,
+                        group: group.clone(),
+                        file_name,
+                    });
+                }
             }
         }
-    }
-    for kind in TOOL_KINDS {
-        let root = folders.tools_dir.join(kind.folder());
-        for file_name in names(&root, Wanted::Files).await? {
-            catalog.tools.push(ToolFile { kind, file_name });
+        for kind in TOOL_KINDS {
+            let root = folders.tools_dir.join(kind.folder());
+            for file_name in read.names(&root, Wanted::Files)? {
+                read.catalog.tools.push(ToolFile { kind, file_name });
+            }
         }
+        Ok(read)
     }
-    Ok(catalog)
+
+    /// Whether its folders stand as they did. What a symbolic link leads to is looked at when it is used.
+    fn stands(&self) -> bool {
+        self.folders
+            .iter()
+            .all(|(folder, changed)| time_of_change(folder) == *changed)
+    }
+
+    /// The sorted names in a folder; links are followed, names that are not UTF-8 left out.
+    fn names(&mut self, folder: &Path, wanted: Wanted) -> Result<Vec<String>, Failure> {
+        let unreadable = |error: io::Error| unreadable(folder, &error);
+        self.folders
+            .push((folder.to_owned(), time_of_change(folder)));
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(unreadable)?;
+            // An entry that vanished between listing and asking is simply not there any more.
+            let Ok(metadata) = fs::metadata(entry.path()) else {
+                continue;
+            };
+            let fits = match wanted {
+                Wanted::Folders => metadata.is_dir(),
+                Wanted::Files => metadata.is_file(),
+            };
+            if fits
+                && let Ok(name) = entry.file_name().into_string()
+                && !upload::is_arriving(&name)
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+fn time_of_change(folder: &Path) -> Option<SystemTime> {
+    fs::metadata(folder).ok()?.modified().ok()
 }
 
 /// Where a file of the catalog lies; `None` for text of ours.
@@ -80,35 +184,6 @@ enum Wanted {
     Files,
 }
 
-/// The sorted names in a folder; links are followed, names that are not UTF-8 left out.
-async fn names(folder: &Path, wanted: Wanted) -> Result<Vec<String>, Failure> {
-    let unreadable = |error: io::Error| unreadable(folder, &error);
-    let mut entries = match fs::read_dir(folder).await {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
-        // An entry that vanished between listing and asking is simply not there any more.
-        let Ok(metadata) = fs::metadata(entry.path()).await else {
-            continue;
-        };
-        let fits = match wanted {
-            Wanted::Folders => metadata.is_dir(),
-            Wanted::Files => metadata.is_file(),
-        };
-        if fits
-            && let Ok(name) = entry.file_name().into_string()
-            && !upload::is_arriving(&name)
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
 fn unreadable(folder: &Path, error: &io::Error) -> Failure {
     Failure::new(
         ReasonCode::Internal,
@@ -126,15 +201,16 @@ fn unreadable(folder: &Path, error: &io::Error) -> Failure {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn lists_what_lies_on_disk_now() {
+    #[test]
+    fn lists_what_lies_on_disk_now() {
         let base = tempfile::tempdir().unwrap();
         let folders = Folders {
             source_dir: base.path().join("source"),
             tools_dir: base.path().join("tools"),
             task_dir: base.path().join("task"),
         };
-        assert_eq!(read(&folders).await.unwrap(), Catalog::default());
+        let listing = Listing::default();
+        assert_eq!(listing.catalog(&folders).unwrap(), Catalog::default());
 
         for path in [
             "source/apt/ali/ubuntu-18.04.list",
@@ -147,7 +223,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
         }
-        let catalog = read(&folders).await.unwrap();
+        let catalog = listing.catalog(&folders).unwrap();
         let mirrors: Vec<String> = catalog
             .mirrors
             .iter()
@@ -166,5 +242,44 @@ mod tests {
         for source in catalog.tools.into_iter().map(ContextSource::Tool) {
             assert!(locate(&folders, &source).unwrap().is_file());
         }
+    }
+
+    #[test]
+    fn is_read_once_until_a_folder_changes() {
+        let base = tempfile::tempdir().unwrap();
+        let folders = Folders {
+            source_dir: base.path().join("source"),
+            tools_dir: base.path().join("tools"),
+            task_dir: base.path().join("task"),
+        };
+        let group = base.path().join("source/pip/ali");
+        std::fs::create_dir_all(&group).unwrap();
+        std::fs::write(group.join("pip.conf"), "").unwrap();
+        let listing = Listing::default();
+        let start = Instant::now();
+        let names_at = |seconds: u64| {
+            let catalog = listing.catalog_at(&folders, start + Duration::from_secs(seconds));
+            let settled = listing.kept.lock().unwrap().as_ref().unwrap().is_settled;
+            (catalog.unwrap().mirrors.len(), settled)
+        };
+        // Within the grain of its time a folder may change unseen.
+        assert_eq!(names_at(0), (1, false));
+        assert_eq!(names_at(1), (1, false));
+        assert_eq!(names_at(3), (1, true));
+        // What is settled comes without a look into the folder: a file that is taken away behind its back stays.
+        let changed = std::fs::metadata(&group).unwrap().modified().unwrap();
+        std::fs::remove_file(group.join("pip.conf")).unwrap();
+        let back = std::fs::File::open(&group).unwrap();
+        back.set_modified(changed).unwrap();
+        assert_eq!(names_at(4), (1, true));
+        // Any change of a folder's time has it read, also of a group that comes or goes.
+        back.set_modified(changed + Duration::from_secs(9)).unwrap();
+        assert_eq!(names_at(5), (0, false));
+        std::fs::create_dir(base.path().join("source/pip/own")).unwrap();
+        std::fs::write(base.path().join("source/pip/own/pip.conf"), "").unwrap();
+        assert_eq!(names_at(6), (1, false));
+        std::fs::remove_dir_all(&group).unwrap();
+        assert_eq!(names_at(7), (1, false));
+        assert_eq!(names_at(10), (1, true));
     }
 }

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    lease::Lease,
     service::{Builder, stored},
     sites::Site,
 };
@@ -224,7 +225,15 @@ impl Builder {
 
     /// Cleans when that is due and no other process is at it.
     async fn clean_when_due(&self) -> Result<(), Failure> {
-        if !self.cleaning_is_due().await? || !self.hold_cleaning().await? {
+        let lease = Lease {
+            builder: self,
+            name: LEASE,
+            holder: self.process(),
+            span: LEASE_SPAN,
+        };
+        // Who is alone has nobody to share it with, nor to wait for after a restart.
+        let is_shared = self.store().is_shared();
+        if !self.cleaning_is_due().await? || is_shared && !lease.hold().await? {
             return Ok(());
         }
         let cleaned = async {
@@ -234,38 +243,18 @@ impl Builder {
             }
             Ok(())
         };
+        if !is_shared {
+            return cleaned.await;
+        }
         let cleaned = tokio::select! {
             cleaned = cleaned => cleaned,
-            lost = self.keep_cleaning() => lost,
-        };
-        let now = self.clock().now();
-        let ended = self.store().end_lease(LEASE, self.process(), now);
-        ended.await.map_err(|error| stored(&error))?;
-        cleaned
-    }
-
-    /// Whether the cleaning is this process's to do, from now on for a while.
-    async fn hold_cleaning(&self) -> Result<bool, Failure> {
-        // Who is alone has nobody to share it with, nor to wait for after a restart.
-        if !self.store().is_shared() {
-            return Ok(true);
-        }
-        let now = self.clock().now();
-        let held = self
-            .store()
-            .hold_lease(LEASE, self.process(), LEASE_SPAN, now);
-        held.await.map_err(|error| stored(&error))
-    }
-
-    /// Keeps the cleaning this process's; ends when that does not succeed any more.
-    async fn keep_cleaning(&self) -> Result<(), Failure> {
-        loop {
-            tokio::time::sleep(LEASE_SPAN / 4).await;
-            if !self.hold_cleaning().await? {
+            lost = lease.keep() => {
                 tracing::warn!("another process has taken over the cleaning");
-                return Ok(());
+                lost
             }
-        }
+        };
+        lease.end().await?;
+        cleaned
     }
 
     /// The time of the last cleaning is remembered across restarts, so that a service that

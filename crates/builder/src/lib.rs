@@ -15,6 +15,7 @@ pub mod files;
 mod hash;
 mod images;
 mod labels;
+mod lease;
 mod means;
 pub mod metrics;
 pub mod options;

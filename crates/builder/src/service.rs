@@ -15,8 +15,8 @@ use fastbuild_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog, clock::SharedClock, labels::Labels, metrics::Metrics, options::Options, sites::Site,
-    watch::Watched,
+    catalog::Listing, clock::SharedClock, labels::Labels, metrics::Metrics, options::Options,
+    sites::Site, watch::Watched,
 };
 
 /// How a request becomes a pushed image. Cheap to clone; all clones are one builder.
@@ -40,6 +40,7 @@ struct Inner {
     hurry: CancellationToken,
     labels: Arc<Labels>,
     watched: Watched,
+    catalog: Listing,
     /// One lock per name of something that two must not do at once, such as pulling an image.
     locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -61,6 +62,7 @@ impl Builder {
             inner: Arc::new(Inner {
                 labels: Arc::new(Labels::new(store.installation())),
                 watched: Watched::default(),
+                catalog: Listing::default(),
                 store,
                 options,
                 clock,
@@ -105,7 +107,10 @@ impl Builder {
     /// # Errors
     /// [`ReasonCode::Internal`] when a folder cannot be read; the sentence names it.
     pub async fn catalog(&self) -> Result<Catalog, Failure> {
-        catalog::read(&self.inner.options.folders).await
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || inner.catalog.catalog(&inner.options.folders))
+            .await
+            .map_err(|error| internal(&error))?
     }
 
     /// The client of the registry.

@@ -7,7 +7,7 @@ use fastbuild_spec::failure::Failure;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::service::{Builder, stored};
+use crate::{lease::Lease, service::Builder};
 
 /// How often a waiting build says so; what says nothing for too long is ended.
 const SIGN: Duration = Duration::from_mins(1);
@@ -59,7 +59,7 @@ impl Builder {
         if !self.store().is_shared() {
             return Ok(None);
         }
-        while !self.hold_turn(name, holder).await? {
+        while !self.turn_lease(name, holder).hold().await? {
             tokio::time::sleep(ASK).await;
         }
         let over = CancellationToken::new();
@@ -70,36 +70,29 @@ impl Builder {
         Ok(Some(over.drop_guard()))
     }
 
-    async fn hold_turn(&self, name: &str, holder: &str) -> Result<bool, Failure> {
-        let held = self.store().hold_lease(
+    fn turn_lease<'a>(&'a self, name: &'a str, holder: &'a str) -> Lease<'a> {
+        Lease {
+            builder: self,
             name,
             holder,
-            self.options().limits.lease,
-            self.clock().now(),
-        );
-        held.await.map_err(|error| stored(&error))
+            span: self.options().limits.lease,
+        }
     }
 
     /// Keeps the turn until it is over, and lets go of it then. Where it is lost, because the database
     /// did not answer for too long, an equal image is made twice, and nothing worse.
     async fn keep_turn(self, name: String, holder: String, over: CancellationToken) {
-        let often = self.options().limits.lease / 4;
-        while over
-            .run_until_cancelled(tokio::time::sleep(often))
-            .await
-            .is_some()
-        {
-            match self.hold_turn(&name, &holder).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(failure) => {
-                    tracing::warn!(%failure, name, "the turn could not be kept");
-                }
+        let lease = self.turn_lease(&name, &holder);
+        let lost = async {
+            while let Err(failure) = lease.keep().await {
+                tracing::warn!(%failure, name, "the turn could not be kept");
             }
+        };
+        if over.run_until_cancelled(lost).await.is_some() {
+            return;
         }
-        let now = self.clock().now();
-        if let Err(error) = self.store().end_lease(&name, &holder, now).await {
-            tracing::warn!(%error, name, "the turn ends by itself");
+        if let Err(failure) = lease.end().await {
+            tracing::warn!(%failure, name, "the turn ends by itself");
         }
     }
 }

@@ -7,9 +7,15 @@
 
 #[path = "plan/files.rs"]
 mod files;
+#[path = "plan/in_place.rs"]
+mod in_place;
+#[path = "plan/keys.rs"]
+mod keys;
 #[path = "plan/layers.rs"]
 mod layers;
 mod plan_support;
+#[path = "plan/refusals.rs"]
+mod refusals;
 #[path = "plan/shell.rs"]
 mod shell;
 
@@ -20,12 +26,8 @@ use std::{
 
 use fastbuild_spec::{
     catalog::{Catalog, MirrorKind, ToolKind},
-    failure::{Language, ReasonCode},
     image_spec::{ImageSpec, PackageManager},
-    plan::{
-        BuildPlan, ContextSource, Dialect, KeyFacts, PlanContext, PlanSecret, check, key, nameless,
-        plan,
-    },
+    plan::{BuildPlan, ContextSource, Dialect, PlanContext, PlanSecret, plan},
     profile::ImageProfile,
 };
 use parse_dockerfile::{Command as Run, Instruction};
@@ -352,107 +354,6 @@ fn what_does_not_depend_on_each_other_is_made_in_stages_of_its_own() {
 }
 
 #[test]
-fn uv_installs_where_the_operator_has_it_and_the_request_does_not_refuse_it() {
-    let mut with_uv = catalog();
-    with_uv.tools.push(tool(ToolKind::Uv, "uv"));
-    let mut spec = nothing();
-    spec.pip.mirror = Some(mirror(MirrorKind::Pip, "pip.conf"));
-    spec.pip.requirements = vec!["numpy==1.26.4".into()];
-    let text = render_linked(&spec, &debian_python(), &with_uv);
-    insta::assert_snapshot!("uv", text);
-    spec.pip.uv = Some(false);
-    let text = render_linked(&spec, &debian_python(), &with_uv);
-    assert!(
-        !text.contains("/mnt/uv") && text.contains("-m pip install"),
-        "{text}"
-    );
-    // It does not know Pythons this old.
-    spec.pip.uv = None;
-    let old = with_python(apt("ubuntu", "18.04"), "3.6");
-    let text = render_linked(&spec, &old, &with_uv);
-    assert!(!text.contains("/mnt/uv"), "{text}");
-    let context = PlanContext {
-        dialect: Dialect::Classic,
-        link: false,
-        lists_fresh_minutes: 0,
-        task_id: TASK,
-    };
-    let classic = plan(&spec, &debian_python(), &with_uv, &context).unwrap();
-    assert!(
-        !classic.dockerfile.contains("/mnt/uv"),
-        "{}",
-        classic.dockerfile
-    );
-}
-
-#[test]
-fn micromamba_installs_into_a_conda_of_ours_unless_the_request_refuses_it() {
-    let mut with_micromamba = catalog();
-    let program = tool(ToolKind::Micromamba, "micromamba");
-    with_micromamba.tools.push(program);
-    let mut spec = nothing();
-    spec.conda.installer = Some(tool(ToolKind::Conda, MINICONDA));
-    spec.conda.mirror = Some(mirror(MirrorKind::Conda, ".condarc"));
-    spec.conda.packages = vec!["scipy=1.9.3".into(), "numpy>=1.20".into()];
-    let base = apt("debian", "12");
-    let text = render_linked(&spec, &base, &with_micromamba);
-    insta::assert_snapshot!("micromamba", text);
-    let by_conda = |spec: &ImageSpec, base: &ImageProfile| {
-        let text = render_linked(spec, base, &with_micromamba);
-        assert!(!text.contains("/mnt/micromamba"), "{text}");
-        assert!(text.contains("/conda create -y -n default"), "{text}");
-    };
-    // Another conda may keep its environments anywhere.
-    let mut elsewhere = spec.clone();
-    elsewhere.conda.installer = None;
-    by_conda(&elsewhere, &with_conda(base.clone(), &["base"]));
-    spec.conda.micromamba = Some(false);
-    by_conda(&spec, &base);
-}
-
-#[test]
-fn equal_requests_have_one_key_whatever_the_image_is_called() {
-    let context = PlanContext {
-        dialect: Dialect::BuildKit,
-        link: true,
-        lists_fresh_minutes: 60,
-        task_id: TASK,
-    };
-    let key_of = |spec: &ImageSpec, base_id: &str, task_id: i64, content: &str| {
-        let context = PlanContext { task_id, ..context };
-        let plan = nameless(spec, &debian_python(), &catalog(), &context).unwrap()?;
-        let facts = KeyFacts {
-            base_id,
-            platform: "linux/amd64",
-            means: "BuildKit gzip",
-        };
-        key(&plan, facts, |_| Some(content.to_owned()))
-    };
-    let mut spec = apt_and_pip();
-    spec.pip.mirror = Some(mirror(MirrorKind::Pip, "pip.conf"));
-    let first = key_of(&spec, "sha256:a", 1, "x").unwrap();
-    let mut renamed = spec.clone();
-    renamed.target = "registry.example:5000/other/name:2".parse().unwrap();
-    assert_eq!(key_of(&renamed, "sha256:a", 2, "x").unwrap(), first);
-    let mut others = vec![
-        key_of(&spec, "sha256:b", 1, "x").unwrap(),
-        key_of(&spec, "sha256:a", 1, "y").unwrap(),
-    ];
-    let mut changed = spec.clone();
-    changed.pip.requirements.push("six".into());
-    others.push(key_of(&changed, "sha256:a", 1, "x").unwrap());
-    changed = spec.clone();
-    changed.description = "another".into();
-    others.push(key_of(&changed, "sha256:a", 1, "x").unwrap());
-    for other in others {
-        assert_ne!(other, first);
-    }
-    changed = spec.clone();
-    changed.ssh = true;
-    assert_eq!(key_of(&changed, "sha256:a", 1, "x"), None);
-}
-
-#[test]
 fn user_entrypoint_and_command_hold() {
     both(
         "application_without_services",
@@ -522,88 +423,4 @@ fn the_same_request_gives_the_same_plan_and_only_the_end_names_the_build() {
         first.dockerfile.matches("RUN ").count(),
         rest.matches("RUN ").count()
     );
-}
-
-#[test]
-fn what_cannot_work_is_refused() {
-    let context = PlanContext {
-        dialect: Dialect::BuildKit,
-        link: false,
-        lists_fresh_minutes: 60,
-        task_id: TASK,
-    };
-    let refusal = |spec: &ImageSpec, profile: &ImageProfile| {
-        let failure = plan(spec, profile, &catalog(), &context).unwrap_err();
-        assert_eq!(check(spec, Some(profile), &catalog()).unwrap_err(), failure);
-        format!("{}: {}", failure.code, failure.sentence(Language::English))
-    };
-    let debian = apt("debian", "12");
-    let none = profile("busybox", "", None);
-    let mut refusals = vec![];
-    refusals.push(refusal(&apt_and_pip(), &none));
-    let mut spec = apt_and_pip();
-    spec.system.packages.clear();
-    refusals.push(refusal(&spec, &none));
-    refusals.push(refusal(
-        &with_services(nothing()),
-        &with_python(none.clone(), "3.8"),
-    ));
-    spec = apt_and_pip();
-    spec.system.manager = Some(PackageManager::Yum);
-    refusals.push(refusal(&spec, &debian));
-    spec = nothing();
-    spec.system.manager = Some(PackageManager::Yum);
-    render(&spec, &debian, Dialect::BuildKit);
-    spec.system.manager = None;
-    spec.system.mirror = Some(mirror(MirrorKind::Apt, "missing.list"));
-    refusals.push(refusal(&spec, &debian));
-    spec = nothing();
-    spec.python = Some(python("Python-3.9.9.tgz"));
-    refusals.push(refusal(&spec, &debian));
-    spec.python = Some(python(PYTHON_SOURCE));
-    refusals.push(refusal(&spec, &none));
-    spec.python = Some(python("Python-2.7.18.tar.xz"));
-    spec.jupyter_lab = true;
-    refusals.push(refusal(&spec, &debian));
-    spec = nothing();
-    spec.conda.packages = vec!["scipy=1.9.3".into()];
-    refusals.push(refusal(&spec, &debian));
-    spec.conda.installer = Some(tool(ToolKind::Conda, MINICONDA));
-    let mut arm = debian.clone();
-    arm.architecture = "arm64".into();
-    refusals.push(refusal(&spec, &arm));
-    insta::assert_snapshot!("refusals", refusals.join("\n"));
-}
-
-#[test]
-fn without_a_profile_only_the_catalog_is_checked() {
-    let mut spec = apt_and_pip();
-    spec.conda.packages = vec!["scipy=1.9.3".into()];
-    check(&spec, None, &catalog()).unwrap();
-    spec.conda.installer = Some(tool(ToolKind::Conda, "Anaconda3-missing-Linux-x86_64.sh"));
-    let failure = check(&spec, None, &catalog()).unwrap_err();
-    assert_eq!(failure.code, ReasonCode::ToolMissing);
-    assert_eq!(
-        failure.culprit.as_deref(),
-        Some("conda/Anaconda3-missing-Linux-x86_64.sh")
-    );
-}
-
-#[test]
-fn an_engine_without_buildkit_gets_no_passwords() {
-    let context = PlanContext {
-        dialect: Dialect::Classic,
-        link: false,
-        lists_fresh_minutes: 60,
-        task_id: TASK,
-    };
-    let failure = plan(
-        &with_services(nothing()),
-        &debian_python(),
-        &catalog(),
-        &context,
-    )
-    .unwrap_err();
-    assert_eq!(failure.code, ReasonCode::EngineUnsupported);
-    assert!(failure.sentence(Language::English).contains("no BuildKit"));
 }

@@ -3,6 +3,7 @@
 //! own, a caller of it, and requests as callers write them.
 
 pub mod chaos;
+mod child;
 pub mod client;
 pub mod container;
 pub mod engine_api;

@@ -5,10 +5,10 @@ use std::{
     fs::File,
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use axum::{
     Json, Router,
     body::Body,
@@ -31,12 +31,12 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
+    child::wait_until_up,
     parts::{EnginePart, Login, Parts},
     ports::free_ports,
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
-const LOOK: Duration = Duration::from_millis(20);
 /// Who gives the tokens, and for whom.
 const ISSUER: &str = "the test's token service";
 const SERVICE: &str = "the test's registry";
@@ -127,23 +127,10 @@ impl TokenRegistry {
             front,
             folder,
         };
-        registry.wait(behind).await?;
+        let log = registry.folder.path().join("log");
+        let answers = || std::net::TcpStream::connect(("127.0.0.1", behind)).is_ok();
+        wait_until_up(&mut registry.child, "the registry", &log, LIMIT, answers).await?;
         Ok(registry)
-    }
-
-    async fn wait(&mut self, port: u16) -> Result<()> {
-        let until = Instant::now() + LIMIT;
-        loop {
-            let ended = self.child.try_wait()?;
-            if ended.is_none() && std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Ok(());
-            }
-            if ended.is_some() || Instant::now() > until {
-                let log = std::fs::read_to_string(self.folder.path().join("log"))?;
-                bail!("the registry did not start:\n{log}");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
     }
 
     /// Puts an image of the parts' registry here under the same name, by way of an engine; its full name.
@@ -158,8 +145,7 @@ impl TokenRegistry {
         run(tag).await?;
         // The account goes into a configuration of its own, which no other test reads.
         let settings = tempfile::tempdir()?;
-        let account =
-            BASE64_STANDARD.encode(format!("{}:{}", self.user.username, self.user.password));
+        let account = basic(&self.user);
         std::fs::write(
             settings.path().join("config.json"),
             json!({"auths": {&self.address: {"auth": account}}}).to_string(),
@@ -204,14 +190,26 @@ fn serve(configuration: &std::path::Path, folder: &TempDir) -> Result<Child> {
         .context("docker-registry could not be started")
 }
 
+/// An account as HTTP's Basic authentication writes it (RFC 7617).
+fn basic(user: &Login) -> String {
+    BASE64_STANDARD.encode(format!("{}:{}", user.username, user.password))
+}
+
+/// Hands a request on to the registry behind, and its answer back.
+async fn forward(State(front): State<Arc<Front>>, request: Request) -> Response {
+    match front.exchange(request).await {
+        Ok(response) => response,
+        Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
+    }
+}
+
 /// Gives everything that was asked for to the one who may do everything.
 async fn token(
     State(front): State<Arc<Front>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let user = &front.user;
-    let account = BASE64_STANDARD.encode(format!("{}:{}", user.username, user.password));
+    let account = basic(&front.user);
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
@@ -265,17 +263,7 @@ impl Front {
             BASE64_URL_SAFE_NO_PAD.encode(signature)
         ))
     }
-}
 
-/// Hands a request on to the registry behind, and its answer back.
-async fn forward(State(front): State<Arc<Front>>, request: Request) -> Response {
-    match front.exchange(request).await {
-        Ok(response) => response,
-        Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
-    }
-}
-
-impl Front {
     async fn exchange(&self, request: Request) -> Result<Response> {
         let (parts, body) = request.into_parts();
         let path = parts

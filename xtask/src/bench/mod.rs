@@ -123,17 +123,16 @@ async fn lines(
     bench.prepare(round).await?;
     for number in 0..rounds {
         // The sides take turns in going first.
-        let (made, other) = if number % 2 == 0 {
+        let ours_first = number % 2 == 1;
+        let (mut made, mut other) = (Vec::new(), Vec::new());
+        for is_ours in [ours_first, !ours_first] {
             settle()?;
-            let other = bench.baseline(round, number).await?;
-            settle()?;
-            (bench.ours(round, number).await?, other)
-        } else {
-            settle()?;
-            let made = bench.ours(round, number).await?;
-            settle()?;
-            (made, bench.baseline(round, number).await?)
-        };
+            if is_ours {
+                made = bench.ours(round, number).await?;
+            } else {
+                other = bench.baseline(round, number).await?;
+            }
+        }
         for (index, case) in cases.iter().enumerate() {
             println!(
                 "{} on {engine}: round {}: FastBuild {:.3} {unit}, {} {:.3} {unit}",

@@ -17,6 +17,7 @@ use super::{
     PATIENCE,
     cases::{Case, Round},
     old_way::{self, Wanted},
+    settle,
     timeline::{Timeline, timestamp},
 };
 use crate::run;
@@ -221,6 +222,7 @@ impl<'a> Bench<'a> {
             (Case::Again, &[][..]),
             (Case::OneMore, &MORE[..1]),
         ] {
+            settle()?;
             let made = self.build(self.request(&base, &[], pip)?).await?;
             let events = self.service.client.events(made.task_id).await?;
             timelines.push((case, Timeline::of(&events, made.sent, made.arrived)?));

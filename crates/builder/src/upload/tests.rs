@@ -196,7 +196,9 @@ async fn files_appear_together_once_all_have_arrived() {
 
     let folder = folders.source_dir.join("apt/mine");
     assert!(!folder.exists());
-    let hidden = crate::catalog::read(&folders).await.unwrap();
+    let hidden = crate::catalog::Listing::default()
+        .catalog(&folders)
+        .unwrap();
     assert_eq!(hidden.mirrors, []);
     let uploaded = upload.finish().await.unwrap();
     assert_eq!(

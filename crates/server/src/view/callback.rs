@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use fastbuild_builder::{CallbackTry, SigningOrigin, clock::local_time};
 use fastbuild_store::{Delivery, DeliveryHistory, DeliveryTry};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -151,13 +152,18 @@ pub(crate) struct CallbackSigning {
     update_time: Option<String>,
 }
 
+/// Whether callbacks are signed, as what says so is called, and when it was said.
+pub(super) fn of_signing(origin: SigningOrigin) -> (bool, &'static str, Option<Timestamp>) {
+    match origin {
+        SigningOrigin::Set { signing, at } => (signing, "api", Some(at)),
+        SigningOrigin::Configuration => (true, "configuration", None),
+        SigningOrigin::None => (false, "none", None),
+    }
+}
+
 impl From<SigningOrigin> for CallbackSigning {
     fn from(origin: SigningOrigin) -> Self {
-        let (signing, origin, at) = match origin {
-            SigningOrigin::Set { signing, at } => (signing, "api", Some(at)),
-            SigningOrigin::Configuration => (true, "configuration", None),
-            SigningOrigin::None => (false, "none", None),
-        };
+        let (signing, origin, at) = of_signing(origin);
         Self {
             signing,
             origin,

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::callback::of_signing;
+
 /// What is in force; null for what is not configured.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SettingsInForce {
@@ -145,11 +147,7 @@ pub(crate) struct SigningShown {
 
 impl From<SigningOrigin> for SigningShown {
     fn from(origin: SigningOrigin) -> Self {
-        let (signing, origin, at) = match origin {
-            SigningOrigin::Set { signing, at } => (signing, "api", Some(at)),
-            SigningOrigin::Configuration => (true, "configuration", None),
-            SigningOrigin::None => (false, "none", None),
-        };
+        let (signing, origin, at) = of_signing(origin);
         Self {
             signing,
             origin,

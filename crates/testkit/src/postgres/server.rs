@@ -15,14 +15,13 @@ use tempfile::TempDir;
 
 use super::cluster::LAUNCHER;
 use crate::{
+    child::{LOOK, wait_until_up},
     parts::{Login, PostgresPart},
     ports::free_ports,
 };
 
 /// How long a start or an end may take before it counts as failed.
 const LIMIT: Duration = Duration::from_mins(2);
-/// How often it is asked for.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A server in a temporary folder, with a port that stays its own through restarts. It ends when it
 /// is dropped, and when the thread that started it ends.
@@ -76,18 +75,8 @@ impl OwnServer {
             .stderr(file)
             .current_dir("/");
         let child = self.child.insert(command.spawn()?);
-        let until = Instant::now() + LIMIT;
-        loop {
-            let ended = child.try_wait()?;
-            if ended.is_none() && self.part.answers() {
-                return Ok(());
-            }
-            if ended.is_some() || Instant::now() > until {
-                let log = std::fs::read_to_string(&log)?;
-                bail!("the PostgreSQL server did not start:\n{log}");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        let what = "the PostgreSQL server";
+        wait_until_up(child, what, &log, LIMIT, || self.part.answers()).await
     }
 
     /// Ends it in good order, whoever is connected.

@@ -53,7 +53,9 @@ async fn a_process_that_dies_half_way_leaves_none_of_the_files() {
         assert_eq!(names.iter().any(|(name, _)| name == "c.list"), moves == 3);
         drop(undo);
 
-        let shown = crate::catalog::read(&folders).await.unwrap();
+        let shown = crate::catalog::Listing::default()
+            .catalog(&folders)
+            .unwrap();
         assert!(
             shown
                 .mirrors
