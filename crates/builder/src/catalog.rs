@@ -1,4 +1,4 @@
-//! The catalog: mirrors and tools as they lie on disk at the moment of asking.
+//! The catalog: mirrors and tools as they lie on disk, read again when a folder of theirs has changed.
 
 use std::{
     fs, io,
@@ -35,6 +35,9 @@ const TOOL_KINDS: [ToolKind; 6] = [
 /// coarsest of two seconds.
 const GRAIN: Duration = Duration::from_secs(2);
 
+/// For how long a reading serves: not all that is mounted somewhere notes when a folder changes.
+const SERVES: Duration = Duration::from_mins(1);
+
 /// The catalog, read again when a folder of it has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
@@ -46,8 +49,8 @@ struct Kept {
     read: Read,
     /// Since when its folders have stood like this.
     since: Instant,
-    /// Whether it was read so long after that nothing can have been missed.
-    is_settled: bool,
+    /// When it was read, if that was so long after that nothing can have been missed.
+    settled: Option<Instant>,
 }
 
 /// What was found, and how the folders stood before they were read.
@@ -70,7 +73,7 @@ impl Listing {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let before = kept.take().filter(|kept| kept.read.stands());
         let next = match before {
-            Some(kept) if kept.is_settled => kept,
+            Some(kept) if kept.settled.is_some_and(|read| now - read < SERVES) => kept,
             before => {
                 let read = Read::of(folders)?;
                 let since = before
@@ -79,7 +82,7 @@ impl Listing {
                 Kept {
                     read,
                     since,
-                    is_settled: now.saturating_duration_since(since) > GRAIN,
+                    settled: (now - since > GRAIN).then_some(now),
                 }
             }
         };
@@ -114,7 +117,7 @@ impl Read {
         Ok(read)
     }
 
-    /// Whether its folders stand as they did. What a symbolic link leads to is looked at when it is used.
+    /// Whether its folders stand as they did, and what was not there is still missing.
     fn stands(&self) -> bool {
         self.folders
             .iter()
@@ -134,8 +137,9 @@ impl Read {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(unreadable)?;
-            // An entry that vanished between listing and asking is simply not there any more.
+            // It vanished between listing and asking, or is a link to what may come yet.
             let Ok(metadata) = fs::metadata(entry.path()) else {
+                self.folders.push((entry.path(), None));
                 continue;
             };
             let fits = match wanted {
@@ -259,7 +263,8 @@ mod tests {
         let start = Instant::now();
         let names_at = |seconds: u64| {
             let catalog = listing.catalog_at(&folders, start + Duration::from_secs(seconds));
-            let settled = listing.kept.lock().unwrap().as_ref().unwrap().is_settled;
+            let kept = listing.kept.lock().unwrap();
+            let settled = kept.as_ref().unwrap().settled.is_some();
             (catalog.unwrap().mirrors.len(), settled)
         };
         // Within the grain of its time a folder may change unseen.
@@ -281,5 +286,20 @@ mod tests {
         std::fs::remove_dir_all(&group).unwrap();
         assert_eq!(names_at(7), (1, false));
         assert_eq!(names_at(10), (1, true));
+        // What a link leads to may come later.
+        let target = base.path().join("mounted-later");
+        std::os::unix::fs::symlink(&target, base.path().join("source/pip/own/linked")).unwrap();
+        assert_eq!(names_at(11), (1, false));
+        assert_eq!(names_at(14), (1, true));
+        std::fs::write(target, "").unwrap();
+        assert_eq!(names_at(15), (2, false));
+        assert_eq!(names_at(18), (2, true));
+        // A reading does not serve for ever, whatever the folders' times say.
+        let own = std::fs::File::open(base.path().join("source/pip/own")).unwrap();
+        let changed = own.metadata().unwrap().modified().unwrap();
+        std::fs::write(base.path().join("source/pip/own/more"), "").unwrap();
+        own.set_modified(changed).unwrap();
+        assert_eq!(names_at(77), (2, true));
+        assert_eq!(names_at(78), (3, true));
     }
 }

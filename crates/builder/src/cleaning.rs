@@ -249,7 +249,9 @@ impl Builder {
         let cleaned = tokio::select! {
             cleaned = cleaned => cleaned,
             lost = lease.keep() => {
-                tracing::warn!("another process has taken over the cleaning");
+                if lost.is_ok() {
+                    tracing::warn!("another process has taken over the cleaning");
+                }
                 lost
             }
         };

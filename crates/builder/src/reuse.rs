@@ -3,7 +3,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use fastbuild_engine::{Built, EngineInfo, NotNamed, PlainRegistries, ProgressSender};
+use fastbuild_engine::{Built, EngineInfo, NotDone, PlainRegistries, ProgressSender};
 use fastbuild_spec::{
     anew::BuiltBecause,
     failure::Failure,
@@ -313,12 +313,12 @@ impl NotTaken {
     }
 }
 
-impl From<NotNamed> for NotTaken {
-    fn from(error: NotNamed) -> Self {
+impl From<NotDone> for NotTaken {
+    fn from(error: NotDone) -> Self {
         Self {
             why: match error {
-                NotNamed::Gone(_) => BuiltBecause::EqualGone,
-                NotNamed::NotMounted(_) | NotNamed::Refused { .. } => BuiltBecause::RegistryRefused,
+                NotDone::Gone(_) => BuiltBecause::EqualGone,
+                NotDone::NotMounted(_) | NotDone::Refused { .. } => BuiltBecause::RegistryRefused,
             },
             detail: error.to_string(),
         }

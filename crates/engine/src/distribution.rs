@@ -1,5 +1,5 @@
-//! Speaking to a registry without an engine between: giving an image that lies there another name
-//! (OCI distribution specification 1.1).
+//! Speaking to a registry without an engine between: which image a name stands for there, and giving an image that
+//! lies there another name (OCI distribution specification 1.1).
 
 use std::time::Duration;
 
@@ -28,9 +28,9 @@ pub struct Distribution {
     http: Client,
 }
 
-/// Why an image did not get its name. No failure of a build: it can still be built.
+/// Why a registry did not do what it was asked for. No failure of a build: an engine can still pull and build.
 #[derive(Debug, thiserror::Error)]
-pub enum NotNamed {
+pub enum NotDone {
     /// The registry has no such image any more.
     #[error("{0} is not in the registry any more")]
     Gone(String),
@@ -103,7 +103,7 @@ impl Distribution {
         &self,
         account: &RegistrySettings,
         image: &ImageReference,
-    ) -> Result<String, NotNamed> {
+    ) -> Result<String, NotDone> {
         let registry = image.registry().unwrap_or("docker.io");
         let scopes = [reading(image)];
         let with_tls_only = PlainRegistries::default();
@@ -117,7 +117,7 @@ impl Distribution {
             })
             .await?;
         if answer.status() == StatusCode::NOT_FOUND {
-            return Err(NotNamed::Gone(image.to_string()));
+            return Err(NotDone::Gone(image.to_string()));
         }
         let answer = expect("the manifest", answer, StatusCode::OK)?;
         digest_said(&answer)
@@ -130,7 +130,7 @@ impl Distribution {
     /// says that this is allowed; the account goes there in the clear then, as it does from the engine.
     ///
     /// # Errors
-    /// [`NotNamed`]; nothing has the name then.
+    /// [`NotDone`]; nothing has the name then.
     pub async fn give_name(
         &self,
         account: &RegistrySettings,
@@ -138,7 +138,7 @@ impl Distribution {
         digest: &str,
         to: &ImageReference,
         plain: &PlainRegistries,
-    ) -> Result<(), NotNamed> {
+    ) -> Result<(), NotDone> {
         let registry = to.registry().unwrap_or("docker.io");
         // One token for both: to read the one repository, and to write the other.
         let mut scopes = vec![format!("repository:{}:pull,push", to.repository())];
@@ -154,7 +154,7 @@ impl Distribution {
             })
             .await?;
         if answer.status() == StatusCode::NOT_FOUND {
-            return Err(NotNamed::Gone(format!("{}@{digest}", from.name())));
+            return Err(NotDone::Gone(format!("{}@{digest}", from.name())));
         }
         let answer = expect("the manifest", answer, StatusCode::OK)?;
         let media_type = answer
@@ -225,7 +225,7 @@ impl<'a> Conversation<'a> {
         registry: &'a str,
         scopes: &[String],
         plain: &PlainRegistries,
-    ) -> Result<Self, NotNamed> {
+    ) -> Result<Self, NotDone> {
         // The account is given to its own registry and to no other.
         if !are_for(account, registry) {
             return Err(refused("the registry", "it is not the configured one"));
@@ -238,9 +238,9 @@ impl<'a> Conversation<'a> {
             pass: Pass::Nobody,
         };
         let mut answer = conversation.greet().await;
-        // A registry that is away is not waited for once more.
-        let no_tls = |error: &reqwest::Error| error.is_connect() && !error.is_timeout();
-        if answer.as_ref().is_err_and(no_tls) && plain.has(registry) {
+        // One with TLS that does not answer is not waited for once more.
+        let without_tls = answer.as_ref().is_err_and(reqwest::Error::is_connect);
+        if without_tls && plain.has(registry) {
             conversation.scheme = "http";
             answer = conversation.greet().await;
         }
@@ -286,7 +286,7 @@ impl<'a> Conversation<'a> {
         realm: &str,
         service: Option<&str>,
         scopes: &[String],
-    ) -> Result<SecretString, NotNamed> {
+    ) -> Result<SecretString, NotDone> {
         if !self.trusts(realm) {
             return Err(refused(
                 "the login",
@@ -325,7 +325,7 @@ impl<'a> Conversation<'a> {
         method: Method,
         path: &str,
         with: impl Fn(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Response, NotNamed> {
+    ) -> Result<Response, NotDone> {
         with(self.request(method, path))
             .send()
             .await
@@ -348,7 +348,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Has the registry take everything a manifest names over from one repository into another.
-    async fn take_over(&self, from: &str, to: &str, manifest: &Manifest) -> Result<(), NotNamed> {
+    async fn take_over(&self, from: &str, to: &str, manifest: &Manifest) -> Result<(), NotDone> {
         let all = manifest.layers.iter().chain([&manifest.config]);
         let mut wanted: Vec<&str> = all
             // Layers that lie elsewhere are not the registry's.
@@ -367,7 +367,7 @@ impl<'a> Conversation<'a> {
             .await
     }
 
-    async fn mount(&self, from: &str, to: &str, digest: &str) -> Result<(), NotNamed> {
+    async fn mount(&self, from: &str, to: &str, digest: &str) -> Result<(), NotDone> {
         let path = format!("{to}/blobs/uploads/");
         let answer = self
             .ask(Method::POST, &path, |request| {
@@ -379,25 +379,25 @@ impl<'a> Conversation<'a> {
         match answer.status() {
             StatusCode::CREATED => Ok(()),
             // It began an upload instead, which nobody will end; registries clear these away.
-            StatusCode::ACCEPTED => Err(NotNamed::NotMounted(digest.to_owned())),
+            StatusCode::ACCEPTED => Err(NotDone::NotMounted(digest.to_owned())),
             status => Err(refused("a layer", status)),
         }
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
-fn unanswered(error: reqwest::Error) -> NotNamed {
+fn unanswered(error: reqwest::Error) -> NotDone {
     refused("the registry", crate::transport::chain(&error))
 }
 
-fn refused(what: &'static str, detail: impl std::fmt::Display) -> NotNamed {
-    NotNamed::Refused {
+fn refused(what: &'static str, detail: impl std::fmt::Display) -> NotDone {
+    NotDone::Refused {
         what,
         detail: detail.to_string(),
     }
 }
 
-fn expect(what: &'static str, answer: Response, wanted: StatusCode) -> Result<Response, NotNamed> {
+fn expect(what: &'static str, answer: Response, wanted: StatusCode) -> Result<Response, NotDone> {
     if answer.status() == wanted {
         Ok(answer)
     } else {

@@ -32,7 +32,7 @@ mod transport;
 pub use build::{BuildFile, BuildRequest, BuilderKind, Built, Compression, FileSource};
 pub use cleaning::Discarded;
 pub use disk::DiskUsage;
-pub use distribution::{Distribution, NotNamed};
+pub use distribution::{Distribution, NotDone};
 pub use endpoint::{Endpoint, EngineLimits};
 pub use engine::Engine;
 pub use error::{EngineError, NoAnswer, TlsProblem};

@@ -12,7 +12,7 @@ use fastbuild_spec::{
     reference::ImageReference,
     settings::{RegistrySettings, TlsMaterial},
 };
-use fastbuild_testkit::parts::{Login, Parts};
+use fastbuild_testkit::parts::{EnginePart, Login, Parts};
 use tokio::time::{Instant, sleep};
 
 pub(crate) fn parts() -> Parts {
@@ -20,9 +20,14 @@ pub(crate) fn parts() -> Parts {
 }
 
 pub(crate) fn plain(parts: &Parts) -> Endpoint {
+    of(&parts.engine_plain)
+}
+
+/// One that listens on plain TCP.
+pub(crate) fn of(part: &EnginePart) -> Endpoint {
     Endpoint::Tcp {
-        host: parts.engine_plain.host.clone(),
-        port: parts.engine_plain.port,
+        host: part.host.clone(),
+        port: part.port,
     }
 }
 

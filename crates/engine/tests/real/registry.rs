@@ -1,12 +1,12 @@
 //! Logging in, pulling, pushing, removing.
 
-use fastbuild_engine::{EngineError, ProgressSender};
+use fastbuild_engine::{Distribution, EngineError, NotDone, ProgressSender};
 use fastbuild_spec::{event::Progress, failure::ReasonCode, settings::RegistrySettings};
 use secrecy::ExposeSecret as _;
 
 use crate::common::{
-    account, channel, drain, image, log_of, parts, plain_engine, registry, request, tls_engine,
-    unique,
+    account, channel, drain, engine, image, log_of, of, parts, plain_engine, registry, request,
+    tls_engine, unique,
 };
 
 fn wrong_password(settings: &RegistrySettings) -> RegistrySettings {
@@ -245,4 +245,48 @@ async fn a_push_that_fails_says_why() {
 
     let missing = engine.push(&tag, Some(&ours), &silent).await.unwrap_err();
     assert!(matches!(missing, EngineError::Internal { .. }), "{missing}");
+}
+
+#[tokio::test]
+async fn a_registry_tells_which_image_a_name_stands_for() {
+    let parts = parts();
+    let authorities = std::fs::read(&parts.certificates.ca).unwrap();
+    let distribution = Distribution::new(Some(&authorities)).unwrap();
+    let name = parts.image(&parts.images.app);
+    let reference = image(&name);
+    let digest = distribution
+        .digest_of(&registry(&parts), &reference)
+        .await
+        .unwrap();
+    let with_containerd = engine(&of(parts.engine_store().unwrap()));
+    for engine in [plain_engine(&parts), with_containerd] {
+        let pulled = engine
+            .pull(
+                &reference,
+                Some(&registry(&parts)),
+                &ProgressSender::discarding(),
+            )
+            .await
+            .unwrap();
+        let there = format!("{}@{digest}", reference.name());
+        assert!(pulled.repo_digests.contains(&there), "{pulled:?}");
+    }
+    // A name with a digest stands for just that.
+    let pinned = image(&format!("{}@{digest}", reference.name()));
+    let again = distribution.digest_of(&registry(&parts), &pinned).await;
+    assert_eq!(again.unwrap(), digest);
+
+    let missing = image(&parts.image("no/such:1"));
+    let gone = distribution.digest_of(&registry(&parts), &missing).await;
+    assert!(matches!(gone, Err(NotDone::Gone(_))), "{gone:?}");
+    let wrong = wrong_password(&registry(&parts));
+    let refused = distribution.digest_of(&wrong, &reference).await;
+    assert!(
+        matches!(refused, Err(NotDone::Refused { .. })),
+        "{refused:?}"
+    );
+    // The account goes to no other registry.
+    let elsewhere = image("127.0.0.1:1/base/app:1");
+    let other = distribution.digest_of(&registry(&parts), &elsewhere).await;
+    assert!(matches!(other, Err(NotDone::Refused { .. })), "{other:?}");
 }

@@ -247,3 +247,48 @@ async fn an_image_is_removed_only_once_no_build_and_no_container_uses_it() {
     assert!(site.client().task(task_id).await.is_err());
     assert!(!std::path::Path::new(task["task_work_dir"].as_str().unwrap()).exists());
 }
+
+/// Gives an image of the parts' another name in the registry, by way of an engine that the service does not use.
+fn name_in_registry(site: &Site, from: &str, to: &str) {
+    let engine = &site.parts.engine_plain;
+    container::pull(&site.parts, engine, from).unwrap();
+    for arguments in [
+        &["tag", from, to][..],
+        &["push", "--quiet", to],
+        &["rmi", to],
+    ] {
+        let mut docker = site.parts.docker(engine);
+        let done = docker.args(arguments).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_base_image_whose_name_moved_in_the_registry_is_pulled_anew() {
+    for on in [On::TlsEngine, On::ContainerdStore] {
+        let site = Site::configured(on).await;
+        let base = site.target("base");
+        let pull_log = async |name: &str| {
+            let task = site.build(&Request::new(&base, &site.target(name))).await;
+            let folder = task["work_dir_name"].as_str().unwrap();
+            site.client().task_file(folder, "pull.log").await.unwrap()
+        };
+        let id = || container::inspect(&site.parts, site.engine(on), &base, "{{.Id}}").unwrap();
+        // The registry and the engine are asked at the same time; whoever answers first says so.
+        let is_the_same =
+            |log: &str| log.contains("is what the registry has") || log.contains("is up to date");
+
+        name_in_registry(&site, &site.base(&site.parts.images.debian), &base);
+        let log = pull_log("first").await;
+        assert!(!is_the_same(&log), "{log}");
+        let first = id();
+        let log = pull_log("second").await;
+        assert!(is_the_same(&log), "{log}");
+        assert_eq!(id(), first);
+
+        name_in_registry(&site, &site.base(&site.parts.images.app), &base);
+        let log = pull_log("third").await;
+        assert!(!is_the_same(&log), "{log}");
+        assert_ne!(id(), first);
+    }
+}

@@ -30,6 +30,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+case $words in *only-conda-*) fail 'nothing provides requested only-conda' ;; esac
 [ -n "$yes" ] || fail 'Aborted.'
 [ "$override" = 1 ] && [ "$channels" = ' defaults' ] || fail "No channels specified, but:$channels"
 case $CONDA_PKGS_DIRS in /var/cache/*) ;; *) fail "Packages would stay in the image: $CONDA_PKGS_DIRS" ;; esac
@@ -81,6 +82,13 @@ async fn micromamba_installs_what_conda_installs() {
         assert!(by_conda.contains(package), "{by_conda}");
     }
     assert_eq!(by_conda, by_micromamba);
+    // What it does not get done conda does.
+    let target = site.target("only-conda");
+    let request = Request::new(&base, &target).conda(INSTALLER, &["only-conda-has=2.0"]);
+    let task = site.build(&request).await;
+    let log = site.build_log(&task).await;
+    assert!(log.contains("nothing provides requested"), "{log}");
+    assert!(log.contains("+ only-conda-has-2.0"), "{log}");
     // An environment that an earlier build made is added to.
     let more = site.target("more");
     let request = Request::new(&site.target("micromamba"), &more).conda(INSTALLER, &["six=1.16.0"]);

@@ -205,13 +205,16 @@ fn packages(planner: &mut Planner<'_>) {
             locked: true,
         });
     }
-    let script = match planner.micromamba.clone() {
-        Some(file) if ours && !classic => {
-            mounts.push(micromamba::mount(planner, &file));
-            micromamba::install(PREFIX, verb, &words)
-        }
-        _ => by_conda(&command, verb, &words, classic),
-    };
+    let mut script = by_conda(&command, verb, &words, classic);
+    // An environment that is there may lie anywhere: conda knows.
+    if let Some(file) = planner.micromamba.clone()
+        && ours
+        && !classic
+        && !exists
+    {
+        mounts.push(micromamba::mount(planner, &file));
+        script = micromamba::create(PREFIX, &words, script);
+    }
     planner.out.run(&mounts, &script);
 }
 

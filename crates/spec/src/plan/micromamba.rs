@@ -21,22 +21,31 @@ pub(super) fn tool(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
     (spec.conda.micromamba != Some(false) && catalog.tools.contains(&file)).then_some(file)
 }
 
-/// Does `verb` (`create` or `install`) in an environment of the conda in `prefix`. With that conda's folder as its
-/// root it reads the same `.condarc` files; where those name no channel the two have different ones, so that conda is
-/// asked which.
-pub(super) fn install(prefix: &str, verb: &str, words: &[String]) -> Script {
+/// Makes the environment `default` of the conda in `prefix`. With that conda's folder as its root it reads the same
+/// `.condarc` files; where those name no channel the two have different ones, so that conda is asked which. What it
+/// does not get done is done by `otherwise`, conda's way, whose messages people know.
+pub(super) fn create(prefix: &str, words: &[String], otherwise: Script) -> Script {
+    let mut create = Script::default();
+    create.command(
+        &format!(
+            "/mnt/micromamba create -y --root-prefix {prefix} --prefix {prefix}/envs/default --override-channels $channels"
+        ),
+        words,
+    );
     let mut script = Script::default();
     script
         .line(format!(
             "channels=$({prefix}/bin/conda config --show channels | sed -n 's/^ *- */--channel /p')"
         ))
         .line(format!("export CONDA_PKGS_DIRS={CACHE}"))
-        .command(
-            &format!(
-                "/mnt/micromamba {verb} -y --root-prefix {prefix} --prefix {prefix}/envs/default --override-channels $channels"
-            ),
-            words,
-        );
+        .open("by_micromamba() {")
+        .append(create)
+        .line("}")
+        .open("if ! by_micromamba; then")
+        .line("echo 'micromamba did not get it done; conda does it.'")
+        .line(format!("rm -rf {prefix}/envs/default"))
+        .append(otherwise)
+        .line("fi");
     script
 }
 

@@ -194,6 +194,9 @@ impl Planner<'_> {
             self.base(Some(GROUND));
             self.foundation();
             if !beside {
+                if !conda::is_apart(&self) {
+                    conda::install(&mut self);
+                }
                 system::requested(&mut self);
             }
             self.out.comment("The Python packages, beside the rest.");
@@ -201,10 +204,10 @@ impl Planner<'_> {
             self.pip();
             self.out.comment("The image.");
             self.out.from(GROUND, None);
-            if !conda::is_apart(&self) {
-                conda::install(&mut self);
-            }
             if beside {
+                if !conda::is_apart(&self) {
+                    conda::install(&mut self);
+                }
                 system::requested(&mut self);
             }
             self.out.comment("The Python packages.");

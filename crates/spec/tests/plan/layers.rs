@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::symlink,
+    os::unix::{
+        ffi::OsStringExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    },
     path::{Path, PathBuf},
     process::Command,
 };
@@ -14,9 +17,13 @@ use crate::{plan_support::*, render, shell::folder};
 
 const LARGE: usize = 1 << 20;
 
+/// Files and links by their paths.
+type Files = BTreeMap<String, (u32, Vec<u8>)>;
+
 /// An environment with nothing in it.
 struct Environment {
     folder: PathBuf,
+    /// Its path, which may lead over symbolic links.
     root: PathBuf,
     packages: PathBuf,
 }
@@ -25,6 +32,10 @@ impl Environment {
     fn new(name: &str) -> Self {
         let folder = folder(name);
         let root = folder.join("venv");
+        Self::at(folder, root)
+    }
+
+    fn at(folder: PathBuf, root: PathBuf) -> Self {
         run(Command::new("python3")
             .args(["-m", "venv", "--without-pip"])
             .arg(&root));
@@ -52,7 +63,7 @@ impl Environment {
     }
 
     /// Spreads it; the files of each part, and of what stays, by their path in the environment.
-    fn spread(&self) -> Vec<BTreeMap<String, Vec<u8>>> {
+    fn spread(&self) -> Vec<Files> {
         let mut spec = nothing();
         spec.pip.requirements = vec!["numpy".into()];
         let plan = render(&spec, &debian_python(), Dialect::BuildKit);
@@ -84,22 +95,24 @@ fn run(command: &mut Command) {
     );
 }
 
-/// Every file below a folder, which must be there.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+/// Every file and link below a folder, which must be there: what it holds or leads to, and its mode.
+fn files(folder: &Path) -> Files {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(inner) = folders.pop() {
         for entry in fs::read_dir(inner).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_symlink() {
-                continue;
-            }
-            if path.is_dir() {
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let content = if metadata.is_dir() {
                 folders.push(path);
+                continue;
+            } else if metadata.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_vec()
             } else {
-                let name = path.strip_prefix(folder).unwrap();
-                found.insert(name.display().to_string(), fs::read(&path).unwrap());
-            }
+                fs::read(&path).unwrap()
+            };
+            let name = path.strip_prefix(folder).unwrap();
+            found.insert(name.display().to_string(), (metadata.mode(), content));
         }
     }
     found
@@ -115,8 +128,12 @@ fn all_parts_together_are_the_environment_without_bytecode() {
             ("large/core.so", LARGE),
             ("large.libs/one.so", 1),
             ("../../../bin/large", 1),
+            // Installers keep a row that comes twice.
+            ("large/core.so", LARGE),
         ],
     );
+    let core = environment.packages.join("large/core.so");
+    fs::set_permissions(core, fs::Permissions::from_mode(0o755)).unwrap();
     environment.install("other_large", &[("shared/other/data", 3 * LARGE)]);
     environment.install("small", &[("small.py", LARGE / 2), ("shared/small.py", 10)]);
     environment.install("broken", &[("broken.py", LARGE)]);
@@ -127,8 +144,20 @@ fn all_parts_together_are_the_environment_without_bytecode() {
     .unwrap();
     symlink("core.so", environment.packages.join("large/link.so")).unwrap();
     let before = files(&environment.root);
-    fs::create_dir(environment.packages.join("large/__pycache__")).unwrap();
-    fs::write(environment.packages.join("large/__pycache__/x.pyc"), "x").unwrap();
+    // Bytecode goes, unless nothing is there to make it again from.
+    let tag = "cpython-312.pyc";
+    let pycache = environment.packages.join("large/__pycache__");
+    fs::create_dir(&pycache).unwrap();
+    fs::write(pycache.join(format!("__init__.{tag}")), "x").unwrap();
+    let own = environment.packages.join("shared/__pycache__");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join(format!("lost.{tag}")), "x").unwrap();
+    fs::write(own.join("kernel.nbi"), "x").unwrap();
+    let mut before = before;
+    for (path, file) in files(&own) {
+        let own = own.strip_prefix(&environment.root).unwrap();
+        before.insert(own.join(path).display().to_string(), file);
+    }
 
     let spread = environment.spread();
     let mut together = BTreeMap::new();
@@ -160,6 +189,21 @@ fn all_parts_together_are_the_environment_without_bytecode() {
 }
 
 #[test]
+fn the_environments_path_may_lead_over_a_link() {
+    let folder = folder("layers-linked");
+    fs::create_dir(folder.join("elsewhere")).unwrap();
+    symlink("elsewhere", folder.join("here")).unwrap();
+    let root = folder.join("here/venv");
+    let environment = Environment::at(folder, root);
+    environment.install("large", &[("large/core.so", LARGE)]);
+    let spread = environment.spread();
+    let parts = spread.iter().take(4).flatten();
+    let moved: Vec<_> = parts.map(|(path, _)| path.as_str()).collect();
+    assert_eq!(moved.len(), 1, "{moved:?}");
+    assert!(moved[0].starts_with("lib/") && moved[0].ends_with("/large/core.so"));
+}
+
+#[test]
 fn a_package_more_leaves_the_parts_of_the_others_as_they_were() {
     let names = ["numpy", "pandas", "torch", "scipy", "triton", "jupyterlab"];
     let with = |more: &[&str]| {
@@ -171,7 +215,7 @@ fn a_package_more_leaves_the_parts_of_the_others_as_they_were() {
         environment.spread()
     };
     let (before, after) = (with(&[]), with(&["added"]));
-    let parts = |spread: &[BTreeMap<String, Vec<u8>>]| spread.iter().take(4).cloned().collect();
+    let parts = |spread: &[Files]| spread.iter().take(4).cloned().collect();
     let (before, after): (Vec<_>, Vec<_>) = (parts(&before), parts(&after));
     let changed = before
         .iter()
