@@ -9,8 +9,10 @@ together are the environment, without the bytecode that installers left.
 """
 
 import csv
+import functools
 import importlib.util
 import os
+import stat
 import sys
 import sysconfig
 import zlib
@@ -23,24 +25,69 @@ root = os.path.realpath(sys.prefix)
 site = os.path.realpath(sysconfig.get_path("purelib"))
 
 
+@functools.lru_cache(maxsize=None)
+def is_real(path):
+    return os.path.realpath(path) == path
+
+
 def files_of(package):
-    """The package's files beside those that say that it is installed, which name the others."""
+    """The package's files beside those that say that it is installed, which name the others; and their bytes."""
     try:
         with open(os.path.join(site, package, "RECORD"), newline="", encoding="utf-8") as rows:
             # The same file may be named twice.
             names = {row[0] for row in csv.reader(rows) if row}
     except (OSError, ValueError, csv.Error):
-        return []
-    paths = {os.path.normpath(os.path.join(site, name)) for name in names}
-    return [
-        path
-        for path in sorted(paths)
-        if path.startswith(site + os.sep)
-        and not path.startswith(os.path.join(site, package) + os.sep)
-        and os.path.isfile(path)
+        return [], 0
+    files, size = [], 0
+    for path in sorted({os.path.normpath(os.path.join(site, name)) for name in names}):
+        if not path.startswith(site + os.sep) or path.startswith(os.path.join(site, package) + os.sep):
+            continue
+        try:
+            status = os.lstat(path)
+        except (OSError, ValueError):
+            continue
         # Neither a link nor reached over one.
-        and os.path.realpath(path) == path
-    ]
+        if stat.S_ISREG(status.st_mode) and is_real(os.path.dirname(path)):
+            files.append(path)
+            size += status.st_size
+    return files, size
+
+
+def all_below(folder):
+    """Every file in a folder; nothing where there is anything else than files and folders."""
+    files, folders = [], [folder]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    files.append(entry.path)
+                else:
+                    return []
+    return files
+
+
+def move(files, part):
+    """Moves files, a folder that holds no others as a whole."""
+    tops = {}
+    for path in files:
+        tops.setdefault(path[len(site) + 1 :].partition(os.sep)[0], []).append(path)
+    for top, inner in tops.items():
+        source = os.path.join(site, top)
+        target = part + source[len(root) :]
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.isdir(source) and not os.path.exists(target) and sorted(all_below(source)) == inner:
+            try:
+                os.rename(source, target)
+                continue
+            except OSError:
+                # A folder of an earlier layer stays; its files can be moved.
+                pass
+        for path in inner:
+            target = part + path[len(root) :]
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(path, target)
 
 
 def without_bytecode():
@@ -65,12 +112,7 @@ parts = [f"{folder}/{number}{sys.prefix}" for number in range(count)]
 for part in parts:
     os.makedirs(part)
 for package in sorted(name for name in os.listdir(site) if name.endswith(".dist-info")):
-    files = files_of(package)
-    if sum(os.path.getsize(path) for path in files) < LARGE:
-        continue
-    name = package.partition("-")[0].lower()
-    part = parts[zlib.crc32(name.encode()) % count]
-    for path in files:
-        target = part + path[len(root) :]
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.rename(path, target)
+    files, size = files_of(package)
+    if size >= LARGE:
+        name = package.partition("-")[0].lower()
+        move(files, parts[zlib.crc32(name.encode()) % count])
