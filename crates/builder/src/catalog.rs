@@ -12,24 +12,9 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     plan::ContextSource,
 };
+use strum::IntoEnumIterator as _;
 
 use crate::{options::Folders, upload};
-
-const MIRROR_KINDS: [MirrorKind; 4] = [
-    MirrorKind::Apt,
-    MirrorKind::Yum,
-    MirrorKind::Pip,
-    MirrorKind::Conda,
-];
-
-const TOOL_KINDS: [ToolKind; 6] = [
-    ToolKind::Python,
-    ToolKind::Pip2,
-    ToolKind::Pip3,
-    ToolKind::Conda,
-    ToolKind::Uv,
-    ToolKind::Micromamba,
-];
 
 /// How long a folder's time of change may stay the same while the folder changes: file systems note it in steps, the
 /// coarsest of two seconds.
@@ -96,7 +81,7 @@ impl Read {
             catalog: Catalog::default(),
             folders: Vec::new(),
         };
-        for kind in MIRROR_KINDS {
+        for kind in MirrorKind::iter() {
             let root = folders.source_dir.join(kind.to_string());
             for group in read.names(&root, Wanted::Folders)? {
                 for file_name in read.names(&root.join(&group), Wanted::Files)? {
@@ -108,7 +93,7 @@ impl Read {
                 }
             }
         }
-        for kind in TOOL_KINDS {
+        for kind in ToolKind::iter() {
             let root = folders.tools_dir.join(kind.folder());
             for file_name in read.names(&root, Wanted::Files)? {
                 read.catalog.tools.push(ToolFile { kind, file_name });

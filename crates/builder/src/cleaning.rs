@@ -246,14 +246,12 @@ impl Builder {
         if !is_shared {
             return cleaned.await;
         }
+        let never = CancellationToken::new();
         let cleaned = tokio::select! {
             cleaned = cleaned => cleaned,
-            lost = lease.keep() => {
-                if lost.is_ok() {
-                    tracing::warn!("another process has taken over the cleaning");
-                }
-                lost
-            }
+            lost = lease.keep(&never) => lost.map(|_held| {
+                tracing::warn!("another process has taken over the cleaning");
+            }),
         };
         lease.end().await?;
         cleaned

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastbuild_spec::failure::Failure;
+use tokio_util::sync::CancellationToken;
 
 use crate::service::{Builder, stored};
 
@@ -32,17 +33,19 @@ impl Lease<'_> {
         held.await.map_err(|error| stored(&error))
     }
 
-    /// Keeps it, until another has it.
+    /// Keeps it until `over`, and says whether it is still held: `false` once another has it. A question to the
+    /// database is never given up half-way, so that none comes to be answered after [`Lease::end`].
     ///
     /// # Errors
     /// As [`Lease::hold`]; it may still be held then.
-    pub(crate) async fn keep(self) -> Result<(), Failure> {
-        loop {
-            tokio::time::sleep(self.span / 4).await;
+    pub(crate) async fn keep(self, over: &CancellationToken) -> Result<bool, Failure> {
+        let pause = || tokio::time::sleep(self.span / 4);
+        while over.run_until_cancelled(pause()).await.is_some() {
             if !self.hold().await? {
-                return Ok(());
+                return Ok(false);
             }
         }
+        Ok(true)
     }
 
     /// Lets it go.

@@ -83,13 +83,12 @@ impl Builder {
     /// did not answer for too long, an equal image is made twice, and nothing worse.
     async fn keep_turn(self, name: String, holder: String, over: CancellationToken) {
         let lease = self.turn_lease(&name, &holder);
-        let lost = async {
-            while let Err(failure) = lease.keep().await {
-                tracing::warn!(%failure, name, "the turn could not be kept");
+        loop {
+            match lease.keep(&over).await {
+                Ok(true) => break,
+                Ok(false) => return,
+                Err(failure) => tracing::warn!(%failure, name, "the turn could not be kept"),
             }
-        };
-        if over.run_until_cancelled(lost).await.is_some() {
-            return;
         }
         if let Err(failure) = lease.end().await {
             tracing::warn!(%failure, name, "the turn ends by itself");

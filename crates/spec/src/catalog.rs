@@ -95,3 +95,14 @@ pub struct Catalog {
     /// Every tool file, sorted.
     pub tools: Vec<ToolFile>,
 }
+
+impl Catalog {
+    /// The program of a kind that is one program, called like its folder.
+    pub fn program(&self, kind: ToolKind) -> Option<ToolFile> {
+        let file = ToolFile {
+            kind,
+            file_name: kind.folder().to_owned(),
+        };
+        self.tools.contains(&file).then_some(file)
+    }
+}

@@ -20,16 +20,9 @@ const MOUNTED: &str = "/run/fastbuild";
 
 /// Ends the script that makes the environment by spreading it, with that environment's Python.
 pub(super) fn spread(planner: &mut Planner<'_>, python: &str, script: &mut Script) -> Mount {
-    planner.file(
-        "layers/layers.py",
-        0o644,
-        ContextSource::Inline(SCRIPT.to_owned()),
-    );
     script.line(format!("{python} {MOUNTED}/layers.py {PARTS} {COUNT}"));
-    Mount::Context {
-        source: "layers",
-        target: MOUNTED,
-    }
+    let source = ContextSource::Inline(SCRIPT.to_owned());
+    planner.mounted("layers/layers.py", 0o644, source, MOUNTED)
 }
 
 /// Copies the parts into the image, what changes with every package last.

@@ -14,11 +14,9 @@ const CACHE: &str = "/var/cache/fastbuild-micromamba";
 
 /// The operator's micromamba, unless the request is for conda itself.
 pub(super) fn tool(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
-    let file = ToolFile {
-        kind: ToolKind::Micromamba,
-        file_name: "micromamba".to_owned(),
-    };
-    (spec.conda.micromamba != Some(false) && catalog.tools.contains(&file)).then_some(file)
+    catalog
+        .program(ToolKind::Micromamba)
+        .filter(|_| spec.conda.micromamba != Some(false))
 }
 
 /// Makes the environment `default` of the conda in `prefix`. With that conda's folder as its root it reads the same
@@ -52,9 +50,5 @@ pub(super) fn create(prefix: &str, words: &[String], otherwise: Script) -> Scrip
 /// The program, beside the script that runs it.
 pub(super) fn mount(planner: &mut Planner<'_>, file: &ToolFile) -> Mount {
     let source = ContextSource::Tool(file.clone());
-    planner.file("tools/micromamba/micromamba", 0o755, source);
-    Mount::Context {
-        source: "tools/micromamba",
-        target: "/mnt",
-    }
+    planner.mounted("tools/micromamba/micromamba", 0o755, source, "/mnt")
 }

@@ -25,7 +25,7 @@ pub use self::{
     key::{KeyFacts, key, nameless},
 };
 use self::{
-    dockerfile::{Dockerfile, Script},
+    dockerfile::{Dockerfile, Mount, Script},
     path::SearchPath,
     pip::PipEnvironment,
     python::PythonTool,
@@ -194,10 +194,7 @@ impl Planner<'_> {
             self.base(Some(GROUND));
             self.foundation();
             if !beside {
-                if !conda::is_apart(&self) {
-                    conda::install(&mut self);
-                }
-                system::requested(&mut self);
+                self.conda_and_system();
             }
             self.out.comment("The Python packages, beside the rest.");
             self.out.from(GROUND, Some(PYTHON_PACKAGES));
@@ -205,10 +202,7 @@ impl Planner<'_> {
             self.out.comment("The image.");
             self.out.from(GROUND, None);
             if beside {
-                if !conda::is_apart(&self) {
-                    conda::install(&mut self);
-                }
-                system::requested(&mut self);
+                self.conda_and_system();
             }
             self.out.comment("The Python packages.");
             pip::settings_of_mirror(&mut self);
@@ -264,6 +258,14 @@ impl Planner<'_> {
         }
         access::profile_script(self);
         self.support();
+    }
+
+    /// conda, unless it has a stage of its own, and the request's system packages.
+    fn conda_and_system(&mut self) {
+        if !conda::is_apart(self) {
+            conda::install(self);
+        }
+        system::requested(self);
     }
 
     /// Everything pip does.
@@ -341,6 +343,22 @@ impl Planner<'_> {
                 mode,
                 source,
             });
+        }
+    }
+
+    /// Adds a file to the context, and mounts its folder at `target`.
+    fn mounted(
+        &mut self,
+        path: &'static str,
+        mode: u32,
+        source: ContextSource,
+        target: &'static str,
+    ) -> Mount {
+        self.file(path, mode, source);
+        let folder = path.rsplit_once('/').map_or(path, |(folder, _)| folder);
+        Mount::Context {
+            source: folder,
+            target,
         }
     }
 

@@ -20,11 +20,9 @@ pub(super) const SINCE: (u32, u32) = (3, 8);
 
 /// The operator's uv, unless the request is for pip itself.
 pub(super) fn tool(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
-    let file = ToolFile {
-        kind: ToolKind::Uv,
-        file_name: "uv".to_owned(),
-    };
-    (spec.pip.uv != Some(false) && catalog.tools.contains(&file)).then_some(file)
+    catalog
+        .program(ToolKind::Uv)
+        .filter(|_| spec.pip.uv != Some(false))
 }
 
 /// Ends what makes the environment's stage by asking pip for all it is configured with, so that what installs later
@@ -92,9 +90,6 @@ pub(super) fn bundled_pip(pip: &PipEnvironment) -> Script {
 
 /// The program, beside the script that runs it.
 pub(super) fn mount(planner: &mut Planner<'_>, file: &ToolFile) -> Mount {
-    planner.file("tools/uv/uv", 0o755, ContextSource::Tool(file.clone()));
-    Mount::Context {
-        source: "tools/uv",
-        target: "/mnt",
-    }
+    let source = ContextSource::Tool(file.clone());
+    planner.mounted("tools/uv/uv", 0o755, source, "/mnt")
 }
