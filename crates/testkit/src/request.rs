@@ -50,6 +50,13 @@ impl Request {
         self
     }
 
+    /// Built anew, whatever equal builds or the engine's cache have.
+    #[must_use]
+    pub fn afresh(mut self) -> Self {
+        self.0["no_cache"] = json!(true);
+        self
+    }
+
     /// With system packages, each `name` or `(name, version)` as `name=version`.
     #[must_use]
     pub fn system(self, manager: &str, packages: &[&str]) -> Self {

@@ -157,7 +157,8 @@ async fn builds_go_to_their_home_then_to_the_engine_with_room_and_none_to_one_th
     assert!(!added.to_string().contains("-----BEGIN"), "{added}");
 
     // One takes the home of its base image; the next finds that full.
-    let long = site.small("long").python("Python-3.11.2.tgz");
+    // Another test may have compiled it on this engine; taken from there it would not be long.
+    let long = site.small("long").python("Python-3.11.2.tgz").afresh();
     let long = site.submit(&long).await;
     let building = site
         .wait_for_build(long, "building", |told| told["state"] == "BUILDING")

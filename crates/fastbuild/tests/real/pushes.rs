@@ -10,7 +10,6 @@ use std::{
 };
 
 use fastbuild_testkit::{container, request::Request};
-use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -88,12 +87,11 @@ async fn pushed_again(on: On) {
     )
     // Something that the registry has not: an engine may have it take the rest from where it lies.
     .system("apt", &["file"])
-    .system_mirror("local", "debian-12.list");
+    .system_mirror("local", "debian-12.list")
     // And never had: a layer that an earlier run made, the registry knows under another name.
-    let mut body = request.body().clone();
-    body["no_cache"] = json!(true);
+    .afresh();
     cutter.cuts.store(true, Ordering::Relaxed);
-    let answer = site.client().submit(&body).await.unwrap();
+    let answer = site.client().submit(request.body()).await.unwrap();
     let task_id = answer.data().unwrap()["task_id"].as_i64().unwrap();
     let pushing = site
         .client()

@@ -68,9 +68,7 @@ async fn an_equal_request_gets_the_image_under_its_own_name() {
         let other = request(&site, "3").system("apt", &["file"]);
         let task = site.build(&other).await;
         assert!(was_built(&site, &task).await);
-        let mut body = request(&site, "4").body().clone();
-        body["no_cache"] = json!(true);
-        let task = build(&site, &body).await;
+        let task = site.build(&request(&site, "4").afresh()).await;
         assert!(was_built(&site, &task).await);
         assert_eq!(record(&site, &task).await, ["built", "no_cache"]);
     }
