@@ -131,6 +131,25 @@ impl Container {
         ))
     }
 
+    /// The first line it prints that has `word`; waits until there is one.
+    ///
+    /// # Errors
+    /// What it printed, when there is none in time.
+    pub async fn says(&self, word: &str) -> Result<String> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let logs = self.logs()?;
+            if let Some(line) = logs.lines().find(|line| line.contains(word)) {
+                return Ok(line.to_owned());
+            }
+            ensure!(
+                Instant::now() < until,
+                "the container says nothing of {word}:\n{logs}"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// The loopback port a port of it is published on.
     ///
     /// # Errors

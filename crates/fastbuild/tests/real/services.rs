@@ -110,16 +110,8 @@ async fn services_run_beside_the_base_images_own_entrypoint_and_user() {
     let running = Container::start(&site.parts, engine, &target, &[]).unwrap();
     running.ssh(PASSWORD, "true").await.unwrap();
     let plain = Container::start(&site.parts, engine, &base, &[]).unwrap();
-    let marker = |logs: String| {
-        logs.lines()
-            .find(|line| line.contains("app"))
-            .map(str::to_owned)
-    };
-    let expected = marker(plain.logs().unwrap());
-    assert!(
-        expected.is_some(),
-        "the base image's entrypoint says nothing"
-    );
-    assert_eq!(marker(running.logs().unwrap()), expected);
+    // What the base image's entrypoint says.
+    let expected = plain.says("app").await.unwrap();
+    assert_eq!(running.says("app").await.unwrap(), expected);
     assert_eq!(running.exec(&["id", "-un"]).unwrap().trim(), "app");
 }
