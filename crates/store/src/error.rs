@@ -8,7 +8,7 @@ use fastbuild_spec::{
     state::BuildState,
 };
 
-use crate::{TaskId, dialect::Conflict};
+use crate::{TaskId, db::dialect::Conflict};
 
 /// A fault of the store. Its text is for the log; people get [`StoreError::failure`].
 #[derive(Debug, thiserror::Error)]

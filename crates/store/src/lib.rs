@@ -12,73 +12,53 @@
 //! sea-orm's builder; what the two do not say alike is in one room, `dialect.rs`.
 
 mod builds;
-mod callback_secrets;
-mod database;
-mod deliveries;
-mod delivery_claims;
-mod dialect;
+mod callbacks;
+mod cluster;
+mod db;
 mod engines;
 mod entity;
 mod error;
-mod event_archives;
-mod events;
-mod headers;
-mod image_life;
 mod images;
 mod import;
-mod leases;
-mod link;
 mod migration;
-mod plans;
-mod positions;
-mod profiles;
-mod redelivery;
-mod replicas;
-mod request_keys;
-mod retention;
-mod seal;
-mod setting_kinds;
 mod settings;
-mod steps;
-mod tally;
-mod time;
-mod wake;
 
 pub use builds::{
     Attempt, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId,
     claim::{ClaimedBuild, Heartbeat},
+    counts::Tally,
     enqueue::NewBuild,
+    events::{EventHead, LogChunk, StoredEvent},
     finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, PutBack, Reconciled},
-    place::{QueuePlace, UsualDuration},
+    idempotency::{KeptAnswer, RequestKey},
+    plans::MadeByPlan,
+    position::{QueuePlace, UsualDuration},
     read::{BuildFilter, DeleteOutcome, Page},
-    restart::RestartOutcome,
+    retention::UncleanedBuild,
+    retry::RestartOutcome,
     search::BuildSearch,
+    steps::StepRow,
 };
-pub use callback_secrets::CallbackSecretRevision;
-pub use database::Store;
-pub use deliveries::{
+pub use callbacks::{
     Delivery, DeliveryStatus, DeliveryTry, NewDelivery, OutgoingDelivery, Try, TryOutcome,
+    claim::{ClaimRoom, ClaimedDelivery},
+    headers::{SecretHeaders, mask_headers},
+    redeliver::{CallbackOutcome, DeliveryFilter, DeliveryHistory},
+    secret::CallbackSecretRevision,
 };
-pub use delivery_claims::{ClaimRoom, ClaimedDelivery};
+pub use db::{Store, seal::Seal};
 pub use engines::{
     CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, EngineHealth, EngineLabels,
     EngineRevision, EngineSettings, HealthState, Leftover, NamedEngine, NewEngine, RemoveOutcome,
 };
 pub use error::{EnqueueError, FencedError, StoreError};
-pub use events::{EventHead, LogChunk, StoredEvent};
-pub use headers::{SecretHeaders, mask_headers};
-pub use image_life::{ImageLife, ImageSeen, LifeKind};
-pub use images::{Image, ImageFilter, ImageKind, NewBaseImage};
+pub use images::{
+    Image, ImageFilter, ImageKind, NewBaseImage,
+    lifetime::{ImageLife, ImageSeen, LifeKind},
+    profiles::StoredProfile,
+};
 pub use import::{ImportReport, OldInstallation, TableReport};
-pub use plans::MadeByPlan;
-pub use profiles::StoredProfile;
-pub use redelivery::{CallbackOutcome, DeliveryFilter, DeliveryHistory};
-pub use request_keys::{KeptAnswer, RequestKey};
-pub use retention::UncleanedBuild;
-pub use seal::Seal;
-pub use setting_kinds::SettingsKind;
 pub use settings::{
     DockerServerRevision, HeadersRevision, HostRevision, NewSettings, RegistryRevision,
+    history::SettingsKind,
 };
-pub use steps::StepRow;
-pub use tally::Tally;

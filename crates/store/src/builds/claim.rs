@@ -16,12 +16,14 @@ use sea_orm::{
 use super::{Attempt, Build, TaskId, enqueue::open_passwords, fence, from_json, lanes};
 use crate::{
     FencedError, Store, StoreError,
-    dialect::Retry,
-    engines::fleet::Fleet,
+    builds::steps,
+    cluster::notify::Kind,
+    db::{
+        dialect::Retry,
+        time::{micros, micros_after, timestamp},
+    },
+    engines::candidates::Fleet,
     entity::{build, build_request},
-    steps,
-    time::{micros, micros_after, timestamp},
-    wake::Kind,
 };
 
 /// A build a worker has taken, with all it needs to run it.

@@ -16,11 +16,13 @@ use sea_orm::{
 use super::{Build, TaskId, fence::append, lanes, to_json};
 use crate::{
     EnqueueError, ImageKind, RequestKey, Store, StoreError,
-    dialect::{self, Retry},
+    builds::idempotency,
+    db::{
+        dialect::{self, Retry},
+        seal::Seal,
+        time::micros,
+    },
     entity::{build, build_request, counter, image},
-    request_keys,
-    seal::Seal,
-    time::micros,
 };
 
 /// The counter task ids come from.
@@ -220,7 +222,7 @@ impl Store {
         .exec_without_returning(&tx)
         .await?;
         if let Some(key) = &new.key {
-            request_keys::insert(&tx, &self.seal, task_id, key, now).await?;
+            idempotency::insert(&tx, &self.seal, task_id, key, now).await?;
         }
         lanes::join(&tx, new.priority.into(), &new.owner).await?;
         append(

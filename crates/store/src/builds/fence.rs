@@ -14,8 +14,8 @@ use sea_orm::{
 use super::{Attempt, TaskId, to_json};
 use crate::{
     FencedError, StoreError,
+    db::time::micros,
     entity::{build, event},
-    time::micros,
 };
 
 /// Rows per insert statement; databases bound the number of values in one.

@@ -22,13 +22,11 @@ use super::{
 };
 use crate::{
     FencedError, NewDelivery, Store, StoreError,
-    dialect::Retry,
-    engines::leftovers,
+    builds::steps::{close_running, forget},
+    db::{dialect::Retry, time::micros},
+    engines::orphans,
     entity::{build, build_request},
-    image_life,
-    images::put_customized,
-    steps::{close_running, forget},
-    time::micros,
+    images::{lifetime, put_customized},
 };
 
 /// Makes the callback of a build from its row in its end state; `None` where nobody is to be
@@ -344,7 +342,7 @@ impl Store {
                 .unwrap_or_default(),
         };
         if row.lease_until.is_some() {
-            leftovers::note(tx, &row, now).await?;
+            orphans::note(tx, &row, now).await?;
         }
         let build = self.end(tx, row, end, now).await?;
         if let Some(delivery) = make_delivery(&build) {
@@ -384,9 +382,9 @@ impl Store {
             }
             // Also of one that waits for another push, so that cleaning finds it by and by.
             if image.on_engine
-                && let Some(engine) = image_life::engine_address(tx, end.settings_revisions).await?
+                && let Some(engine) = lifetime::engine_address(tx, end.settings_revisions).await?
             {
-                image_life::built(tx, &engine, &row.target_image, &row.base_image, now).await?;
+                lifetime::built(tx, &engine, &row.target_image, &row.base_image, now).await?;
             }
         }
         let mut row: build::ActiveModel = row.into();
@@ -428,7 +426,7 @@ async fn requeue(
         forget(tx, row.task_id).await?;
     }
     // Its next attempt may run elsewhere.
-    leftovers::note(tx, &row, now).await?;
+    orphans::note(tx, &row, now).await?;
     lanes::join(tx, row.priority, &row.owner).await?;
     let event = Event::State {
         state: BuildState::Queued,

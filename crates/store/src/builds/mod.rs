@@ -1,15 +1,22 @@
 //! Builds: rows from the moment they are asked for until somebody deletes them.
 
 pub(crate) mod claim;
+pub(crate) mod counts;
 pub(crate) mod enqueue;
+pub(crate) mod events;
 pub(crate) mod fence;
 pub(crate) mod finish;
+pub(crate) mod idempotency;
 pub(crate) mod lanes;
-pub(crate) mod place;
+pub(crate) mod log_archive;
+pub(crate) mod plans;
+pub(crate) mod position;
 pub(crate) mod progress;
 pub(crate) mod read;
-pub(crate) mod restart;
+pub(crate) mod retention;
+pub(crate) mod retry;
 pub(crate) mod search;
+pub(crate) mod steps;
 
 use std::str::FromStr as _;
 
@@ -24,8 +31,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError,
+    db::time::{maybe_timestamp, timestamp},
     entity::build,
-    time::{maybe_timestamp, timestamp},
 };
 
 /// A build's number: milliseconds since the epoch when it was asked for, made unique.

@@ -7,9 +7,8 @@ use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, sea_que
 use super::{Attempt, TaskId, fence, parse_state};
 use crate::{
     FencedError, Store, StoreError,
-    dialect::Retry,
+    db::{dialect::Retry, time::micros},
     entity::{build, dockerfile},
-    time::micros,
 };
 
 impl Store {

@@ -10,9 +10,9 @@ use strum::IntoEnumIterator as _;
 
 use super::{Build, TaskId, parse_state};
 use crate::{
-    Store, StoreError, dialect,
+    Store, StoreError,
+    db::{dialect, paging},
     entity::{build, build_request},
-    positions,
 };
 
 /// Which part of a list is wanted, as the old protocol says it.
@@ -153,7 +153,7 @@ impl Store {
         // One transaction sees one moment: rows and total agree.
         let tx = self.begin_read().await?;
         let (rows, total) =
-            positions::page::<build::Entity, _>(&tx, build::Column::TaskId, search, page).await?;
+            paging::page::<build::Entity, _>(&tx, build::Column::TaskId, search, page).await?;
         tx.commit().await?;
         Ok((into_builds(rows)?, total))
     }

@@ -9,7 +9,11 @@ use sea_orm::{
 };
 
 use super::{Build, TaskId, read::contains};
-use crate::{Store, StoreError, dialect, entity::build, time::micros};
+use crate::{
+    Store, StoreError,
+    db::{dialect, time::micros},
+    entity::build,
+};
 
 /// Which builds are wanted. What is empty does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

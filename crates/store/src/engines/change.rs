@@ -7,13 +7,13 @@ use sea_orm::{
     EntityTrait as _, QueryFilter as _, QuerySelect as _, sea_query::Expr,
 };
 
-use super::{DEFAULT_ENGINE, DiskUse, EngineLabels, address, fleet, live, tls_purpose};
+use super::{DEFAULT_ENGINE, DiskUse, EngineLabels, address, candidates, live, tls_purpose};
 use crate::{
     Store, StoreError,
     builds::to_json,
+    db::time::micros,
     entity::{engine, engine_health, engine_revision},
     settings::seal_tls,
-    time::micros,
 };
 
 /// An engine as it is to be.
@@ -247,7 +247,7 @@ impl Store {
         let Some(row) = locked(&tx, name).await? else {
             return Ok(RemoveOutcome::NotFound);
         };
-        let running = fleet::running(&tx).await?;
+        let running = candidates::running(&tx).await?;
         if let Some(running) = running.get(name) {
             return Ok(RemoveOutcome::InUse(*running));
         }

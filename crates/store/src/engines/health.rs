@@ -14,8 +14,8 @@ use strum::Display;
 use crate::{
     Store, StoreError,
     builds::{from_json, to_json},
+    db::time::{micros, timestamp},
     entity::engine_health,
-    time::{micros, timestamp},
 };
 
 /// What a process found longer ago than this says nothing any more: it may have ended.

@@ -4,11 +4,11 @@
 //! address's history are their rows ([`crate::DockerServerRevision`]), and its capacity is the
 //! configuration's until somebody changes it here. Every other one has its revisions here alone.
 
+pub(crate) mod candidates;
 mod change;
-pub(crate) mod fleet;
 mod health;
-pub(crate) mod leftovers;
-pub(crate) mod place;
+pub(crate) mod orphans;
+pub(crate) mod placement;
 
 use std::collections::BTreeMap;
 
@@ -21,14 +21,14 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{EngineChange, NewEngine, RemoveOutcome};
 pub use health::{CheckedHealth, EngineHealth, HealthState};
-pub use leftovers::Leftover;
+pub use orphans::Leftover;
 
 use crate::{
     Store, StoreError,
     builds::from_json,
+    db::time::timestamp,
     entity::{engine, engine_revision, setting_docker_server},
     settings::{open_tls, read_port},
-    time::timestamp,
 };
 
 /// The engine that the settings' Docker server is.
@@ -177,7 +177,7 @@ impl Store {
     /// configured.
     pub async fn engines(&self) -> Result<Vec<NamedEngine>, StoreError> {
         let tx = self.begin_read().await?;
-        let running = fleet::running(&tx).await?;
+        let running = candidates::running(&tx).await?;
         let mut healths = health::merged(&tx).await?;
         let mut engines = Vec::new();
         for row in live(&tx).await? {

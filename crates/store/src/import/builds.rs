@@ -20,8 +20,8 @@ use super::{
 use crate::{
     StoreError,
     builds::{enqueue::TASK_IDS, to_json},
+    db::time::micros,
     entity::{build, counter, step},
-    time::micros,
 };
 
 const TASKS: &str = "fb_task_table";

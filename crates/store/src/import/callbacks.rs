@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     DeliveryStatus, SecretHeaders, StoreError,
-    deliveries::purpose,
+    callbacks::purpose,
+    db::time::micros,
     entity::{build, delivery},
-    time::micros,
 };
 
 const TABLE: &str = "fb_callback_table";

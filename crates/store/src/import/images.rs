@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     ImageKind, LifeKind, StoreError,
+    db::time::micros,
     entity::{image, image_life, setting_docker_server},
-    time::micros,
 };
 
 const IMAGES: &str = "fb_image_table";

@@ -18,7 +18,7 @@ use super::{
     newest_of_each,
     source::{OldDatabase, OldRow, shown},
 };
-use crate::{StoreError, builds::to_json, entity::profile, time::micros};
+use crate::{StoreError, builds::to_json, db::time::micros, entity::profile};
 
 const TABLE: &str = "fb_image_check_result_table";
 

@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     NewSettings, SecretHeaders, StoreError,
+    db::time::micros,
     entity::{setting_docker_server, setting_headers, setting_host, setting_registry},
     settings::HEADERS_PURPOSE,
-    time::micros,
 };
 
 /// Hosts that a service gives itself where nobody set one.

@@ -2,7 +2,7 @@
 //! found without walking to it.
 //!
 //! The database keeps the counts itself, by triggers in the same transaction as the row, so that
-//! no verb that inserts or deletes can forget to. [`crate::positions`] reads them.
+//! no verb that inserts or deletes can forget to. [`crate::db::paging`] reads them.
 
 use sea_orm_migration::{prelude::*, schema, sea_orm::DbBackend};
 

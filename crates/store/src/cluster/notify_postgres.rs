@@ -12,7 +12,7 @@ use sea_orm::{
 use strum::IntoEnumIterator as _;
 use tokio::task::JoinHandle;
 
-use crate::wake::{Kind, Wake};
+use crate::cluster::notify::{Kind, Wake};
 
 /// The channel; each database has its own of this name.
 const CHANNEL: &str = "fastbuild";

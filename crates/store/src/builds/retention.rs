@@ -14,8 +14,8 @@ use strum::IntoEnumIterator as _;
 use crate::{
     DeliveryStatus, Store, StoreError, TaskId,
     builds::fence::PRINTED,
+    db::time::{micros, timestamp},
     entity::{build, counter, delivery, event, event_archive},
-    time::{micros, timestamp},
 };
 
 /// The counter that holds when the last cleaning ended.

@@ -13,11 +13,9 @@ use sea_orm::{
 use super::{Attempt, Build, TaskId, fence, lanes, parse_state, read};
 use crate::{
     EnqueueError, FencedError, ImageKind, Store, StoreError,
-    builds::enqueue,
-    dialect::Retry,
+    builds::{enqueue, steps::forget},
+    db::{dialect::Retry, time::micros},
     entity::{build, build_request, image},
-    steps::forget,
-    time::micros,
 };
 
 /// What a request to begin a build again came to.

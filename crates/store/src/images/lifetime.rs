@@ -12,9 +12,11 @@ use strum::{Display, EnumString};
 use crate::{
     ImageKind, SettingsRevisions, Store, StoreError,
     builds::stored_size,
-    dialect,
+    db::{
+        dialect,
+        time::{maybe_timestamp, micros, timestamp},
+    },
     entity::{engine_revision, image, image_life, setting_docker_server},
-    time::{maybe_timestamp, micros, timestamp},
 };
 
 /// The part in which lives begin and end: an image has one life at a time on an engine.

@@ -18,9 +18,9 @@ use crate::{
     Build, Delivery, DeliveryMaker, DeliveryStatus, DeliveryTry, Page, SecretHeaders, Store,
     StoreError, TaskId,
     builds::read,
-    deliveries::purpose,
+    callbacks::purpose,
+    db::time::micros,
     entity::{delivery, delivery_try},
-    time::micros,
 };
 
 /// Deliveries whose tries one statement asks for: databases bound a statement's parameters.

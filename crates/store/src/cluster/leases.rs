@@ -11,8 +11,8 @@ use sea_orm::{
 
 use crate::{
     Store, StoreError,
+    db::time::micros_after,
     entity::lease::{ActiveModel, Column, Entity},
-    time::micros_after,
 };
 
 /// A day, in microseconds.

@@ -16,10 +16,12 @@ use sea_orm::{
 use crate::{
     DeliveryStatus, OutgoingDelivery, SecretHeaders, Store, StoreError, Try, TryOutcome,
     builds::to_json,
-    deliveries::{count, cut, purpose},
-    dialect,
+    callbacks::{count, cut, purpose},
+    db::{
+        dialect,
+        time::{maybe_timestamp, micros, micros_after},
+    },
     entity::{delivery, delivery_try},
-    time::{maybe_timestamp, micros, micros_after},
 };
 
 /// What stands for the answer of a try whose process ended before it could record it.

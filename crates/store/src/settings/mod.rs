@@ -1,5 +1,7 @@
 //! Settings revisions: rows are only ever added, and the newest is in force.
 
+pub(crate) mod history;
+
 use fastbuild_spec::settings::{
     CallbackHeaders, DockerServerSettings, HostSettings, RegistrySettings, Settings, TlsMaterial,
 };
@@ -11,9 +13,12 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Seal, SecretHeaders, SettingsRevisions, Store, StoreError, dialect,
+    Seal, SecretHeaders, SettingsRevisions, Store, StoreError,
+    db::{
+        dialect,
+        time::{micros, timestamp},
+    },
     entity::{setting_docker_server, setting_headers, setting_host, setting_registry},
-    time::{micros, timestamp},
 };
 
 /// Settings to put in force; what is `None` stays as it is.

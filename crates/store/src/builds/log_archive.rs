@@ -13,8 +13,8 @@ use sea_orm::{
 use crate::{
     Store, StoreError, StoredEvent, TaskId,
     builds::{fence::PRINTED, from_json, parse_state, read, to_json},
+    db::time::timestamp,
     entity::{event, event_archive},
-    time::timestamp,
 };
 
 /// Events in one archive at most.

@@ -11,10 +11,10 @@ use sea_orm::{
 
 use super::{
     DEFAULT_ENGINE, change, docker_server, health, live,
-    place::{Candidate, choose},
+    placement::{Candidate, choose},
     read_capacity,
 };
-use crate::{StoreError, entity::build, time::micros};
+use crate::{StoreError, db::time::micros, entity::build};
 
 /// How many builds run on each engine, of all processes.
 pub(super) async fn running<C: ConnectionTrait>(

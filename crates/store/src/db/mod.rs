@@ -1,5 +1,10 @@
 //! Opening the database, and the one way transactions begin.
 
+pub(crate) mod dialect;
+pub(crate) mod paging;
+pub(crate) mod seal;
+pub(crate) mod time;
+
 use std::{os::unix::fs::OpenOptionsExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -11,8 +16,11 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait as _;
 
 use crate::{
-    Seal, StoreError, dialect, entity::seal_check, link::Link, migration::Migrator, time::micros,
-    wake::Wake,
+    Seal, StoreError,
+    cluster::{notify::Wake, notify_postgres::Link},
+    db::time::micros,
+    entity::seal_check,
+    migration::Migrator,
 };
 
 /// Connections that read beside the one that writes.

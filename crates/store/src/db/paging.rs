@@ -154,5 +154,5 @@ where
 }
 
 #[cfg(test)]
-#[path = "positions_tests.rs"]
+#[path = "paging_tests.rs"]
 mod tests;

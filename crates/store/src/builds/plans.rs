@@ -10,8 +10,8 @@ use sea_orm::{
 use crate::{
     Store, StoreError, TaskId,
     builds::stored_size,
+    db::time::{micros, timestamp},
     entity::plan,
-    time::{micros, timestamp},
 };
 
 /// An image in its registry and the plan it was made by.

@@ -11,10 +11,9 @@ use sea_orm::{
 
 use crate::{
     Store, StoreError, TaskId,
-    builds::{fence::LOG, from_json, parse_state, read},
+    builds::{fence::LOG, from_json, log_archive, parse_state, read},
+    db::time::timestamp,
     entity::{build, event},
-    event_archives,
-    time::timestamp,
 };
 
 /// One event with its number.
@@ -111,7 +110,7 @@ impl Store {
                 .limit((wanted - found.len()) as u64)
                 .all(self.reader())
                 .await?;
-            let archive = event_archives::next(self.reader(), task_id, after, None).await?;
+            let archive = log_archive::next(self.reader(), task_id, after, None).await?;
             let until = archive
                 .as_ref()
                 .map_or(i64::MAX, |archive| archive.last_seq);
@@ -122,7 +121,7 @@ impl Store {
                 .collect::<Result<Vec<_>, _>>()?;
             if let Some(archive) = &archive {
                 some.extend(
-                    event_archives::unpack(archive)?
+                    log_archive::unpack(archive)?
                         .into_iter()
                         .filter(|event| event.seq > after),
                 );
@@ -168,9 +167,9 @@ impl Store {
                 .limit(limit)
                 .all(self.reader())
                 .await?;
-            let archive = event_archives::next(self.reader(), task_id, chunk.last_seq, of).await?;
+            let archive = log_archive::next(self.reader(), task_id, chunk.last_seq, of).await?;
             if let Some(archive) = archive {
-                for stored in event_archives::unpack(&archive)? {
+                for stored in log_archive::unpack(&archive)? {
                     if stored.seq > chunk.last_seq {
                         chunk.add(&stored.event);
                     }

@@ -1,5 +1,8 @@
 //! Images: base images an operator registered, and what builds made.
 
+pub(crate) mod lifetime;
+pub(crate) mod profiles;
+
 use fastbuild_spec::{image_spec::ImageSpec, reference::ImageReference};
 use jiff::Timestamp;
 use sea_orm::{
@@ -11,9 +14,11 @@ use strum::{Display, EnumString};
 use crate::{
     FinishedImage, Page, Store, StoreError, TaskId,
     builds::{read::contains, read_size, stored_size},
+    db::{
+        paging,
+        time::{micros, timestamp},
+    },
     entity::image,
-    positions,
-    time::{micros, timestamp},
 };
 
 /// Where an image came from; spelt as the old protocol's `type`.
@@ -206,7 +211,7 @@ impl Store {
         let search = (!condition.is_empty()).then_some(condition);
         let tx = self.begin_read().await?;
         let (rows, total) =
-            positions::page::<image::Entity, _>(&tx, image::Column::Id, search, page).await?;
+            paging::page::<image::Entity, _>(&tx, image::Column::Id, search, page).await?;
         tx.commit().await?;
         let images = rows
             .into_iter()

@@ -9,7 +9,11 @@ use sea_orm::{
 
 use secrecy::ExposeSecret as _;
 
-use crate::{Store, StoreError, TaskId, entity::request_key, seal::Seal, time::micros};
+use crate::{
+    Store, StoreError, TaskId,
+    db::{seal::Seal, time::micros},
+    entity::request_key,
+};
 
 /// The key of a request, and a digest of what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

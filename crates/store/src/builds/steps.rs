@@ -13,9 +13,11 @@ use sea_orm::{
 use crate::{
     Attempt, FencedError, Store, StoreError, TaskId,
     builds::fence,
-    dialect::Retry,
+    db::{
+        dialect::Retry,
+        time::{maybe_timestamp, micros, timestamp},
+    },
     entity::step,
-    time::{maybe_timestamp, micros, timestamp},
 };
 
 /// How one step of a build's newest attempt stands.

@@ -1,6 +1,11 @@
 //! Callbacks on their way: written with the end of a build, tried on a schedule, every try a
 //! row.
 
+pub(crate) mod claim;
+pub(crate) mod headers;
+pub(crate) mod redeliver;
+pub(crate) mod secret;
+
 use fastbuild_spec::{callback::receiver, settings::CallbackHeaders};
 use jiff::Timestamp;
 use sea_orm::{
@@ -13,9 +18,9 @@ use strum::{Display, EnumString};
 use crate::{
     Page, SecretHeaders, Store, StoreError, TaskId,
     builds::from_json,
-    delivery_claims::{settle, write_try},
+    callbacks::claim::{settle, write_try},
+    db::time::{maybe_timestamp, micros, timestamp},
     entity::{delivery, delivery_try},
-    time::{maybe_timestamp, micros, timestamp},
 };
 
 /// Bytes kept of what a receiver answered.

@@ -8,8 +8,8 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     Store, StoreError,
+    db::time::{micros, timestamp},
     entity::setting_callback_secret,
-    time::{micros, timestamp},
 };
 
 /// Where a signing secret belongs, for the seal.

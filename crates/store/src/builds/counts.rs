@@ -12,8 +12,8 @@ use sea_orm::{
 use crate::{
     Store, StoreError,
     builds::parse_state,
+    db::time::maybe_timestamp,
     entity::{build, lane},
-    time::maybe_timestamp,
 };
 
 /// What is under way.

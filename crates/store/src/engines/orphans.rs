@@ -10,8 +10,8 @@ use sea_orm::{
 use super::DEFAULT_ENGINE;
 use crate::{
     Store, StoreError, TaskId,
+    db::time::{micros, timestamp},
     entity::{build, leftover},
-    time::{micros, timestamp},
 };
 
 /// A build of which an engine may hold something.

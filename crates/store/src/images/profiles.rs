@@ -10,8 +10,8 @@ use sea_orm::{
 use crate::{
     Store, StoreError,
     builds::{from_json, to_json},
+    db::time::{micros, timestamp},
     entity::profile,
-    time::{micros, timestamp},
 };
 
 /// A profile with the name its image was asked for by.
