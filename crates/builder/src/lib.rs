@@ -1,55 +1,39 @@
 //! How a request becomes a pushed image: the verbs the server calls, the workers that run
 //! builds, and the delivery of callbacks. Knows the store and the engine; knows no HTTP server.
+//!
+//! Rooms: `builds` (a caller's verbs on a build), `worker` (claims a build and runs its five
+//! steps), `engines` (add, change, monitor and clean them), `images` (pull, check, delete,
+//! clean up), `callbacks` (make, deliver, test), `settings`, `catalog` (package mirrors and tool
+//! files), `background` (every loop that runs beside the workers). `builder` ties them together.
 
-mod cancels;
+mod background;
+mod builder;
+mod builds;
+mod callbacks;
 pub mod catalog;
-mod cleaning;
 pub mod clock;
-mod delivery;
-mod dependencies;
-mod disk;
-mod document;
 mod engines;
-mod events;
-pub mod files;
-mod hash;
 mod images;
-mod labels;
-mod lease;
-mod means;
 pub mod metrics;
 pub mod options;
-mod pipeline;
-mod pushing;
-mod queue;
-mod removal;
-mod retry;
-mod reuse;
-mod rollback;
-mod service;
-mod settle;
-mod site;
-mod sites;
-mod step;
-mod submit;
-mod sweep;
-mod turn;
-mod upkeep;
-pub mod upload;
-mod watch;
-mod workbench;
-mod workers;
+mod readiness;
+mod settings;
+mod worker;
 
-pub use dependencies::{Dependency, DependencyKind, Found, is_ready};
-pub use disk::Freed;
-pub use document::{Rendered, Taken};
-pub use engines::ProvenEngine;
+pub use builder::Builder;
+pub use builds::{
+    document::{Rendered, Taken},
+    estimate::QueueEstimate,
+    files,
+    submit::Submitted,
+};
+pub use callbacks::admin::{CallbackTry, SigningOrigin};
+pub use engines::{ProvenEngine, context::no_such_engine, disk::Freed};
 pub use fastbuild_engine::EngineInfo;
-pub use images::{CheckedImage, PulledImage, parse_image};
-pub use queue::QueueEstimate;
-pub use removal::{DeletedImage, no_such_task};
-pub use service::Builder;
-pub use site::{DockerServerForm, HostForm, RegistryForm, SiteForm, check_headers};
-pub use sites::no_such_engine;
-pub use submit::Submitted;
-pub use workbench::{CallbackTry, SigningOrigin};
+pub use images::{
+    CheckedImage, PulledImage,
+    delete::{DeletedImage, no_such_task},
+    parse_image,
+};
+pub use readiness::{Dependency, DependencyKind, Found, is_ready};
+pub use settings::{DockerServerForm, HostForm, RegistryForm, SiteForm, check_headers};

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-pub use crate::disk::DiskMarks;
+pub use crate::engines::disk::DiskMarks;
 pub use fastbuild_engine::Compression;
 use fastbuild_spec::{
     limits::{BuildLimits, LimitBounds},

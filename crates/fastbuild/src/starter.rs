@@ -133,7 +133,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<bool> {
     }
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder)?;
-    let mut file = fastbuild_builder::upload::temporary_in(folder)?;
+    let mut file = fastbuild_builder::catalog::upload::temporary_in(folder)?;
     file.write_all(text.as_bytes())?;
     match file.persist_noclobber(path) {
         Ok(_file) => Ok(true),

@@ -18,7 +18,7 @@ use axum::{
     },
 };
 use bytes::Bytes;
-use fastbuild_builder::upload::{self, PartError, Upload};
+use fastbuild_builder::catalog::upload::{self, PartError, Upload};
 use fastbuild_spec::{
     failure::{Failure, Sentence},
     wire::{self, FieldError},

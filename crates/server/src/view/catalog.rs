@@ -1,6 +1,6 @@
 //! The catalog as the old protocol lists it.
 
-use fastbuild_builder::upload::UploadedFile;
+use fastbuild_builder::catalog::upload::UploadedFile;
 use fastbuild_spec::catalog::{Catalog, MirrorKind, ToolKind};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,7 +1,7 @@
 //! The catalog: listing mirrors and installers, and uploading them.
 
 use axum::extract::{Request, State};
-use fastbuild_builder::upload::FileType;
+use fastbuild_builder::catalog::upload::FileType;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -1,0 +1,140 @@
+//! Where a build stands in the queue and when it may be done.
+
+use std::time::Duration;
+
+use fastbuild_spec::{failure::Failure, state::BuildState};
+use fastbuild_store::{HealthState, QueuePlace, UsualDuration};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::builder::{Builder, stored};
+
+/// Where a build stands and when it may be done, by what this service has seen so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueEstimate {
+    /// Its place, while it is queued.
+    pub place: Option<QueuePlace>,
+    /// How long builds like it took; `None` before the first build that succeeded.
+    pub usual: Option<UsualDuration>,
+    /// When a worker may take it, or when one did.
+    pub starts_at: Option<Timestamp>,
+    /// When it may end. Never in the past.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl Builder {
+    /// Where a build stands and when it may be done; `None` for one that has ended and for an
+    /// unknown one.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable` when the database does not answer.
+    pub async fn queue_estimate(&self, task_id: i64) -> Result<Option<QueueEstimate>, Failure> {
+        let store = self.store();
+        let Some(build) = store
+            .build(task_id)
+            .await
+            .map_err(|error| stored(&error))?
+            .filter(|build| !build.state.is_terminal())
+        else {
+            return Ok(None);
+        };
+        let usual = store
+            .usual_duration(task_id)
+            .await
+            .map_err(|error| stored(&error))?;
+        let place = if build.state == BuildState::Queued {
+            store
+                .queue_place(task_id)
+                .await
+                .map_err(|error| stored(&error))?
+        } else {
+            None
+        };
+        let now = self.clock().now();
+        let starts_at = match place {
+            Some(place) => {
+                wait(place, usual, self.places().await?).and_then(|wait| after(now, wait))
+            }
+            None => build.started,
+        };
+        let ends_at = starts_at
+            .zip(usual)
+            .and_then(|(starts, usual)| after(starts, usual.median))
+            .map(|ends| ends.max(now));
+        Ok(Some(QueueEstimate {
+            place,
+            usual,
+            starts_at,
+            ends_at,
+        }))
+    }
+
+    /// How many builds can run at a time, on all engines that take builds.
+    async fn places(&self) -> Result<u64, Failure> {
+        let engines = self
+            .store()
+            .engines()
+            .await
+            .map_err(|error| stored(&error))?;
+        let places = engines
+            .iter()
+            .filter(|engine| !engine.draining && engine.health.state != HealthState::Down)
+            .map(|engine| u64::from(engine.capacity));
+        Ok(places.sum())
+    }
+}
+
+/// How long a build waits that stands there, if `places` of them run at a time and each takes as
+/// long as usual. With a place free it does not wait, whatever is known.
+fn wait(place: QueuePlace, usual: Option<UsualDuration>, places: u64) -> Option<Duration> {
+    let places = places.max(1);
+    let in_front = place.running + place.position - 1;
+    let rounds = in_front.saturating_sub(places - 1).div_ceil(places);
+    if rounds == 0 {
+        return Some(Duration::ZERO);
+    }
+    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+    Some(usual?.median.saturating_mul(rounds))
+}
+
+fn after(time: Timestamp, wait: Duration) -> Option<Timestamp> {
+    time.checked_add(SignedDuration::try_from(wait).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_waits_for_as_many_rounds_as_the_engines_need_for_what_is_in_front() {
+        let usual = UsualDuration {
+            median: Duration::from_mins(1),
+            builds: 3,
+            alike: true,
+        };
+        let minutes = |position, running, places| {
+            let place = QueuePlace {
+                position,
+                exact: true,
+                running,
+            };
+            wait(place, Some(usual), places).map(|wait| wait.as_secs() / 60)
+        };
+        // A place is free.
+        assert_eq!(minutes(1, 0, 1), Some(0));
+        assert_eq!(minutes(1, 3, 4), Some(0));
+        assert_eq!(minutes(4, 0, 4), Some(0));
+        // All are taken.
+        assert_eq!(minutes(1, 1, 1), Some(1));
+        assert_eq!(minutes(1, 4, 4), Some(1));
+        assert_eq!(minutes(4, 4, 4), Some(1));
+        assert_eq!(minutes(5, 4, 4), Some(2));
+        assert_eq!(minutes(3, 1, 1), Some(3));
+        let place = QueuePlace {
+            position: 2,
+            exact: true,
+            running: 1,
+        };
+        assert_eq!(wait(place, None, 1), None);
+        assert_eq!(wait(place, None, 3), Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,192 @@
+//! Beginning a build again that has ended, or telling once more how it ended.
+
+use fastbuild_engine::BUILD_LABEL;
+use fastbuild_spec::{
+    failure::{Failure, ReasonCode},
+    reference::ImageReference,
+    state::{BuildState, RetryFrom},
+};
+use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, RestartOutcome};
+
+use crate::{
+    builder::{Builder, stored},
+    engines::context::Site,
+    images::delete::no_such_task,
+    worker::finish::delivery_for,
+};
+
+impl Builder {
+    /// Begins a build again that has ended: from its start, from the push of the image it made, or
+    /// its callback alone. Returns its row.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown build; `WrongState` with a sentence that says why it cannot be
+    /// begun again so; `TargetTaken` when another build has its target now; for a push what the
+    /// engine answered.
+    pub async fn retry(&self, task_id: i64, from: RetryFrom) -> Result<Build, Failure> {
+        match from {
+            RetryFrom::Callback => self.tell_again(task_id).await?,
+            RetryFrom::Push => {
+                self.refuse_without_image(task_id).await?;
+                self.restart(task_id, from).await?;
+            }
+            RetryFrom::Start => self.restart(task_id, from).await?,
+        }
+        tracing::info!(build = task_id, %from, "the build is tried again on request");
+        self.known(task_id).await
+    }
+
+    async fn known(&self, task_id: i64) -> Result<Build, Failure> {
+        self.store()
+            .build(task_id)
+            .await
+            .map_err(|error| stored(&error))?
+            .ok_or_else(|| no_such_task(task_id))
+    }
+
+    async fn restart(&self, task_id: i64, from: RetryFrom) -> Result<(), Failure> {
+        let outcome = self
+            .store()
+            .restart(task_id, from, self.clock().now())
+            .await
+            .map_err(|error| match error {
+                EnqueueError::Store(error) => stored(&error),
+                taken @ EnqueueError::TargetTaken { .. } => taken.failure(),
+            })?;
+        match outcome {
+            RestartOutcome::Queued(_) => Ok(()),
+            RestartOutcome::NotFound => Err(no_such_task(task_id)),
+            RestartOutcome::WrongState(state) => Err(wrong_state(task_id, state, from)),
+            RestartOutcome::NoRequest => Err(Failure::new(
+                ReasonCode::WrongState,
+                format!("任务id<{task_id}>从旧系统迁移而来，没有保存可重新执行的请求。"),
+                format!(
+                    "The build {task_id} was taken over from an old installation, and its request \
+                     is not kept in a form that can be run again."
+                ),
+            )
+            .hinting("请重新提交该请求。", "Submit the request anew.")),
+        }
+    }
+
+    async fn tell_again(&self, task_id: i64) -> Result<(), Failure> {
+        let headers = self.callback_headers().await?;
+        let now = self.clock().now();
+        let outcome = self
+            .store()
+            .redeliver_of_build(
+                task_id,
+                &headers,
+                &|build: &Build| delivery_for(build, &headers, now),
+                now,
+            )
+            .await
+            .map_err(|error| stored(&error))?;
+        match outcome {
+            CallbackOutcome::Due => Ok(()),
+            CallbackOutcome::NotFound => Err(no_such_task(task_id)),
+            CallbackOutcome::NotEnded(state) => {
+                Err(wrong_state(task_id, state, RetryFrom::Callback))
+            }
+            CallbackOutcome::NoAddress => Err(Failure::new(
+                ReasonCode::WrongState,
+                format!("任务id<{task_id}>没有指定回调地址，无法重新回调。"),
+                format!("The build {task_id} names no callback address: nobody is to be told."),
+            )
+            .hinting(
+                "请在提交任务时填写 callback_url。",
+                "Name a callback_url when the build is submitted.",
+            )),
+        }
+    }
+
+    /// A push can only be tried again while the image that the build made is on the engine.
+    async fn refuse_without_image(&self, task_id: i64) -> Result<(), Failure> {
+        let build = self.known(task_id).await?;
+        if !build.state.may_be_retried(RetryFrom::Push) {
+            return Err(wrong_state(task_id, build.state, RetryFrom::Push));
+        }
+        let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+        let made = match self.site_on(engine).await {
+            Ok(site) => self.made_image(&site, &build).await?,
+            Err(removed) if removed.code == ReasonCode::NotFound => None,
+            Err(failure) => return Err(failure),
+        };
+        if made.is_some() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ReasonCode::WrongState,
+            format!(
+                "任务id<{task_id}>构建的镜像 {} 已不在 Docker 服务器上，无法只重新推送。",
+                build.target_image
+            ),
+            format!(
+                "The image {} that the build {task_id} made is no longer on the Docker server: it \
+                 cannot be pushed again.",
+                build.target_image
+            ),
+        )
+        .blaming(build.target_image)
+        .hinting(
+            "请从头重试该任务。",
+            "Retry the build from its start instead.",
+        ))
+    }
+
+    /// The image that a build made, while it is on the engine under the build's target and nobody
+    /// else has put another one there.
+    pub(crate) async fn made_image(
+        &self,
+        site: &Site,
+        build: &Build,
+    ) -> Result<Option<fastbuild_engine::Built>, Failure> {
+        let Ok(target) = build.target_image.parse::<ImageReference>() else {
+            return Ok(None);
+        };
+        let found = site
+            .engine
+            .find_image(&target)
+            .await
+            .map_err(|error| error.failure())?;
+        let ours = found.filter(|found| {
+            build.image_id.as_deref() == Some(found.id.as_str())
+                && found
+                    .labels
+                    .get(BUILD_LABEL)
+                    .is_some_and(|label| self.labels().attempt_of(label, build.task_id).is_some())
+        });
+        Ok(ours.map(|found| fastbuild_engine::Built {
+            image_id: found.id,
+            size: found.size,
+        }))
+    }
+}
+
+fn wrong_state(task_id: i64, state: BuildState, from: RetryFrom) -> Failure {
+    let (zh, en, hint_zh, hint_en) = if !state.is_terminal() {
+        (
+            format!("任务id<{task_id}>尚未结束（{state}），无法重试。"),
+            format!("The build {task_id} has not ended ({state}): there is nothing to retry yet."),
+            "请等待任务结束，或先取消它。",
+            "Wait for its end, or cancel it first.",
+        )
+    } else if state == BuildState::PushSuccess {
+        (
+            format!("任务id<{task_id}>已成功，镜像已推送，无需重试。"),
+            format!("The build {task_id} has succeeded and its image is pushed."),
+            "如需重新构建，请以新的镜像名或标签提交；只需回调时请重试回调。",
+            "Submit it under another name or tag to build it anew, or retry its callback alone.",
+        )
+    } else {
+        (
+            format!("任务id<{task_id}>以 {state} 结束，没有可以从 {from} 开始重试的内容。"),
+            format!(
+                "The build {task_id} ended as {state}, which leaves nothing to retry from its {from}."
+            ),
+            "请从头重试该任务。",
+            "Retry the build from its start instead.",
+        )
+    };
+    Failure::new(ReasonCode::WrongState, zh, en).hinting(hint_zh, hint_en)
+}

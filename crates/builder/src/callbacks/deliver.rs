@@ -1,0 +1,366 @@
+//! The delivery of callbacks: what is due is sent, every try is recorded, a failed one is tried
+//! again on the schedule.
+
+use std::{collections::HashMap, time::Duration};
+
+use fastbuild_engine::crash::{self, CrashPoint};
+use fastbuild_spec::{
+    failure::Failure,
+    settings::CallbackHeaders,
+    signature::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER},
+};
+use fastbuild_store::{ClaimRoom, ClaimedDelivery, SecretHeaders, Try, TryOutcome};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{
+    Response,
+    header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use tokio::task::{self, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::builder::{Builder, stored};
+
+/// Tries under way at a time in this process.
+const AT_A_TIME: usize = 64;
+/// Tries under way at a time to one host: one that hangs must not take the room of all.
+const PER_RECEIVER: usize = 8;
+/// How long a try's claim holds beyond the time the try itself may take.
+const LEASE_BEYOND_TIMEOUT: Duration = Duration::from_mins(1);
+/// How often deliveries are looked for without having been woken; only a fallback.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long to wait after a fault of the database.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
+/// Bytes read of an answer.
+const ANSWER_BYTES: usize = 4096;
+/// The longest wait a receiver may ask for with `Retry-After`.
+const LONGEST_ASKED: Duration = Duration::from_hours(1);
+
+/// The tries under way: each is a task of its own and goes at its receiver's pace, not at that of
+/// the slowest.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<()>,
+    receivers: HashMap<task::Id, String>,
+}
+
+impl UnderWay {
+    fn room(&self) -> ClaimRoom {
+        let mut under_way = HashMap::new();
+        for receiver in self.receivers.values() {
+            *under_way.entry(receiver.clone()).or_default() += 1;
+        }
+        ClaimRoom {
+            free: AT_A_TIME.saturating_sub(self.receivers.len()),
+            per_receiver: PER_RECEIVER,
+            under_way,
+        }
+    }
+
+    fn begin(&mut self, receiver: String, work: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.tasks.spawn(work);
+        self.receivers.insert(handle.id(), receiver);
+    }
+
+    /// Waits for the end of any of them; for ever where there is none.
+    async fn one_ended(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a callback's try broke off; it is made again once its lease is over");
+                error.id()
+            }
+            None => std::future::pending().await,
+        };
+        self.receivers.remove(&id);
+    }
+
+    async fn all_ended(&mut self) {
+        while !self.tasks.is_empty() {
+            self.one_ended().await;
+        }
+    }
+}
+
+impl Builder {
+    /// Delivers what is due until `shutdown`; what is under way then is waited for, so that it need
+    /// not be sent again.
+    pub(crate) async fn deliver(self, shutdown: CancellationToken) {
+        // Subscribed before the first look, so that nothing written in between is missed.
+        let mut written = self.store().subscribe_deliveries();
+        let mut under_way = UnderWay::default();
+        while !shutdown.is_cancelled() {
+            written.mark_unchanged();
+            let wait = match self.begin_due(&mut under_way).await {
+                Ok(wait) => wait,
+                Err(failure) => {
+                    tracing::error!(%failure, "callbacks cannot be read");
+                    AFTER_FAULT
+                }
+            };
+            tokio::select! {
+                _ = written.changed() => {}
+                () = under_way.one_ended() => {}
+                () = tokio::time::sleep(wait) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        under_way.all_ended().await;
+    }
+
+    /// Begins the tries that are due, as many as there is room for; how long until more can be due.
+    async fn begin_due(&self, under_way: &mut UnderWay) -> Result<Duration, Failure> {
+        let lease = self.options().callbacks.timeout + LEASE_BEYOND_TIMEOUT;
+        let now = self.clock().now();
+        let claimed = self
+            .store()
+            .claim_deliveries(under_way.room(), lease, now)
+            .await
+            .map_err(|error| stored(&error))?;
+        for claimed in claimed {
+            let span = tracing::info_span!("callback", build = claimed.delivery.task_id);
+            let receiver = claimed.receiver.clone();
+            let one = self.clone().deliver_one(claimed, lease);
+            under_way.begin(receiver, one.instrument(span));
+        }
+        let room = under_way.room();
+        if room.free == 0 {
+            // The end of any of them wakes us.
+            return Ok(LOOK);
+        }
+        let next = self
+            .store()
+            .next_delivery_at(&room, now)
+            .await
+            .map_err(|error| stored(&error))?;
+        Ok(next.map_or(LOOK, |at| {
+            let wait = at.duration_since(self.clock().now());
+            Duration::try_from(wait).unwrap_or_default().min(LOOK)
+        }))
+    }
+
+    /// Makes a claimed try and records it.
+    async fn deliver_one(self, claimed: ClaimedDelivery, lease: Duration) {
+        let over = tokio::time::Instant::now() + lease;
+        let ClaimedDelivery {
+            delivery, number, ..
+        } = claimed;
+        // The same in every try, so that a receiver can tell a repetition from a new message.
+        let id = format!("msg_{}_{}", self.store().installation(), delivery.id);
+        crash::pass(CrashPoint::BeforeTry);
+        let (tried, asked) = self
+            .try_once(&id, &delivery.url, &delivery.headers, &delivery.body)
+            .await;
+        crash::pass(CrashPoint::AfterTry);
+        let now = self.clock().now();
+        let outcome = if is_success(&tried) {
+            TryOutcome::Delivered
+        } else {
+            self.after_failure(delivery.tries_on_schedule, asked, now)
+        };
+        tracing::info!(
+            url = without_query(&delivery.url),
+            status = tried.status,
+            error = tried.error.as_deref(),
+            tries = number,
+            ?outcome,
+            "callback tried"
+        );
+        // A try that was made is recorded, else it would be made again.
+        loop {
+            let recorded = self
+                .store()
+                .record_try(delivery.id, number, &tried, outcome, now)
+                .await;
+            match recorded {
+                Ok(true) => {
+                    crash::pass(CrashPoint::Recorded);
+                    self.metrics().tried(outcome);
+                    return;
+                }
+                Ok(false) => {
+                    tracing::warn!("the callback's try came to its end after its lease");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the callback's try cannot be recorded");
+                }
+            }
+            if tokio::time::Instant::now() >= over {
+                return;
+            }
+            tokio::time::sleep(AFTER_FAULT).await;
+        }
+    }
+
+    /// Tries of processes that ended in their midst need not be waited for.
+    pub(crate) async fn release_deliveries(&self) {
+        let released = self.store().release_deliveries(self.clock().now()).await;
+        if let Err(error) = released {
+            tracing::error!(%error, "callbacks that were under way at the last end wait for the end of their lease");
+        }
+    }
+
+    /// When a delivery that failed `tries` times before and now once more is tried again.
+    fn after_failure(&self, tries: u32, asked: Option<Duration>, now: Timestamp) -> TryOutcome {
+        let schedule = &self.options().callbacks.retry_after;
+        let Some(wait) = usize::try_from(tries)
+            .ok()
+            .and_then(|tries| schedule.get(tries))
+        else {
+            return TryOutcome::GaveUp;
+        };
+        // Up to a tenth more, so that many callbacks that failed together do not return together.
+        let wait = wait.mul_f64(1.0 + rand::random::<f64>() / 10.0);
+        let wait = asked.map_or(wait, |asked| wait.max(asked.min(LONGEST_ASKED)));
+        SignedDuration::try_from(wait)
+            .ok()
+            .and_then(|wait| now.checked_add(wait).ok())
+            .map_or(TryOutcome::GaveUp, |at| TryOutcome::Retry { at })
+    }
+
+    /// Sends a callback once under the message id `id`, signed where there is a secret; the
+    /// answer's wish for the next try comes along.
+    pub(crate) async fn try_once(
+        &self,
+        id: &str,
+        url: &str,
+        headers: &SecretHeaders,
+        body: &str,
+    ) -> (Try, Option<Duration>) {
+        let started = self.clock().now();
+        let mut asked = None;
+        let mut request_headers = headers.clone();
+        let (status, answer, error) = match self.signing_secret().await {
+            // Unsigned it would be refused by the receiver, or worse, be taken.
+            Err(failure) => (None, String::new(), Some(failure.message.en)),
+            Ok(secret) => {
+                if let Some(secret) = secret {
+                    let signature = signature(&secret, id, started, body);
+                    request_headers = request_headers.overlaid(&signature);
+                }
+                let sent = self
+                    .callback_client()
+                    .post(url)
+                    .headers(header_map(&request_headers))
+                    .body(body.to_owned())
+                    .send()
+                    .await;
+                match sent {
+                    Ok(response) => {
+                        asked = retry_after(&response, self.clock().now());
+                        let status = response.status().as_u16();
+                        (Some(status), beginning(response).await, None)
+                    }
+                    Err(error) => (None, String::new(), Some(reason(error))),
+                }
+            }
+        };
+        let tried = Try {
+            started,
+            ended: self.clock().now(),
+            request_headers,
+            status,
+            body: answer,
+            error,
+        };
+        (tried, asked)
+    }
+}
+
+/// An address as it may stand in a log: a query may hold a token.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// The headers of the Standard Webhooks specification for one try.
+fn signature(secret: &SigningSecret, id: &str, started: Timestamp, body: &str) -> CallbackHeaders {
+    let second = started.as_second();
+    [
+        (ID_HEADER, id.to_owned()),
+        (TIMESTAMP_HEADER, second.to_string()),
+        (SIGNATURE_HEADER, secret.sign(id, second, body.as_bytes())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+/// Only a 2xx answer means that the receiver has it.
+pub(crate) fn is_success(tried: &Try) -> bool {
+    tried
+        .status
+        .is_some_and(|status| (200..300).contains(&status))
+}
+
+fn header_map(headers: &SecretHeaders) -> HeaderMap {
+    headers
+        .expose()
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((
+                HeaderName::from_bytes(name.as_bytes()).ok()?,
+                HeaderValue::from_str(value).ok()?,
+            ))
+        })
+        .collect()
+}
+
+/// What `Retry-After` asks for.
+fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
+    wait_asked(response.headers().get(RETRY_AFTER)?.to_str().ok()?, now)
+}
+
+/// The wait a `Retry-After` names, as seconds or as a date (RFC 9110, section 10.2.3); a date in
+/// the past is no wait.
+fn wait_asked(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = Timestamp::try_from(httpdate::parse_http_date(value).ok()?).ok()?;
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+}
+
+/// The first bytes of an answer; a receiver that sends without end is not listened to.
+async fn beginning(mut response: Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < ANSWER_BYTES
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.truncate(ANSWER_BYTES);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The innermost cause says what a person needs: "connection refused", "timed out".
+fn reason(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "the receiver did not answer in time".to_owned();
+    }
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
+        let now: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
+        let seconds = |value| wait_asked(value, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds(" 120 "), Some(120));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30));
+        assert_eq!(seconds("Sunday, 06-Nov-94 08:50:07 GMT"), Some(30));
+        assert_eq!(seconds("Sun Nov  6 08:50:07 1994"), Some(30));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(seconds("soon"), None);
+        assert_eq!(seconds("-1"), None);
+    }
+}

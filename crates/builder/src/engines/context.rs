@@ -1,0 +1,191 @@
+//! Where builds run: an engine and the registry in force, with the revisions of both.
+
+use fastbuild_engine::{Endpoint, Engine, EngineLimits};
+use fastbuild_spec::{
+    failure::{Failure, ReasonCode},
+    settings::{DockerServerSettings, RegistrySettings, Settings},
+};
+use fastbuild_store::{DEFAULT_ENGINE, HealthState, SettingsRevisions};
+
+use crate::builder::{Builder, stored};
+
+/// An engine and the registry in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    /// The engine's name.
+    pub(crate) name: String,
+    pub(crate) engine: Engine,
+    pub(crate) registry: RegistrySettings,
+    /// Which settings rows these are; a build records them.
+    pub(crate) revisions: SettingsRevisions,
+}
+
+impl Builder {
+    /// The default engine and the registry, or a refusal that lists what is missing.
+    pub(crate) async fn site(&self) -> Result<Site, Failure> {
+        self.site_on(DEFAULT_ENGINE).await
+    }
+
+    /// The engine of a name and the registry, or a refusal that lists what is missing.
+    ///
+    /// # Errors
+    /// `NotConfigured`; `NotFound` for an engine that is not there any more.
+    pub(crate) async fn site_on(&self, name: &str) -> Result<Site, Failure> {
+        let (settings, mut revisions) = self
+            .store()
+            .settings_in_force()
+            .await
+            .map_err(|error| stored(&error))?;
+        let missing = missing(&settings);
+        let (Some(registry), Some(server), []) = (
+            settings.registry,
+            settings.docker_server,
+            missing.as_slice(),
+        ) else {
+            return Err(not_configured(&missing));
+        };
+        let server = if name == DEFAULT_ENGINE {
+            server
+        } else {
+            let named = self
+                .store()
+                .engine_settings(name)
+                .await
+                .map_err(|error| stored(&error))?
+                .ok_or_else(|| no_such_engine(name))?;
+            revisions.engine = Some(named.revision);
+            named.server
+        };
+        Ok(Site {
+            name: name.to_owned(),
+            engine: engine(&server)?,
+            registry,
+            revisions,
+        })
+    }
+
+    /// Every engine, each with the registry.
+    ///
+    /// # Errors
+    /// As [`Builder::site_on`].
+    pub(crate) async fn sites(&self) -> Result<Vec<Site>, Failure> {
+        let mut sites = vec![self.site().await?];
+        let engines = self
+            .store()
+            .engines()
+            .await
+            .map_err(|error| stored(&error))?;
+        for engine in engines {
+            if engine.name == DEFAULT_ENGINE {
+                continue;
+            }
+            match self.site_on(&engine.name).await {
+                Ok(site) => sites.push(site),
+                // Removed in between.
+                Err(failure) if failure.code == ReasonCode::NotFound => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(sites)
+    }
+
+    /// The engine for a question that any of them can answer: the default one, unless it takes no
+    /// builds and another one does.
+    ///
+    /// # Errors
+    /// As [`Builder::site_on`].
+    pub(crate) async fn site_at_hand(&self) -> Result<Site, Failure> {
+        let engines = self
+            .store()
+            .engines()
+            .await
+            .map_err(|error| stored(&error))?;
+        let mut at_hand = engines
+            .iter()
+            .filter(|engine| !engine.draining && engine.health.state != HealthState::Down)
+            .map(|engine| engine.name.as_str());
+        let first = at_hand.next().unwrap_or(DEFAULT_ENGINE);
+        let name = at_hand
+            .find(|name| *name == DEFAULT_ENGINE)
+            .unwrap_or(first);
+        self.site_on(name).await
+    }
+
+    /// Which settings a build cannot do without are still missing, in the protocol's words.
+    ///
+    /// # Errors
+    /// [`ReasonCode::Internal`] when the database does not answer.
+    pub async fn missing_settings(&self) -> Result<Vec<&'static str>, Failure> {
+        let settings = self
+            .store()
+            .settings()
+            .await
+            .map_err(|error| stored(&error))?;
+        Ok(missing(&settings))
+    }
+}
+
+/// A client for an engine; connects only when used.
+pub(crate) fn engine(server: &DockerServerSettings) -> Result<Engine, Failure> {
+    engine_within(server, EngineLimits::default())
+}
+
+/// A client for an engine that waits no longer than this for it.
+pub(crate) fn engine_within(
+    server: &DockerServerSettings,
+    limits: EngineLimits,
+) -> Result<Engine, Failure> {
+    Engine::new(&Endpoint::from(server), limits).map_err(|error| error.failure())
+}
+
+/// The two proofs: the engine answers, and the *engine* can log in to the registry.
+pub(crate) async fn prove(
+    server: &DockerServerSettings,
+    registry: Option<&RegistrySettings>,
+) -> Result<(), Failure> {
+    let engine = engine(server)?;
+    engine.ping().await.map_err(|error| error.failure())?;
+    if let Some(registry) = registry {
+        engine
+            .login(registry)
+            .await
+            .map_err(|error| error.failure())?;
+    }
+    Ok(())
+}
+
+/// The refusal of a name that no engine has.
+pub fn no_such_engine(name: &str) -> Failure {
+    Failure::new(
+        ReasonCode::NotFound,
+        format!("没有名为 {name} 的引擎。"),
+        format!("There is no engine named {name}."),
+    )
+    .blaming(name)
+    .hinting(
+        "全部引擎见 GET /api/v1/engines。",
+        "GET /api/v1/engines lists all of them.",
+    )
+}
+
+fn missing(settings: &Settings) -> Vec<&'static str> {
+    [
+        ("host", settings.host.is_none()),
+        ("Harbor", settings.registry.is_none()),
+        ("Docker server", settings.docker_server.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(name, absent)| absent.then_some(name))
+    .collect()
+}
+
+fn not_configured(missing: &[&str]) -> Failure {
+    Failure::new(
+        ReasonCode::NotConfigured,
+        format!("服务尚未配置完成，缺少：{}。", missing.join("、")),
+        format!(
+            "The service is not configured yet; missing: {}.",
+            missing.join(", ")
+        ),
+    )
+}

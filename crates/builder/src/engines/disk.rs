@@ -1,0 +1,154 @@
+//! Watching the engines' disks: above a mark, build cache and unused images go until another one.
+//!
+//! What may go is the same as in [`crate::images::cleanup`]: build cache that no running build uses, and
+//! images whose life on the engine is known (it was pulled or built by this installation), that no
+//! queued or running build names and no container was made from, those first that were not used for
+//! longest.
+
+use std::time::Duration;
+
+use fastbuild_engine::DiskUsage;
+use fastbuild_spec::failure::Failure;
+use fastbuild_store::DiskUse;
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    builder::{Builder, stored},
+    engines::context::Site,
+};
+
+/// How often the disks are looked at. Measuring is work for an engine.
+const LOOK: Duration = Duration::from_mins(5);
+
+/// How much an engine's disk may hold, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskMarks {
+    /// With more than this, things go.
+    pub high: u64,
+    /// Until no more than this is left.
+    pub low: u64,
+}
+
+/// What left an engine because its disk held too much.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Freed {
+    /// Bytes of build cache.
+    pub cache_bytes: u64,
+    /// Names of images.
+    pub images: Vec<String>,
+}
+
+impl Builder {
+    /// Looks at the engines' disks again and again until `shutdown`.
+    pub(crate) async fn watch_disks(self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.look_at_disks() => {}
+                () = shutdown.cancelled() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    async fn look_at_disks(&self) {
+        let Ok(sites) = self.sites().await else {
+            // Not configured yet, or a database that says so elsewhere.
+            return;
+        };
+        let answering = sites
+            .iter()
+            .filter(|site| !self.watched().is_down(&site.name));
+        let looks = answering.map(|site| async {
+            match self.mind_disk(site).await {
+                Ok(freed) if freed == Freed::default() => {}
+                Ok(freed) => tracing::info!(
+                    engine = site.name,
+                    cache_bytes = freed.cache_bytes,
+                    images = freed.images.len(),
+                    "the engine's disk held too much and was cleaned"
+                ),
+                Err(failure) => {
+                    tracing::warn!(engine = site.name, %failure, "the engine's disk could not be looked at");
+                }
+            }
+        });
+        join_all(looks).await;
+    }
+
+    /// Looks at an engine's disk now, and cleans it where it holds too much.
+    ///
+    /// # Errors
+    /// `NotConfigured`, `NotFound`, or what the engine answered.
+    pub async fn clean_disk(&self, engine: &str) -> Result<Freed, Failure> {
+        let site = self.site_on(engine).await?;
+        self.mind_disk(&site).await
+    }
+
+    async fn mind_disk(&self, site: &Site) -> Result<Freed, Failure> {
+        let mut usage = self.measure(site).await?;
+        let mut freed = Freed::default();
+        let Some(marks) = self.options().cleaning.disk_marks else {
+            return Ok(freed);
+        };
+        if usage.total() <= marks.high {
+            return Ok(freed);
+        }
+        let excess = usage.total() - marks.low;
+        let keep = usage.build_cache.saturating_sub(excess);
+        if keep < usage.build_cache {
+            let pruned = site.engine.prune_build_cache(keep).await;
+            freed.cache_bytes = pruned.map_err(|error| error.failure())?;
+            usage = self.measure(site).await?;
+        }
+        if usage.total() > marks.low {
+            let unused = self
+                .store()
+                .images_unused_since(site.engine.address(), self.clock().now())
+                .await
+                .map_err(|error| stored(&error))?;
+            let held = site.engine.images_in_containers().await;
+            let held = held.map_err(|error| error.failure())?;
+            for life in unused {
+                if !self
+                    .clean_image(site, &life, |id| held.contains(id))
+                    .await?
+                {
+                    continue;
+                }
+                freed.images.push(life.image_name);
+                // Images share layers: only measuring tells what became free.
+                usage = self.measure(site).await?;
+                if usage.total() <= marks.low {
+                    break;
+                }
+            }
+        }
+        if usage.total() > marks.high {
+            tracing::warn!(
+                engine = site.name,
+                used_bytes = usage.total(),
+                high_mark_bytes = marks.high,
+                "the engine's disk holds more than its high mark, and nothing of it may go"
+            );
+        }
+        Ok(freed)
+    }
+
+    /// Measures what an engine's disk holds, and notes it for people.
+    async fn measure(&self, site: &Site) -> Result<DiskUsage, Failure> {
+        let usage = site.engine.disk_usage().await;
+        let usage = usage.map_err(|error| error.failure())?;
+        let disk = DiskUse {
+            used_bytes: usage.total(),
+            cache_bytes: usage.build_cache,
+            at: self.clock().now().as_microsecond(),
+        };
+        let noted = self.store().note_disk(&site.name, disk).await;
+        noted.map_err(|error| stored(&error))?;
+        Ok(usage)
+    }
+}

@@ -1,0 +1,379 @@
+//! The verbs that need an engine right now, any one: pull an image, and find out what it contains.
+
+pub(crate) mod cleanup;
+pub(crate) mod delete;
+
+use fastbuild_engine::{
+    Engine, ImageFound, ProgressSender,
+    crash::{self, CrashPoint},
+};
+use fastbuild_spec::{
+    event::Progress,
+    failure::{Failure, ReasonCode, Sentence},
+    probe,
+    profile::ImageProfile,
+    reference::ImageReference,
+    wire::{self, FieldError},
+};
+use fastbuild_store::{Image, ImageKind, ImageSeen, NewBaseImage};
+
+use crate::{
+    builder::{Builder, internal, stored},
+    engines::context::Site,
+    engines::labels::Label,
+};
+
+/// What a registered base image is for, when nobody says; as the old protocol has it.
+const DEFAULT_DESCRIPTION: &str = "预置镜像";
+
+/// An image that is on the engine now.
+#[derive(Debug)]
+pub struct PulledImage {
+    /// Its name, with a tag.
+    pub image: ImageReference,
+    /// The engine's id of it, `sha256:...`.
+    pub image_id: String,
+    /// Whether the engine had this very image before.
+    pub was_present: bool,
+}
+
+/// An image and what it contains.
+#[derive(Debug)]
+pub struct CheckedImage {
+    /// Its name, with a tag.
+    pub image: ImageReference,
+    /// What it contains.
+    pub profile: ImageProfile,
+    /// Whether the profile was known before.
+    pub was_known: bool,
+}
+
+impl Builder {
+    /// Brings an image to the engine.
+    ///
+    /// # Errors
+    /// `SpecInvalid` for a name that is none, `NotConfigured`, or what the engine or the registry
+    /// answered.
+    pub async fn pull_image(&self, name: &str) -> Result<PulledImage, Failure> {
+        let image = parse_image("image_name", name)?;
+        let site = self.site_at_hand().await?;
+        let lock = self.image_lock(&site, &image.to_string());
+        let _one_at_a_time = lock.lock().await;
+        let before = find(&site.engine, &image).await?;
+        let found = self.bring_in_time(&site, &image).await?;
+        Ok(PulledImage {
+            was_present: before.is_some_and(|before| before.id == found.id),
+            image_id: found.id,
+            image,
+        })
+    }
+
+    /// Brings an image to the engine and finds out what it contains; a known image is not
+    /// probed again.
+    ///
+    /// # Errors
+    /// As [`Builder::pull_image`], and `BaseImageUnsupported` for an image that cannot be probed.
+    pub async fn check_image(&self, name: &str) -> Result<CheckedImage, Failure> {
+        let image = parse_image("image_name", name)?;
+        let site = self.site_at_hand().await?;
+        let lock = self.image_lock(&site, &image.to_string());
+        let _one_at_a_time = lock.lock().await;
+        let found = self.bring_in_time(&site, &image).await?;
+        let label = self.labels().probe();
+        let (profile, was_known) = self
+            .profile_of(&site.engine, &image, &found, &label)
+            .await?;
+        Ok(CheckedImage {
+            image,
+            profile,
+            was_known,
+        })
+    }
+
+    /// Brings an image for a caller who waits, within the time a whole build may take.
+    async fn bring_in_time(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+    ) -> Result<ImageFound, Failure> {
+        let limit = self.options().limits.build_time;
+        let progress = ProgressSender::discarding();
+        match tokio::time::timeout(limit, self.bring(site, image, &progress)).await {
+            Ok(brought) => brought,
+            Err(_elapsed) => Err(Failure::new(
+                ReasonCode::TimedOut,
+                format!("拉取镜像 {image} 超过了 {} 秒的时间上限。", limit.as_secs()),
+                format!(
+                    "Pulling {image} took longer than the limit of {} seconds.",
+                    limit.as_secs()
+                ),
+            )),
+        }
+    }
+
+    /// Makes sure the engine has the image. An image of our registry is asked for there each
+    /// time, so that a tag that moved is followed; any other is taken as the engine has it, since
+    /// its registry may be out of reach.
+    pub(crate) async fn bring(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+        progress: &ProgressSender,
+    ) -> Result<ImageFound, Failure> {
+        let ours = image
+            .registry()
+            .is_some_and(|registry| site.registry.is_ours(registry));
+        let present = find(&site.engine, image).await?;
+        if let Some(found) = &present
+            && !ours
+        {
+            log(
+                progress,
+                &format!("{image} is on the engine already ({})\n", found.id),
+            );
+            self.note_use(site, image, found, false).await?;
+            return Ok(found.clone());
+        }
+        let pulled = async {
+            let credentials = ours.then_some(&site.registry);
+            site.engine.pull(image, credentials, progress).await
+        };
+        let unchanged = async {
+            match &present {
+                Some(found) if self.is_in_registry(site, image, found).await => found.clone(),
+                // Then the pull decides.
+                _ => std::future::pending().await,
+            }
+        };
+        // The registry answers faster than the engine finds that there is nothing to pull.
+        let brought = tokio::select! {
+            biased;
+            found = unchanged => {
+                log(progress, &format!("{image} on the engine is what the registry has ({})\n", found.id));
+                Ok(found)
+            }
+            pulled = pulled => pulled,
+        };
+        match brought {
+            Ok(found) => {
+                self.note_use(site, image, &found, true).await?;
+                Ok(found)
+            }
+            Err(error) => {
+                let failure = error.failure();
+                // An image loaded by hand, or a registry that is down for a moment, need not
+                // stop a build whose base is at hand. A refused login does: the account may
+                // have lost its right to the image.
+                match (present, failure.code) {
+                    (
+                        Some(found),
+                        ReasonCode::BaseImageNotFound | ReasonCode::RegistryUnavailable,
+                    ) => {
+                        log(
+                            progress,
+                            &format!(
+                                "{} Using the copy on the engine ({}).\n",
+                                failure.message.en, found.id
+                            ),
+                        );
+                        self.note_use(site, image, &found, false).await?;
+                        Ok(found)
+                    }
+                    _ => Err(failure),
+                }
+            }
+        }
+    }
+
+    /// Whether an image of our registry that the engine has is what its name stands for there now. `false` where the
+    /// registry does not tell it to us, too.
+    async fn is_in_registry(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+        found: &ImageFound,
+    ) -> bool {
+        let Ok(distribution) = self.distribution().await else {
+            return false;
+        };
+        match distribution.digest_of(&site.registry, image).await {
+            Ok(digest) => {
+                let there = format!("{}@{digest}", image.name());
+                found.repo_digests.contains(&there)
+            }
+            Err(reason) => {
+                tracing::debug!(%image, %reason, "the registry was not asked for the image");
+                false
+            }
+        }
+    }
+
+    /// Remembers that an image on the engine is used, so that cleaning leaves it there.
+    async fn note_use(
+        &self,
+        site: &Site,
+        image: &ImageReference,
+        found: &ImageFound,
+        pulled: bool,
+    ) -> Result<(), Failure> {
+        let seen = ImageSeen {
+            engine: site.engine.address(),
+            image,
+            image_id: &found.id,
+            size: found.size,
+            pulled,
+        };
+        self.store()
+            .image_seen(seen, self.clock().now())
+            .await
+            .map_err(|error| stored(&error))
+    }
+
+    /// Registers an image as a base image that people choose from, or renews what is known of it.
+    /// An image that the engine does not have is pulled, so that a name that is none of an image
+    /// is refused. An empty description becomes the default one.
+    ///
+    /// # Errors
+    /// As [`Builder::pull_image`].
+    pub async fn register_base_image(
+        &self,
+        name: &str,
+        description: &str,
+    ) -> Result<Image, Failure> {
+        let reference = parse_image("image_name", name)?;
+        let site = self.site_at_hand().await?;
+        let lock = self.image_lock(&site, &reference.to_string());
+        let _one_at_a_time = lock.lock().await;
+        let found = match find(&site.engine, &reference).await? {
+            Some(found) => found,
+            None => {
+                self.bring(&site, &reference, &ProgressSender::discarding())
+                    .await?
+            }
+        };
+        let description = match description.trim() {
+            "" => DEFAULT_DESCRIPTION,
+            given => given,
+        };
+        let new = NewBaseImage {
+            image_id: found.id,
+            size: found.size,
+            description: description.to_owned(),
+            reference,
+        };
+        self.store()
+            .put_base_image(&new, self.clock().now())
+            .await
+            .map_err(|error| stored(&error))?;
+        tracing::info!(image = %new.reference, "base image registered");
+        self.base_image(&new.reference).await?.ok_or_else(|| {
+            internal(&format!(
+                "the base image {} is gone as soon as it was registered",
+                new.reference
+            ))
+        })
+    }
+
+    /// Registers the configured base images that are not registered yet. Their ids and sizes are
+    /// learnt when they are first used.
+    pub(crate) async fn register_configured_base_images(&self) {
+        for reference in &self.options().base_images {
+            let registered = async {
+                if self.base_image(reference).await?.is_some() {
+                    return Ok(());
+                }
+                let new = NewBaseImage {
+                    reference: reference.clone(),
+                    image_id: String::new(),
+                    size: 0,
+                    description: DEFAULT_DESCRIPTION.to_owned(),
+                };
+                self.store()
+                    .put_base_image(&new, self.clock().now())
+                    .await
+                    .map_err(|error| stored(&error))
+            };
+            if let Err(failure) = registered.await {
+                tracing::error!(image = %reference, %failure, "the configured base image could not be registered");
+            }
+        }
+    }
+
+    async fn base_image(&self, reference: &ImageReference) -> Result<Option<Image>, Failure> {
+        let named = self
+            .store()
+            .images_named(&reference.name(), reference.tag())
+            .await
+            .map_err(|error| stored(&error))?;
+        Ok(named
+            .into_iter()
+            .find(|image| image.kind == ImageKind::Base))
+    }
+
+    /// What an image on the engine contains, and whether that was known before.
+    pub(crate) async fn profile_of(
+        &self,
+        engine: &Engine,
+        image: &ImageReference,
+        found: &ImageFound,
+        label: &Label,
+    ) -> Result<(ImageProfile, bool), Failure> {
+        let known = self
+            .store()
+            .profile(&found.id)
+            .await
+            .map_err(|error| stored(&error))?;
+        let was_known = known.is_some();
+        let profile = if let Some(known) = known {
+            known.profile
+        } else {
+            let output = engine
+                .run_probe(&found.id, probe::SCRIPT, label.text())
+                .await
+                .map_err(|error| error.failure())?;
+            crash::pass(CrashPoint::Probed);
+            probe::parse(
+                &output,
+                &found.id,
+                found.size,
+                &found.architecture,
+                found.config.clone(),
+            )
+            .map_err(|error| error.failure(&image.to_string()))?
+        };
+        self.store()
+            .put_profile(&profile, &image.to_string(), self.clock().now())
+            .await
+            .map_err(|error| stored(&error))?;
+        self.metrics().profiled(was_known);
+        Ok((profile, was_known))
+    }
+}
+
+/// Parses an image name that came in a request; `path` is its place there.
+///
+/// # Errors
+/// `SpecInvalid` for one that is none.
+pub fn parse_image(path: &str, name: &str) -> Result<ImageReference, Failure> {
+    name.trim().parse().map_err(|_error| {
+        let allowed = Sentence::new(
+            "应为镜像名，例如 registry.example:5000/base/ubuntu:20.04",
+            "must be an image name such as registry.example:5000/base/ubuntu:20.04",
+        );
+        wire::failure(&[FieldError::new(path, name, allowed)])
+    })
+}
+
+/// Says something in the step's log.
+pub(crate) fn log(progress: &ProgressSender, text: &str) {
+    progress.send(Progress::Log {
+        text: text.to_owned(),
+    });
+}
+
+async fn find(engine: &Engine, image: &ImageReference) -> Result<Option<ImageFound>, Failure> {
+    engine
+        .find_image(image)
+        .await
+        .map_err(|error| error.failure())
+}

@@ -1,0 +1,63 @@
+//! Putting settings in force again that were in force before: proved like new ones, and a new row.
+
+use fastbuild_spec::{
+    failure::{Failure, ReasonCode},
+    wire,
+};
+use fastbuild_store::SettingsKind;
+
+use crate::{
+    builder::{Builder, stored},
+    engines::context::prove,
+    settings::check_headers,
+};
+
+impl Builder {
+    /// Puts what a row of a history said in force again, as a new row. A registry or an engine must
+    /// pass the proofs that new ones pass, with what else is in force now.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such row; what the engine or the registry answered.
+    pub async fn roll_back(&self, kind: SettingsKind, revision: i64) -> Result<(), Failure> {
+        let again = self
+            .store()
+            .settings_of_revision(kind, revision)
+            .await
+            .map_err(|error| stored(&error))?
+            .ok_or_else(|| no_such_revision(kind, revision))?;
+        let in_force = self
+            .store()
+            .settings()
+            .await
+            .map_err(|error| stored(&error))?;
+        if let Some(server) = &again.docker_server {
+            prove(server, in_force.registry.as_ref()).await?;
+        }
+        if let (Some(registry), Some(server)) = (&again.registry, &in_force.docker_server) {
+            prove(server, Some(registry)).await?;
+        }
+        if let Some(headers) = &again.headers {
+            let errors = check_headers(headers.expose());
+            if !errors.is_empty() {
+                return Err(wire::failure(&errors));
+            }
+        }
+        self.add(again).await?;
+        self.engines_changed();
+        tracing::info!(%kind, revision, "settings rolled back");
+        Ok(())
+    }
+}
+
+fn no_such_revision(kind: SettingsKind, revision: i64) -> Failure {
+    Failure::new(
+        ReasonCode::NotFound,
+        format!("配置 {kind} 没有编号为 {revision} 的历史记录。"),
+        format!("The settings {kind} have no revision {revision}."),
+    )
+    .blaming(revision.to_string())
+    .hinting(
+        format!("请使用 GET /api/v1/settings/{kind}/history 返回的 revision。"),
+        format!("Use a revision that GET /api/v1/settings/{kind}/history returns."),
+    )
+}

@@ -1,0 +1,42 @@
+//! Pushing what was built: by itself, and again by itself when the registry breaks off.
+
+use fastbuild_engine::{
+    ProgressSender, Pushed,
+    crash::{self, CrashPoint},
+};
+use fastbuild_spec::failure::{Failure, ReasonCode};
+
+use crate::{images::log, worker::attempt::Run};
+
+impl Run<'_> {
+    /// Pushes the image under its name. A registry that cannot be reached, or breaks off in the middle, is tried
+    /// again; the image lies on the engine and is not built again for it.
+    pub(crate) async fn push(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
+        let target = &self.claimed.spec.target;
+        let ours = target
+            .registry()
+            .is_some_and(|registry| self.site.registry.is_ours(registry));
+        let credentials = ours.then_some(&self.site.registry);
+        let mut waits = self.builder.options().making.push_again_after.iter();
+        crash::pass(CrashPoint::BeforePush);
+        loop {
+            let failure = match self.site.engine.push(target, credentials, progress).await {
+                Ok(pushed) => return Ok(pushed),
+                Err(error) => error.failure(),
+            };
+            let wait = waits.next();
+            let (ReasonCode::RegistryUnavailable, Some(wait)) = (failure.code, wait) else {
+                return Err(failure);
+            };
+            log(
+                progress,
+                &format!(
+                    "{} The image is pushed again in {} seconds.\n",
+                    failure.message.en,
+                    wait.as_secs()
+                ),
+            );
+            tokio::time::sleep(*wait).await;
+        }
+    }
+}

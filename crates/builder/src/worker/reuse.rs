@@ -1,0 +1,344 @@
+//! No build where none is needed: an image that an equal build made, and that still lies in the registry, gets the
+//! new name there. Equal builds at the same time wait for the first of them.
+
+use std::time::UNIX_EPOCH;
+
+use fastbuild_engine::{Built, EngineInfo, NotDone, PlainRegistries, ProgressSender};
+use fastbuild_spec::{
+    anew::BuiltBecause,
+    failure::Failure,
+    plan::{self, ContextSource, KeyFacts},
+    profile::ImageProfile,
+};
+use fastbuild_store::{FinishedImage, MadeByPlan};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    builder::{internal, stored},
+    catalog,
+    images::log,
+    options::Folders,
+    worker::attempt::Run,
+    worker::plan_lock::Turn,
+    worker::strategy::Means,
+};
+
+/// Images of one key that are asked for in the registry before the build is done anew.
+const CANDIDATES: u64 = 3;
+
+/// By which plan a build is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    key: String,
+    engine: String,
+    plain_registries: PlainRegistries,
+}
+
+/// What a build found when its turn came.
+pub(crate) enum Before {
+    /// Its image is to be built.
+    Build(Order),
+    /// An equal build's image has its name now.
+    Named(FinishedImage),
+}
+
+/// That an image is to be built.
+pub(crate) struct Order {
+    because: BuiltBecause,
+    identity: Option<Identity>,
+    turn: Turn,
+}
+
+impl Order {
+    /// The image that was built upon it.
+    pub(crate) fn made(self, built: Built) -> Fresh {
+        Fresh {
+            built,
+            because: Some(self.because),
+            identity: self.identity,
+            _turn: self.turn,
+        }
+    }
+}
+
+/// An image on the engine that is to be pushed. Until it is let go, equal builds wait for it.
+pub(crate) struct Fresh {
+    built: Built,
+    /// `None` for one of an earlier attempt.
+    because: Option<BuiltBecause>,
+    /// `None` where no equal build can use it.
+    pub(crate) identity: Option<Identity>,
+    _turn: Turn,
+}
+
+impl Fresh {
+    /// One that an earlier attempt built.
+    pub(crate) fn kept(built: Built) -> Self {
+        Self {
+            built,
+            because: None,
+            identity: None,
+            _turn: Turn::default(),
+        }
+    }
+
+    /// What is to be written of it; the digest is there once it is pushed.
+    pub(crate) fn finished(&self, digest: Option<String>) -> FinishedImage {
+        FinishedImage {
+            id: self.built.image_id.clone(),
+            size: self.built.size,
+            digest,
+            on_engine: true,
+            built_because: self.because,
+        }
+    }
+}
+
+/// An image that has come so far.
+pub(crate) enum Image {
+    /// It was built.
+    Built(Fresh),
+    /// It lies in the registry under its name.
+    Named(FinishedImage),
+}
+
+impl Image {
+    /// Its bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Built(fresh) => fresh.built.size,
+            Self::Named(named) => named.size,
+        }
+    }
+}
+
+impl Run<'_> {
+    /// The identity of the build's plan; or why its image is made anew in any case.
+    pub(crate) async fn identity(
+        &self,
+        profile: &ImageProfile,
+        info: &EngineInfo,
+        means: Means,
+    ) -> Result<Result<Identity, BuiltBecause>, Failure> {
+        let spec = &self.claimed.spec;
+        if spec.no_cache {
+            return Ok(Err(BuiltBecause::NoCache));
+        }
+        if self.builder.options().making.reuse.is_zero() {
+            return Ok(Err(BuiltBecause::ReuseOff));
+        }
+        let ours = spec
+            .target
+            .registry()
+            .is_some_and(|registry| self.site.registry.is_ours(registry));
+        if !ours {
+            return Ok(Err(BuiltBecause::OtherRegistry));
+        }
+        let catalog = self.builder.catalog().await?;
+        let context = means.plan_context(0);
+        let Some(nameless) = plan::nameless(spec, profile, &catalog, &context)? else {
+            return Ok(Err(BuiltBecause::HoldsPassword));
+        };
+        let folders = self.builder.options().folders.clone();
+        let base_id = profile.image_id.clone();
+        let platform = format!("{}/{}", info.os, info.arch);
+        let means = means.identity();
+        let key = tokio::task::spawn_blocking(move || {
+            let facts = KeyFacts {
+                base_id: &base_id,
+                platform: &platform,
+                means: &means,
+            };
+            plan::key(&nameless, facts, |source| content(&folders, source))
+        })
+        .await
+        .map_err(|error| internal(&error))?;
+        Ok(key
+            .map(|key| Identity {
+                key,
+                engine: info.summary(),
+                plain_registries: info.plain_registries.clone(),
+            })
+            .ok_or(BuiltBecause::FileUnreadable))
+    }
+
+    /// Waits for the build's turn among its equals, and takes what an equal one made. Without an
+    /// identity, for the reason given in its place, the image is built in any case.
+    pub(crate) async fn before_building(
+        &self,
+        identity: Result<Identity, BuiltBecause>,
+        progress: &ProgressSender,
+    ) -> Result<Before, Failure> {
+        let build = |because: BuiltBecause, identity, turn| {
+            log(
+                progress,
+                &format!("To be built: {}\n", because.sentence().en),
+            );
+            Ok(Before::Build(Order {
+                because,
+                identity,
+                turn,
+            }))
+        };
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(because) => return build(because, None, Turn::default()),
+        };
+        let waiting = || {
+            log(
+                progress,
+                "An equal build makes this image; waiting for it.\n",
+            );
+        };
+        let turn = self
+            .builder
+            .turn(&identity.key, self.label.text(), waiting)
+            .await?;
+        let reuse = self.builder.options().making.reuse;
+        let now = self.builder.clock().now();
+        let since = now.checked_sub(reuse).unwrap_or(jiff::Timestamp::MIN);
+        let made = self
+            .builder
+            .store()
+            .made_by_plan(&identity.key, since, CANDIDATES)
+            .await
+            .map_err(|error| stored(&error))?;
+        let mut because = BuiltBecause::NoneEqual;
+        for made in made {
+            let maker = made.made_by.unwrap_or(made.task_id);
+            match self.take(&identity, &made, maker).await {
+                Ok(image) => {
+                    log(
+                        progress,
+                        &format!(
+                            "Not built: the build {maker} made an equal image at {}, which has the name {} in the registry now.\n",
+                            made.made_at, self.claimed.spec.target
+                        ),
+                    );
+                    return Ok(Before::Named(image));
+                }
+                Err(NotTaken { why, detail }) => {
+                    because = why;
+                    log(
+                        progress,
+                        &format!("The image of the build {maker} is not used: {detail}.\n"),
+                    );
+                }
+            }
+        }
+        build(because, Some(identity), turn)
+    }
+
+    async fn take(
+        &self,
+        identity: &Identity,
+        made: &MadeByPlan,
+        maker: i64,
+    ) -> Result<FinishedImage, NotTaken> {
+        let from = made
+            .image_name
+            .parse()
+            .map_err(|_| NotTaken::of_us(format!("{} is no image name", made.image_name)))?;
+        let distribution = self.builder.distribution().await;
+        distribution
+            .map_err(NotTaken::of_us)?
+            .give_name(
+                &self.site.registry,
+                &from,
+                &made.digest,
+                &self.claimed.spec.target,
+                &identity.plain_registries,
+            )
+            .await?;
+        let image = FinishedImage {
+            id: made.image_id.clone(),
+            size: made.image_size,
+            digest: Some(made.digest.clone()),
+            on_engine: false,
+            built_because: None,
+        };
+        self.remember(identity, &image, Some(maker), made.made_at)
+            .await;
+        Ok(image)
+    }
+
+    /// Remembers what was built, before the next of its equals has its turn.
+    pub(crate) async fn remember_built(&self, identity: Option<&Identity>, image: &FinishedImage) {
+        if let Some(identity) = identity {
+            let now = self.builder.clock().now();
+            self.remember(identity, image, None, now).await;
+        }
+    }
+
+    async fn remember(
+        &self,
+        identity: &Identity,
+        image: &FinishedImage,
+        made_by: Option<i64>,
+        made_at: jiff::Timestamp,
+    ) {
+        let made = MadeByPlan {
+            task_id: self.claimed.build.task_id,
+            key: identity.key.clone(),
+            engine: identity.engine.clone(),
+            made_by,
+            image_name: self.claimed.spec.target.to_string(),
+            image_id: image.id.clone(),
+            image_size: image.size,
+            digest: image.digest.clone().unwrap_or_default(),
+            made_at,
+        };
+        let now = self.builder.clock().now();
+        // The image is there all the same; the next equal build is merely built.
+        if let Err(error) = self.builder.store().put_plan(&made, now).await {
+            tracing::warn!(%error, "by which plan the image was made cannot be written");
+        }
+    }
+}
+
+/// That the image of an equal build did not get its new name.
+struct NotTaken {
+    why: BuiltBecause,
+    /// In the words of who was asked.
+    detail: String,
+}
+
+impl NotTaken {
+    /// The registry was not asked.
+    fn of_us(detail: String) -> Self {
+        Self {
+            why: BuiltBecause::RegistryRefused,
+            detail,
+        }
+    }
+}
+
+impl From<NotDone> for NotTaken {
+    fn from(error: NotDone) -> Self {
+        Self {
+            why: match error {
+                NotDone::Gone(_) => BuiltBecause::EqualGone,
+                NotDone::NotMounted(_) | NotDone::Refused { .. } => BuiltBecause::RegistryRefused,
+            },
+            detail: error.to_string(),
+        }
+    }
+}
+
+/// The content of a file of the catalog, or for a large one what changes with it.
+fn content(folders: &Folders, source: &ContextSource) -> Option<String> {
+    const SMALL: u64 = 1 << 20;
+    let path = catalog::locate(folders, source)?;
+    let metadata = std::fs::metadata(&path).ok()?;
+    if metadata.len() <= SMALL {
+        let bytes = std::fs::read(&path).ok()?;
+        return Some(format!("{:x}", Sha256::digest(bytes)));
+    }
+    let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!(
+        "{} {} {}",
+        path.display(),
+        metadata.len(),
+        changed.as_nanos()
+    ))
+}
