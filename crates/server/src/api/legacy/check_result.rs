@@ -32,16 +32,21 @@ fn routes() -> OpenApiRouter<AppState> {
     tag = "check_result",
     responses((status = 200, body = Envelope<Vec<CheckResult>>), Failures)
 )]
-async fn all_check_result(
-    State(state): State<AppState>,
-) -> Result<Reply<Vec<CheckResult>>, Error> {
+async fn all_check_result(State(state): State<AppState>) -> Result<Reply<Vec<CheckResult>>, Error> {
     let profiles = state.store().profiles().await?;
-    let results = profiles.into_iter().map(CheckResult::new).collect::<Result<_, _>>();
+    let results = profiles
+        .into_iter()
+        .map(CheckResult::new)
+        .collect::<Result<_, _>>();
     let results = results.map_err(|error| {
         tracing::error!(%error, "a stored profile could not be written as JSON");
         Error::internal()
     })?;
-    Ok(Reply::saying("获取全部检测结果成功", "These are all check results.", results))
+    Ok(Reply::saying(
+        "获取全部检测结果成功",
+        "These are all check results.",
+        results,
+    ))
 }
 
 /// Forgets everything that was found in images; the next check of each looks anew. The answer's

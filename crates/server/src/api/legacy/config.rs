@@ -79,7 +79,10 @@ async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<S
 async fn update_host(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
     let host = form.read(host_form)?;
     state.builder.update_host(&host).await?;
-    Ok(Said::new("服务地址更新成功。", "The service's address has been updated."))
+    Ok(Said::new(
+        "服务地址更新成功。",
+        "The service's address has been updated.",
+    ))
 }
 
 /// Changes the registry. A configured Docker server must be able to log in to it first.
@@ -93,7 +96,10 @@ async fn update_host(State(state): State<AppState>, form: Form) -> Result<Said, 
 async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
     let registry = form.read(registry_form)?;
     state.builder.update_registry(&registry).await?;
-    Ok(Said::new("Harbor 仓库配置更新成功。", "The registry has been updated."))
+    Ok(Said::new(
+        "Harbor 仓库配置更新成功。",
+        "The registry has been updated.",
+    ))
 }
 
 /// Changes the Docker server. It must answer, and be able to log in to a configured registry.
@@ -107,7 +113,10 @@ async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<Said
 async fn update_docker_server(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
     let server = form.read(docker_server_form)?;
     state.builder.update_docker_server(&server).await?;
-    Ok(Said::new("Docker 服务器配置更新成功。", "The Docker server has been updated."))
+    Ok(Said::new(
+        "Docker 服务器配置更新成功。",
+        "The Docker server has been updated.",
+    ))
 }
 
 /// Changes the headers that go with every callback, all of them.
@@ -127,7 +136,10 @@ async fn update_headers(
     Json(headers): Json<BTreeMap<String, String>>,
 ) -> Result<Said, Error> {
     state.builder.update_headers(headers).await?;
-    Ok(Said::new("回调请求头更新成功。", "The callback headers have been updated."))
+    Ok(Said::new(
+        "回调请求头更新成功。",
+        "The callback headers have been updated.",
+    ))
 }
 
 /// The service's address in force; null before there is one.
@@ -151,7 +163,9 @@ async fn query_host(State(state): State<AppState>) -> Result<Reply<Option<HostRo
 )]
 async fn query_host_all(State(state): State<AppState>) -> Result<Reply<Vec<HostRow>>, Error> {
     let rows = state.store().host_history().await?;
-    Ok(Reply::success(rows.into_iter().map(HostRow::from).collect()))
+    Ok(Reply::success(
+        rows.into_iter().map(HostRow::from).collect(),
+    ))
 }
 
 /// The registry in force, without its password; null before there is one.
@@ -175,7 +189,9 @@ async fn query_harbor(State(state): State<AppState>) -> Result<Reply<Option<Harb
 )]
 async fn query_harbor_all(State(state): State<AppState>) -> Result<Reply<Vec<HarborRow>>, Error> {
     let rows = state.store().registry_history().await?;
-    Ok(Reply::success(rows.into_iter().map(HarborRow::from).collect()))
+    Ok(Reply::success(
+        rows.into_iter().map(HarborRow::from).collect(),
+    ))
 }
 
 /// The Docker server in force, without its certificates and key; null before there is one.
@@ -189,7 +205,9 @@ async fn query_docker_server(
     State(state): State<AppState>,
 ) -> Result<Reply<Option<DockerServerRow>>, Error> {
     let rows = state.store().docker_server_history().await?;
-    Ok(Reply::success(rows.into_iter().next().map(DockerServerRow::from)))
+    Ok(Reply::success(
+        rows.into_iter().next().map(DockerServerRow::from),
+    ))
 }
 
 /// Every Docker server that was ever configured, newest first, without certificates and keys.
@@ -203,7 +221,9 @@ async fn query_docker_server_all(
     State(state): State<AppState>,
 ) -> Result<Reply<Vec<DockerServerRow>>, Error> {
     let rows = state.store().docker_server_history().await?;
-    Ok(Reply::success(rows.into_iter().map(DockerServerRow::from).collect()))
+    Ok(Reply::success(
+        rows.into_iter().map(DockerServerRow::from).collect(),
+    ))
 }
 
 /// The newest callback and how it went; null before there is one.
@@ -216,8 +236,13 @@ async fn query_docker_server_all(
 async fn query_callback(
     State(state): State<AppState>,
 ) -> Result<Reply<Option<CallbackRow>>, Error> {
-    let (rows, _total) = state.store().deliveries(Page { number: 1, size: 1 }).await?;
-    Ok(Reply::success(rows.into_iter().next().map(CallbackRow::from)))
+    let (rows, _total) = state
+        .store()
+        .deliveries(Page { number: 1, size: 1 })
+        .await?;
+    Ok(Reply::success(
+        rows.into_iter().next().map(CallbackRow::from),
+    ))
 }
 
 /// Every callback and how it went, newest first.
@@ -231,7 +256,9 @@ async fn query_callback_all(
     State(state): State<AppState>,
 ) -> Result<Reply<Vec<CallbackRow>>, Error> {
     let (rows, _total) = state.store().deliveries(Page::ALL).await?;
-    Ok(Reply::success(rows.into_iter().map(CallbackRow::from).collect()))
+    Ok(Reply::success(
+        rows.into_iter().map(CallbackRow::from).collect(),
+    ))
 }
 
 /// Whom to try.
@@ -286,7 +313,10 @@ async fn update_callback_secret(
     Ok(if secret.trim().is_empty() {
         Said::new("回调签名已关闭。", "Callbacks are no longer signed.")
     } else {
-        Said::new("回调签名密钥更新成功。", "The secret of callbacks has been updated.")
+        Said::new(
+            "回调签名密钥更新成功。",
+            "The secret of callbacks has been updated.",
+        )
     })
 }
 

@@ -65,12 +65,21 @@ async fn list_image(
     State(state): State<AppState>,
     Query(wanted): Query<ListImage>,
 ) -> Result<Reply<ImageList>, Error> {
-    let page = Page { number: wanted.page, size: wanted.page_size };
+    let page = Page {
+        number: wanted.page,
+        size: wanted.page_size,
+    };
     let kind = kind(wanted.image_type.as_deref().unwrap_or_default())?;
-    let filter = ImageFilter { keyword: wanted.keyword, kind };
+    let filter = ImageFilter {
+        keyword: wanted.keyword,
+        kind,
+    };
     let (images, total) = state.store().images(page, &filter).await?;
     let image_list = images.into_iter().map(ImageRow::from).collect();
-    Ok(Reply::success(ImageList { page: PageShown::new(page, total), image_list }))
+    Ok(Reply::success(ImageList {
+        page: PageShown::new(page, total),
+        image_list,
+    }))
 }
 
 fn kind(text: &str) -> Result<Option<ImageKind>, Error> {
@@ -91,8 +100,13 @@ fn kind(text: &str) -> Result<Option<ImageKind>, Error> {
     responses((status = 200, body = Envelope<Vec<ImageRow>>), Failures)
 )]
 async fn list_all(State(state): State<AppState>) -> Result<Reply<Vec<ImageRow>>, Error> {
-    let (images, _total) = state.store().images(Page::ALL, &ImageFilter::default()).await?;
-    Ok(Reply::success(images.into_iter().map(ImageRow::from).collect()))
+    let (images, _total) = state
+        .store()
+        .images(Page::ALL, &ImageFilter::default())
+        .await?;
+    Ok(Reply::success(
+        images.into_iter().map(ImageRow::from).collect(),
+    ))
 }
 
 /// The base image to register.
@@ -120,7 +134,10 @@ async fn register_base_image(
     Query(wanted): Query<BaseImage>,
 ) -> Result<Reply<ImageRow>, Error> {
     let description = wanted.description.unwrap_or_default();
-    let image = state.builder.register_base_image(&wanted.image_name, &description).await?;
+    let image = state
+        .builder
+        .register_base_image(&wanted.image_name, &description)
+        .await?;
     let (name, tag) = (&image.name, &image.tag);
     Ok(Reply::saying(
         format!("基础镜像 {name}:{tag} 注册成功。"),
@@ -143,5 +160,9 @@ async fn delete_image_by_image_name(
     Query(ImageName { image_name }): Query<ImageName>,
 ) -> Result<Reply<&'static str>, Error> {
     let deleted = state.builder.delete_image(&image_name).await?;
-    Ok(Reply::saying(deleted.said.zh, deleted.said.en, "Image deleted successfully"))
+    Ok(Reply::saying(
+        deleted.said.zh,
+        deleted.said.en,
+        "Image deleted successfully",
+    ))
 }

@@ -32,5 +32,7 @@ fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn all(State(state): State<AppState>) -> Result<Reply<Vec<ImageLifeRow>>, Error> {
     let lives = state.store().image_lives().await?;
-    Ok(Reply::success(lives.into_iter().map(ImageLifeRow::from).collect()))
+    Ok(Reply::success(
+        lives.into_iter().map(ImageLifeRow::from).collect(),
+    ))
 }

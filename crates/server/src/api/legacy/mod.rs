@@ -1,4 +1,13 @@
-//! The protocol of the callers in the field, under `/api/fast-build/`. Each file here is one
-//! controller and enters itself into [`crate::controllers`]; nothing lists them.
+//! The old protocol: every answer is `{code, msg, data}`. Each controller is one file that submits
+//! itself to [`crate::controllers`]; declaring it here is all that adds its routes and their documentation.
 
-automod::dir!("src/api/legacy");
+mod callback;
+mod check_result;
+mod config;
+mod file;
+mod image;
+mod image_life;
+mod progress;
+mod system;
+mod task;
+mod welcome;

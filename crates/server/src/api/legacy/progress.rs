@@ -72,7 +72,10 @@ async fn running_tasks_progress(
     let mut running = BTreeMap::new();
     for build in state.store().running_builds().await? {
         let steps = state.store().steps(build.task_id).await?;
-        running.insert(build.task_id, records(&state, host.as_ref(), &build, &steps));
+        running.insert(
+            build.task_id,
+            records(&state, host.as_ref(), &build, &steps),
+        );
     }
     Ok(Reply::success(running))
 }
@@ -97,5 +100,8 @@ fn records(
     let task_dir = &state.builder.options().folders.task_dir;
     let address = Address::new(task_dir, host, &build.work_dir_name);
     let now = state.builder.clock().now();
-    steps.iter().map(|step| StepRecord::new(step, build, &address, now)).collect()
+    steps
+        .iter()
+        .map(|step| StepRecord::new(step, build, &address, now))
+        .collect()
 }

@@ -61,7 +61,10 @@ async fn auto_clean_image(
         .ok_or_else(|| out_of_bounds(reserve_days))?;
     let removed = state.builder.clean_images(days).await?;
     Ok(Reply::saying(
-        format!("已从 Docker 服务器清理 {} 个镜像，镜像仓库中的内容不受影响。", removed.len()),
+        format!(
+            "已从 Docker 服务器清理 {} 个镜像，镜像仓库中的内容不受影响。",
+            removed.len()
+        ),
         format!(
             "{} image(s) have been removed from the Docker server; the registry keeps them.",
             removed.len()

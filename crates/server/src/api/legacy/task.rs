@@ -118,11 +118,17 @@ async fn pull_image(
 ) -> Result<Reply<Pulled>, Error> {
     let pulled = state.builder.pull_image(&image_name).await?;
     let (zh, en) = if pulled.was_present {
-        ("镜像已经存在在系统中", "The image is in the system already.")
+        (
+            "镜像已经存在在系统中",
+            "The image is in the system already.",
+        )
     } else {
         ("镜像拉取成功", "The image has been pulled.")
     };
-    let data = Pulled { image_id: pulled.image_id, target_image_name: pulled.image.to_string() };
+    let data = Pulled {
+        image_id: pulled.image_id,
+        target_image_name: pulled.image.to_string(),
+    };
     Ok(Reply::saying(zh, en, data))
 }
 
@@ -156,7 +162,10 @@ async fn check_image(
 ) -> Result<Reply<Descriptor>, Error> {
     let checked = state.builder.check_image(&image_name).await?;
     let (zh, en) = if checked.was_known {
-        ("镜像检测成功", "The image was checked before; this is what was found.")
+        (
+            "镜像检测成功",
+            "The image was checked before; this is what was found.",
+        )
     } else {
         ("镜像检测结果成功", "The image has been checked.")
     };
@@ -194,11 +203,20 @@ async fn list_task(
     InLanguage(language): InLanguage,
     Query(wanted): Query<ListTask>,
 ) -> Result<Reply<TaskList>, Error> {
-    let page = Page { number: wanted.page, size: wanted.page_size };
-    let filter = BuildFilter { image_name: wanted.image_name, state: wanted.task_status };
+    let page = Page {
+        number: wanted.page,
+        size: wanted.page_size,
+    };
+    let filter = BuildFilter {
+        image_name: wanted.image_name,
+        state: wanted.task_status,
+    };
     let (builds, total) = state.store().builds(page, &filter).await?;
     let task_list = tasks(&state, builds, language);
-    Ok(Reply::success(TaskList { page: PageShown::new(page, total), task_list }))
+    Ok(Reply::success(TaskList {
+        page: PageShown::new(page, total),
+        task_list,
+    }))
 }
 
 /// One build.
@@ -214,7 +232,11 @@ async fn task_details_by_task_id(
     InLanguage(language): InLanguage,
     Query(TaskId { task_id }): Query<TaskId>,
 ) -> Result<Reply<Task>, Error> {
-    let build = state.store().build(task_id).await?.ok_or_else(|| no_such_task(task_id))?;
+    let build = state
+        .store()
+        .build(task_id)
+        .await?
+        .ok_or_else(|| no_such_task(task_id))?;
     let task_dir = &state.builder.options().folders.task_dir;
     Ok(Reply::success(Task::new(build, task_dir, language)))
 }
@@ -252,7 +274,10 @@ async fn all_tasks(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
 ) -> Result<Reply<Vec<Task>>, Error> {
-    let (builds, _total) = state.store().builds(Page::ALL, &BuildFilter::default()).await?;
+    let (builds, _total) = state
+        .store()
+        .builds(Page::ALL, &BuildFilter::default())
+        .await?;
     some_tasks(&state, builds, language)
 }
 
@@ -338,7 +363,10 @@ async fn delete_task_by_task_id(
 
 fn tasks(state: &AppState, builds: Vec<Build>, language: Language) -> Vec<Task> {
     let task_dir = &state.builder.options().folders.task_dir;
-    builds.into_iter().map(|build| Task::new(build, task_dir, language)).collect()
+    builds
+        .into_iter()
+        .map(|build| Task::new(build, task_dir, language))
+        .collect()
 }
 
 /// The tasks, or the refusal by which old callers know that there is none.
@@ -348,7 +376,11 @@ fn some_tasks(
     language: Language,
 ) -> Result<Reply<Vec<Task>>, Error> {
     if builds.is_empty() {
-        let failure = Failure::new(ReasonCode::NotFound, "查询结果为空", "There is nothing to list.");
+        let failure = Failure::new(
+            ReasonCode::NotFound,
+            "查询结果为空",
+            "There is nothing to list.",
+        );
         return Err(failure.hinting("", "").into());
     }
     Ok(Reply::success(tasks(state, builds, language)))

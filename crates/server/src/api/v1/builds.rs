@@ -140,9 +140,7 @@ async fn shown(state: &AppState, build: Build, language: Language) -> Result<Bui
     let shown = BuildShown::new(build, language);
     Ok(match stands {
         BuildState::Queued => shown.queued(state.builder.queue_estimate(id).await?),
-        BuildState::PushSuccess => {
-            shown.made(because, state.store().plan_of(id).await?, language)
-        }
+        BuildState::PushSuccess => shown.made(because, state.store().plan_of(id).await?, language),
         _ => shown,
     })
 }

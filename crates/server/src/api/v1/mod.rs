@@ -1,5 +1,10 @@
-//! Version 1 of the API, under `/api/v1/`: plain JSON, HTTP's own statuses, and problem details
-//! for failures. Each file here is one controller and enters itself into [`crate::controllers`]
-//! under its file's name with `v1 ` before it; nothing lists them.
+//! Version 1 of the API: plain JSON, and problem details (RFC 9457) for failures. Each controller is
+//! one file that submits itself to [`crate::controllers`]; declaring it here is all that adds its routes
+//! and their documentation.
 
-automod::dir!("src/api/v1");
+mod builds;
+mod callbacks;
+mod engines;
+mod events;
+mod images;
+mod settings;
