@@ -1,5 +1,5 @@
 //! The one place where a failure becomes an HTTP answer, with a face for each surface. Version 1
-//! answers problem details ([`crate::problem`]). In the old protocol:
+//! answers problem details ([`crate::api::v1::problem`]). In the old protocol:
 //!
 //! What a caller can act on is HTTP 200 with `code` -1, since callers test `code` and show `msg`
 //! to a person, and a browser client shows only the status text of anything else. What failed
@@ -13,9 +13,9 @@ use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
 
 use crate::{
-    envelope::{InsideFailure, Refusal},
-    language,
-    problem::{self, Problem},
+    api::legacy::envelope::{InsideFailure, Refusal},
+    api::v1::problem::{self, Problem},
+    http::localize,
 };
 
 /// A failure on its way to the caller.
@@ -96,7 +96,7 @@ impl IntoResponse for Error {
             StatusCode::INTERNAL_SERVER_ERROR
         });
         let told = failure.clone();
-        let answer = language::unworded(status, move |language| {
+        let answer = localize::unworded(status, move |language| {
             let msg = failure.sentence(language);
             let code = failure.code.to_string();
             if refused {
@@ -105,7 +105,7 @@ impl IntoResponse for Error {
                 json!(InsideFailure::new(code, msg))
             }
         });
-        let mut answer = language::with_problem(answer, problem_status, move |language| {
+        let mut answer = localize::with_problem(answer, problem_status, move |language| {
             json!(Problem::new(&told, problem_status, language))
         });
         if let Some(seconds) = retry_after {

@@ -3,7 +3,11 @@
 use fastbuild_builder::Builder;
 use fastbuild_store::Store;
 
-use crate::{health::LastLook, metrics::Metrics, options::BuildInfo, streams::Streams};
+use crate::{
+    api::ops::{health::LastLook, metrics::Metrics},
+    options::BuildInfo,
+    streams::Streams,
+};
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -10,14 +10,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    controllers::Controller,
+use super::{
     envelope::{Envelope, Failures, Reply},
-    error::Error,
-    extract::Query,
-    state::AppState,
     view::{CallbackHistory, CallbackList, PageShown, Redelivered},
 };
+use crate::{api::Controller, error::Error, extract::Query, state::AppState};
 
 inventory::submit! {
     Controller {

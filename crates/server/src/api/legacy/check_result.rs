@@ -3,13 +3,11 @@
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    controllers::Controller,
+use super::{
     envelope::{Envelope, Failures, Reply},
-    error::Error,
-    state::AppState,
     view::CheckResult,
 };
+use crate::{api::Controller, error::Error, state::AppState};
 
 inventory::submit! {
     Controller {

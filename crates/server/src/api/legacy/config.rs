@@ -9,17 +9,19 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    api::site_form::{
+use super::{
+    envelope::{Envelope, Failures, Reply, Said},
+    settings_form::{
         DockerServerFields, HarborFields, HostFields, SiteFields, docker_server_form, host_form,
         registry_form, site_form,
     },
-    controllers::Controller,
-    envelope::{Envelope, Failures, Reply, Said},
+    view::{CallbackRow, CallbackSigning, DockerServerRow, HarborRow, HostRow},
+};
+use crate::{
+    api::{Controller, view::TriedCallback},
     error::Error,
     extract::{Form, Json, Query},
     state::AppState,
-    view::{CallbackRow, CallbackSigning, DockerServerRow, HarborRow, HostRow, TriedCallback},
 };
 
 inventory::submit! {

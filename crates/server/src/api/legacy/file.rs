@@ -6,13 +6,15 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    controllers::Controller,
+use super::{
     envelope::{Envelope, Failures, Reply},
+    view::{SoftwareList, SourceList, Uploaded},
+};
+use crate::{
+    api::Controller,
     error::Error,
     extract::{Query, receive_files},
     state::AppState,
-    view::{SoftwareList, SourceList, Uploaded},
 };
 
 inventory::submit! {

@@ -10,15 +10,12 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    api::parameters::ImageName,
-    controllers::Controller,
+use super::{
     envelope::{Envelope, Failures, Reply},
-    error::Error,
-    extract::Query,
-    state::AppState,
+    parameters::ImageName,
     view::{ImageList, ImageRow, PageShown},
 };
+use crate::{api::Controller, error::Error, extract::Query, state::AppState};
 
 inventory::submit! {
     Controller {

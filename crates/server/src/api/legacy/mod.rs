@@ -1,5 +1,11 @@
-//! The old protocol: every answer is `{code, msg, data}`. Each controller is one file that submits
-//! itself to [`crate::controllers`]; declaring it here is all that adds its routes and their documentation.
+//! The old protocol, under `/api/fast-build/` and `/task/`: every answer is `{code, msg, data}`. Each
+//! controller is one file that submits itself as a [`Controller`](crate::api::Controller); its `mod` line here is
+//! all that adds its routes and their documentation.
+
+pub(crate) mod envelope;
+mod parameters;
+mod settings_form;
+mod view;
 
 mod callback;
 mod check_result;
@@ -10,4 +16,5 @@ mod image_life;
 mod progress;
 mod system;
 mod task;
+pub(crate) mod task_files;
 mod welcome;

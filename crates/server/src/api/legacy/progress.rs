@@ -8,15 +8,12 @@ use fastbuild_store::{Build, StepRow};
 use strum::IntoEnumIterator as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    api::parameters::TaskId,
-    controllers::Controller,
+use super::{
     envelope::{Envelope, Failures, Reply},
-    error::Error,
-    extract::Query,
-    state::AppState,
+    parameters::TaskId,
     view::{Address, Progress, ProgressAnswer, StepRecord},
 };
+use crate::{api::Controller, error::Error, extract::Query, state::AppState};
 
 inventory::submit! {
     Controller {

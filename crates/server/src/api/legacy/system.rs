@@ -9,13 +9,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    controllers::Controller,
-    envelope::{Envelope, Failures, Reply},
-    error::Error,
-    extract::Query,
-    state::AppState,
-};
+use super::envelope::{Envelope, Failures, Reply};
+use crate::{api::Controller, error::Error, extract::Query, state::AppState};
 
 inventory::submit! {
     Controller {

@@ -13,15 +13,17 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    api::parameters::{ImageName, TaskId},
-    controllers::Controller,
+use super::{
     envelope::{Envelope, Failures, Reply},
+    parameters::{ImageName, TaskId},
+    view::{Accepted, PageShown, Task, TaskList},
+};
+use crate::{
+    api::Controller,
     error::Error,
     extract::{Json, Query},
-    language::InLanguage,
+    http::localize::InLanguage,
     state::AppState,
-    view::{Accepted, PageShown, Task, TaskList},
 };
 
 inventory::submit! {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{controllers::Controller, state::AppState};
+use crate::{api::Controller, state::AppState};
 
 inventory::submit! {
     Controller {

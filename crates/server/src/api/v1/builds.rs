@@ -21,16 +21,18 @@ use strum::IntoEnumIterator as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::{
+    build_query::BuildQuery,
+    problem::Problems,
+    view::{BuildList, BuildShown, Cancelled, PlanShown, build_path},
+};
 use crate::{
-    api::build_query::BuildQuery,
-    controllers::Controller,
+    api::Controller,
+    api::legacy::task_files,
     error::Error,
     extract::{BuildId, Document, Fields, IdempotencyKey, Query},
-    language::InLanguage,
-    problem::Problems,
+    http::localize::InLanguage,
     state::AppState,
-    task_files,
-    view::{BuildList, BuildShown, Cancelled, PlanShown, build_path},
 };
 
 inventory::submit! {

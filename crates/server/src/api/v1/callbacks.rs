@@ -13,14 +13,16 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::{
+    pagination::{Mistakes, Piece},
+    problem::Problems,
+    view::{CallbackPiece, CallbackShown, CallbackWithTries, SentAgain},
+};
 use crate::{
-    api::pieces::{Mistakes, Piece},
-    controllers::Controller,
+    api::{Controller, view::TriedCallback},
     error::Error,
     extract::{Fields, Query, RowNumber},
-    problem::Problems,
     state::AppState,
-    view::{CallbackPiece, CallbackShown, CallbackWithTries, SentAgain, TriedCallback},
 };
 
 inventory::submit! {

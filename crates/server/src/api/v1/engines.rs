@@ -11,14 +11,16 @@ use http::{StatusCode, header};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::{
+    problem::Problems,
+    view::{EngineHistory, EngineList, EngineProven, EngineShown, RevisionShown, engine_path},
+};
 use crate::{
-    controllers::Controller,
+    api::Controller,
     error::Error,
     extract::{Document, EngineName},
-    language::InLanguage,
-    problem::Problems,
+    http::localize::InLanguage,
     state::AppState,
-    view::{EngineHistory, EngineList, EngineProven, EngineShown, RevisionShown, engine_path},
 };
 
 inventory::submit! {

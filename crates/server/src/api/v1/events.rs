@@ -11,11 +11,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::problem::Problems;
 use crate::{
-    controllers::Controller,
+    api::Controller,
     error::Error,
     extract::{BuildId, Query},
-    problem::Problems,
     state::AppState,
     streams::Format,
 };

@@ -8,15 +8,17 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::{
+    pagination::{Mistakes, Piece},
+    problem::Problems,
+    view::{ImagePiece, ImagePulled, ImageRemoved, ImageShown, ProfiledImage},
+};
 use crate::{
-    api::pieces::{Mistakes, Piece},
-    controllers::Controller,
+    api::Controller,
     error::Error,
     extract::{Fields, Query, RowNumber},
-    language::InLanguage,
-    problem::Problems,
+    http::localize::InLanguage,
     state::AppState,
-    view::{ImagePiece, ImagePulled, ImageRemoved, ImageShown, ProfiledImage},
 };
 
 inventory::submit! {

@@ -10,14 +10,16 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::{
+    problem::Problems,
+    view::{Revision, RevisionList, SettingsInForce},
+};
 use crate::{
-    controllers::Controller,
+    api::{Controller, ops::view::Readiness},
     error::Error,
     extract::{Fields, PathWord},
-    language::InLanguage,
-    problem::Problems,
+    http::localize::InLanguage,
     state::AppState,
-    view::{Readiness, Revision, RevisionList, SettingsInForce},
 };
 
 inventory::submit! {

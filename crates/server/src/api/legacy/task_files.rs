@@ -18,17 +18,19 @@ use http::{StatusCode, header};
 use strum::IntoEnumIterator as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{controllers::Controller, envelope::Refusal, error::Error, state::AppState};
+use super::envelope::Refusal;
+use crate::{api::Controller, error::Error, state::AppState};
 
 /// Log events that are read at a time; one holds up to a few kilobytes.
 const EVENTS_AT_A_TIME: u64 = 256;
 
-/// The controller of the files; it lies outside the folder, as its paths lie outside `/api`.
-pub(crate) const CONTROLLER: Controller = Controller {
-    name: "task files",
-    purpose: "The step logs and the Dockerfile of builds, as plain text.",
-    routes,
-};
+inventory::submit! {
+    Controller {
+        name: "task_files",
+        purpose: "The step logs and the Dockerfile of builds, as plain text.",
+        routes,
+    }
+}
 
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(file))
@@ -39,7 +41,7 @@ fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(
     get,
     path = "/task/{work_dir_name}/{file}",
-    tag = "task files",
+    tag = "task_files",
     params(
         ("work_dir_name" = String, Path, description = "The build's folder.", example = "2026-11-23-09-30-18-677914"),
         ("file" = String, Path, description = "A step's log or `Dockerfile`.", example = "build.log"),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::{error::Error, language};
+use crate::{error::Error, http::localize};
 
 /// A successful answer as it goes over the wire.
 #[derive(Debug, Serialize, ToSchema)]
@@ -117,7 +117,7 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
         let Self { msg, data } = self;
         match serde_json::to_value(data) {
-            Ok(data) => language::unworded(StatusCode::OK, move |language| {
+            Ok(data) => localize::unworded(StatusCode::OK, move |language| {
                 body(msg.in_language(language), data.clone())
             }),
             Err(error) => {
@@ -142,7 +142,7 @@ impl Said {
 
 impl IntoResponse for Said {
     fn into_response(self) -> Response {
-        language::unworded(StatusCode::OK, move |language| {
+        localize::unworded(StatusCode::OK, move |language| {
             let sentence = self.0.in_language(language);
             body(sentence, sentence.into())
         })

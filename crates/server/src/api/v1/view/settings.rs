@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::callback::of_signing;
+use crate::api::view::of_signing;
 
 /// What is in force; null for what is not configured.
 #[derive(Debug, Serialize, ToSchema)]

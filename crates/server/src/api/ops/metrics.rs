@@ -28,19 +28,20 @@ use prometheus_client::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{controllers::Controller, error::Error, options::BuildInfo, state::AppState};
+use crate::{api::Controller, error::Error, options::BuildInfo, state::AppState};
 
 /// What every name begins with.
 const PREFIX: &str = "fastbuild";
 /// How long the store may take to be counted; without it the rest is told.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The controller of the metrics; it lies outside the folder, as its path lies outside `/api`.
-pub(crate) const CONTROLLER: Controller = Controller {
-    name: "metrics",
-    purpose: "The service in numbers, for Prometheus.",
-    routes,
-};
+inventory::submit! {
+    Controller {
+        name: "metrics",
+        purpose: "The service in numbers, for Prometheus.",
+        routes,
+    }
+}
 
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(metrics))

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use strum::IntoEnumIterator as _;
 use utoipa::IntoParams;
 
-use super::pieces::{Mistakes, Piece};
+use super::pagination::{Mistakes, Piece};
 use crate::error::Error;
 
 /// Which builds to list.

@@ -15,7 +15,7 @@ use fastbuild_spec::failure::Language;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use serde_json::Value;
 
-use crate::problem;
+use crate::api::v1::problem;
 
 /// The language of the request, for answers whose data holds sentences.
 #[derive(Debug, Clone, Copy)]

@@ -10,9 +10,9 @@ use tracing::Span;
 macro_rules! layer {
     () => {
         ::tower_http::trace::TraceLayer::new_for_http()
-            .make_span_with($crate::log::span)
+            .make_span_with($crate::http::request_log::span)
             .on_request(())
-            .on_response($crate::log::answered)
+            .on_response($crate::http::request_log::answered)
             .on_body_chunk(())
             .on_eos(())
             .on_failure(())

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::problem::fault;
+use crate::api::v1::problem::fault;
 
 /// A build.
 #[derive(Debug, Serialize, ToSchema)]

@@ -13,16 +13,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    controllers,
-    envelope::{InsideFailure, Refusal},
+    api::{
+        legacy::envelope::{InsideFailure, Refusal},
+        v1::problem::{Mistake, Problem},
+    },
     error::Error,
-    problem::{Mistake, Problem},
+    router,
     state::AppState,
 };
 
 /// The OpenAPI document of everything the service answers, controllers in alphabetic order.
 pub fn openapi() -> OpenApi {
-    controllers::routes().into_openapi()
+    router::routes().into_openapi()
 }
 
 /// Where Swagger UI reads the document.
@@ -30,7 +32,7 @@ const FOR_SWAGGER: &str = "/api-docs/openapi.json";
 
 /// The document at two addresses, and Swagger UI at `/docs`. What is kept is the text that is sent, which takes a
 /// small part of the memory of what it was made from.
-pub(crate) fn router(document: &OpenApi) -> Router<AppState> {
+pub(crate) fn pages(document: &OpenApi) -> Router<AppState> {
     let text = serde_json::to_vec(document)
         .map(Bytes::from)
         .inspect_err(|error| tracing::error!(%error, "the OpenAPI document cannot be written"))

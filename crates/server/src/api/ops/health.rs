@@ -12,19 +12,16 @@ use http::StatusCode;
 use tokio::sync::Mutex;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    controllers::Controller,
-    language::InLanguage,
-    state::AppState,
-    view::{About, Alive, Readiness},
-};
+use super::view::{About, Alive, Readiness};
+use crate::{api::Controller, http::localize::InLanguage, state::AppState};
 
-/// The controller of these; it lies outside the folder, as its paths lie outside `/api`.
-pub(crate) const CONTROLLER: Controller = Controller {
-    name: "health",
-    purpose: "Whether the service lives and can do its work, and which version it is.",
-    routes,
-};
+inventory::submit! {
+    Controller {
+        name: "health",
+        purpose: "Whether the service lives and can do its work, and which version it is.",
+        routes,
+    }
+}
 
 /// How long each dependency may take to answer.
 const LIMIT: Duration = Duration::from_secs(3);

@@ -1,0 +1,5 @@
+//! The layers around all routes: what every request passes whatever it asks for.
+
+pub(crate) mod drain_body;
+pub(crate) mod localize;
+pub(crate) mod request_log;
