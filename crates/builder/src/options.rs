@@ -5,10 +5,10 @@ use std::{path::PathBuf, time::Duration};
 pub use crate::engines::disk::DiskMarks;
 pub use fastbuild_engine::Compression;
 use fastbuild_spec::{
+    callback::SigningSecret,
     limits::{BuildLimits, LimitBounds},
     reference::ImageReference,
-    signature::SigningSecret,
-    wire::WireKey,
+    request::WireKey,
 };
 
 /// What a builder is told at its start.

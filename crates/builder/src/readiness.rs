@@ -11,7 +11,6 @@ use fastbuild_engine::Engine;
 use fastbuild_spec::{
     failure::{Failure, ReasonCode, Sentence},
     settings::{CallbackHeaders, RegistrySettings, Settings},
-    wire,
 };
 use fastbuild_store::DEFAULT_ENGINE;
 use futures_util::future::join_all;
@@ -305,7 +304,7 @@ async fn registry(
 fn callbacks(headers: &CallbackHeaders, signing: SigningOrigin) -> Found {
     let errors = check_headers(headers);
     if !errors.is_empty() {
-        return Found::Bad(Box::new(wire::failure(&errors)));
+        return Found::Bad(Box::new(Failure::invalid_fields(&errors)));
     }
     let (zh, en) = match signing {
         SigningOrigin::Set { signing: true, .. } | SigningOrigin::Configuration => {

@@ -36,7 +36,7 @@ impl EngineError {
                     format!("无法连接 Docker 服务器 {address}：{zh}。"),
                     format!("The Docker Engine at {address} cannot be reached: {en}."),
                 )
-                .blaming(address)
+                .with_culprit(address)
             }
             Self::Tls { address, problem } => {
                 let (zh, en) = problem.because();
@@ -44,9 +44,9 @@ impl EngineError {
                     format!("与 Docker 服务器 {address} 的 TLS 连接失败：{zh}。"),
                     format!("The TLS connection to the Docker Engine at {address} failed: {en}."),
                 )
-                .blaming(address);
+                .with_culprit(address);
                 match problem.hint() {
-                    Some((zh, en)) => failure.hinting(zh, en),
+                    Some((zh, en)) => failure.with_hint(zh, en),
                     None => failure,
                 }
             }
@@ -54,20 +54,20 @@ impl EngineError {
                 format!("Docker 服务器 {address} 不支持该操作：{detail}。"),
                 format!("The Docker Engine at {address} does not support this: {detail}."),
             )
-            .blaming(address),
+            .with_culprit(address),
             Self::RegistryLogin { registry, username, detail } => failure(
                 format!("镜像仓库 {registry} 拒绝了账号 {username} 的登录：{detail}。"),
                 format!("The registry {registry} refused the login of {username}: {detail}."),
             )
-            .blaming(registry),
+            .with_culprit(registry),
             Self::RegistryUnavailable { registry, detail } => {
                 let failure = failure(
                     format!("Docker 服务器无法使用镜像仓库 {registry}：{detail}。"),
                     format!("The Docker Engine cannot use the registry {registry}: {detail}."),
                 )
-                .blaming(registry);
+                .with_culprit(registry);
                 if detail.contains("x509") || detail.contains("HTTP response to HTTPS client") {
-                    failure.hinting(
+                    failure.with_hint(
                         format!("请管理员在 Docker 服务器的 /etc/docker/certs.d/{registry}/ca.crt 中安装该仓库的 CA，或将其配置为 insecure-registries。"),
                         format!("Ask the operator to install the registry's CA on the Docker server as /etc/docker/certs.d/{registry}/ca.crt, or to list it under insecure-registries."),
                     )
@@ -79,22 +79,22 @@ impl EngineError {
                 format!("镜像 {image} 不存在：{detail}。"),
                 format!("The image {image} does not exist: {detail}."),
             )
-            .blaming(image),
+            .with_culprit(image),
             Self::PullDenied { image, detail } => failure(
                 format!("无权拉取镜像 {image}（或该镜像不存在）：{detail}。"),
                 format!("The image {image} may not be pulled, or does not exist: {detail}."),
             )
-            .blaming(image),
+            .with_culprit(image),
             Self::ImageUnsupported { image, detail } => failure(
                 format!("无法检查镜像 {image}：{detail}。"),
                 format!("The image {image} cannot be inspected: {detail}."),
             )
-            .blaming(image),
+            .with_culprit(image),
             Self::PushDenied { image, detail } => failure(
                 format!("无权推送镜像 {image}：{detail}。"),
                 format!("The image {image} may not be pushed: {detail}."),
             )
-            .blaming(image),
+            .with_culprit(image),
             Self::StepFailed { stage, exit_code, lines, detail } => {
                 let mut failure = match exit_code {
                     Some(code) => failure(
@@ -106,7 +106,7 @@ impl EngineError {
                         format!("The build step {stage} failed: {detail}."),
                     ),
                 }
-                .blaming(stage);
+                .with_culprit(stage);
                 failure.last_lines.clone_from(lines);
                 failure
             }
@@ -114,13 +114,13 @@ impl EngineError {
                 format!("Docker 服务器 {address} 的磁盘空间已满：{detail}。"),
                 format!("The disk of the Docker Engine at {address} is full: {detail}."),
             )
-            .blaming(address),
+            .with_culprit(address),
             Self::OutOfMemory { address, stage, lines } => {
                 let mut failure = failure(
                     format!("Docker 服务器 {address} 内存不足，构建步骤 {stage} 的进程被终止（退出码 137）。"),
                     format!("The Docker Engine at {address} ran out of memory: a process of the build step {stage} was killed (exit code 137)."),
                 )
-                .blaming(stage);
+                .with_culprit(stage);
                 failure.last_lines.clone_from(lines);
                 failure
             }
@@ -130,18 +130,18 @@ impl EngineError {
                     format!("Docker 服务器 {address} 上的操作 {what} 未在 {seconds} 秒内结束。"),
                     format!("{what} on the Docker Engine at {address} did not end within {seconds} seconds."),
                 )
-                .blaming(what)
+                .with_culprit(what)
             }
             Self::Lost { address, detail } => failure(
                 format!("与 Docker 服务器 {address} 的连接中断：{detail}。"),
                 format!("The connection to the Docker Engine at {address} broke: {detail}."),
             )
-            .blaming(address),
+            .with_culprit(address),
             Self::Internal { address, detail } => failure(
                 format!("Docker 服务器 {address} 返回了无法处理的结果：{detail}。"),
                 format!("The Docker Engine at {address} gave an answer that FastBuild does not understand: {detail}."),
             )
-            .blaming(address),
+            .with_culprit(address),
         }
     }
 }

@@ -18,7 +18,7 @@ use fastbuild_builder::{
 #[cfg(debug_assertions)]
 use fastbuild_engine::crash::CrashPoint;
 use fastbuild_server::AllowedOrigins;
-use fastbuild_spec::{reference::ImageReference, settings::CallbackHeaders, wire::WireKey};
+use fastbuild_spec::{reference::ImageReference, request::WireKey, settings::CallbackHeaders};
 use fastbuild_store::Store;
 use figment::{
     Figment,

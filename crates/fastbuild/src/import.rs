@@ -410,7 +410,7 @@ impl OldIni {
             let same = self
                 .get("aes", "key")
                 .zip(self.get("aes", "iv"))
-                .and_then(|(key, iv)| fastbuild_spec::wire::WireKey::new(key, iv).ok())
+                .and_then(|(key, iv)| fastbuild_spec::request::WireKey::new(key, iv).ok())
                 .is_some_and(|key| key.encrypt("same") == config.wire_key.encrypt("same"));
             if !same {
                 notes.push(

@@ -131,7 +131,7 @@ pub(crate) async fn unknown_route(method: Method, uri: Uri) -> Error {
         format!("没有 {method} {path} 这个接口。"),
         format!("There is no {method} {path}."),
     )
-    .hinting(
+    .with_hint(
         "全部接口见 /docs。",
         "All endpoints are listed under /docs.",
     );
@@ -147,7 +147,7 @@ pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Error {
         format!("接口 {path} 不支持 {method} 方法。"),
         format!("{path} does not take {method}."),
     )
-    .hinting(
+    .with_hint(
         "请使用响应头 Allow 中列出的方法，全部接口见 /docs。",
         "Use a method that the Allow header lists; all endpoints are under /docs.",
     );

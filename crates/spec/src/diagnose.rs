@@ -336,7 +336,7 @@ fn failure(code: ReasonCode, culprits: &[String], lines: &[String]) -> Failure {
     };
     let mut failure = Failure::new(code, sentence.zh, sentence.en);
     if known {
-        failure = failure.blaming(names);
+        failure = failure.with_culprit(names);
     }
     let wants_other_python = ["require a different python version", "Requires-Python"];
     if code == ReasonCode::PackageNotFound
@@ -344,7 +344,7 @@ fn failure(code: ReasonCode, culprits: &[String], lines: &[String]) -> Failure {
             .iter()
             .any(|line| wants_other_python.iter().any(|text| line.contains(text)))
     {
-        failure = failure.hinting(
+        failure = failure.with_hint(
             "该软件包的部分版本需要其他 Python 版本：请更换软件包版本，或选择其他 Python。",
             "Some versions of the package need another Python: choose another version of the \
              package, or another Python.",

@@ -129,7 +129,7 @@ impl ImageSpec {
 
     /// What builds have in common that take about as long: the base image and the installers that
     /// run on it, whatever packages they install.
-    pub fn likeness(&self) -> String {
+    pub fn similarity_key(&self) -> String {
         let mut parts = vec![self.base.to_string()];
         if let Some(python) = &self.python {
             parts.push(python.tool.file_name.clone());

@@ -5,25 +5,23 @@
 //! [`profile::ImageProfile`] of a base image, the [`plan`] that renders a Dockerfile, the states a
 //! build goes through and the closed list of reasons for which one can fail.
 
-pub mod anew;
+pub mod build_reason;
 pub mod callback;
-pub mod callback_login;
 pub mod catalog;
 pub mod diagnose;
-pub mod document;
+pub mod distro;
 pub mod event;
 pub mod failure;
-pub mod family;
 pub mod image_spec;
 pub mod limits;
-pub mod log_text;
-pub mod mirror_fit;
+pub mod log_line;
+pub mod mirror_match;
 pub mod names;
 pub mod plan;
 pub mod probe;
 pub mod profile;
 pub mod reference;
+pub mod request;
 pub mod settings;
-pub mod signature;
 pub mod state;
-pub mod wire;
+mod unicode;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{failure::Sentence, wire::FieldError};
+use crate::failure::{FieldError, Sentence};
 
 /// The names under which a request sets its limits.
 pub const LIMIT_FIELDS: [&str; 3] = ["total_seconds", "silence_seconds", "push_seconds"];
@@ -135,7 +135,7 @@ mod tests {
         let errors = BOUNDS
             .settle(requested, |field| format!("task_data.limits.{field}"))
             .unwrap_err();
-        let failure = crate::wire::failure(&errors);
+        let failure = crate::failure::Failure::invalid_fields(&errors);
         insta::assert_snapshot!(failure.message.en, @r#"The request has 2 mistake(s): task_data.limits.total_seconds is "1001" but must be a number of seconds from 1 to 1000; task_data.limits.silence_seconds is "0" but must be a number of seconds from 1 to 500."#);
         insta::assert_snapshot!(failure.message.zh, @"请求中有 2 处错误：task_data.limits.total_seconds 的值“1001”无效，应为 1 到 1000 之间的秒数；task_data.limits.silence_seconds 的值“0”无效，应为 1 到 500 之间的秒数。");
     }

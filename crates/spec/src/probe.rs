@@ -44,7 +44,7 @@ impl ProbeError {
             format!("无法检测镜像 {image}：检测脚本没有运行完，最后一行输出为“{last_line}”。"),
             format!("The image {image} cannot be inspected: {self}."),
         )
-        .blaming(image)
+        .with_culprit(image)
     }
 }
 

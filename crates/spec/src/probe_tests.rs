@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::family::Family;
+use crate::distro::Family;
 
 fn profile(output: &str) -> ImageProfile {
     parse(output, "sha256:0", 1, "amd64", ImageConfig::default()).unwrap()
@@ -141,7 +141,7 @@ fn a_centos_with_everything_is_read() {
     insta::assert_json_snapshot!("centos_profile", profile);
     insta::assert_json_snapshot!(
         "centos_descriptor",
-        crate::wire::descriptor("10.0.0.9/base/centos:7", &profile)
+        crate::profile::Descriptor::new("10.0.0.9/base/centos:7", &profile)
     );
 }
 
@@ -172,11 +172,11 @@ fn the_descriptor_of_an_ubuntu_is_the_recorded_one() {
     assert!(!profile.has_venv);
     let recorded: serde_json::Value =
         serde_json::from_str(include_str!("../tests/answers/check-image.json")).unwrap();
-    let descriptor = crate::wire::descriptor("10.0.0.9/base/ubuntu:18.04", &profile);
+    let descriptor = crate::profile::Descriptor::new("10.0.0.9/base/ubuntu:18.04", &profile);
     let recorded = recorded["answer"]["data"].clone();
     assert_eq!(serde_json::to_value(&descriptor).unwrap(), recorded);
     assert_eq!(
-        serde_json::from_value::<crate::wire::Descriptor>(recorded).unwrap(),
+        serde_json::from_value::<crate::profile::Descriptor>(recorded).unwrap(),
         descriptor
     );
 }

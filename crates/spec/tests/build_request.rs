@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fastbuild_spec::{
-    failure::ReasonCode,
-    wire::{self, BuildRequest, FieldError, WireKey, parse_build_request},
+    failure::{Failure, FieldError, ReasonCode},
+    request::{BuildRequest, WireKey, parse_legacy},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn sample(name: &str) -> Value {
 }
 
 fn parse(body: &Value) -> Result<BuildRequest, Vec<FieldError>> {
-    parse_build_request(body, &key())
+    parse_legacy(body, &key())
 }
 
 /// The errors as `path: value`, one a line.
@@ -149,7 +149,7 @@ fn a_secret_that_cannot_be_read_is_refused_without_being_repeated() {
     body["jupyterLabSecret"] = json!(12345);
     let errors = parse(&body).unwrap_err();
     assert_eq!(errors.len(), 2);
-    let told = wire::failure(&errors);
+    let told = Failure::invalid_fields(&errors);
     assert_eq!(told.code, ReasonCode::SpecInvalid);
     assert!(!told.to_string().contains("Alkaid123456"), "{told}");
     assert!(!told.to_string().contains("12345"), "{told}");
@@ -370,10 +370,10 @@ fn builds_are_alike_by_base_image_and_installers() {
     let spec = parse(&body).unwrap().spec;
     let mut other = spec.clone();
     other.target = "registry.example/team/other:2".parse().unwrap();
-    assert_eq!(spec.likeness(), other.likeness());
+    assert_eq!(spec.similarity_key(), other.similarity_key());
     other.jupyter_lab = !other.jupyter_lab;
-    assert_ne!(spec.likeness(), other.likeness());
+    assert_ne!(spec.similarity_key(), other.similarity_key());
     let mut other = spec.clone();
     other.base = "registry.example/base/other:2".parse().unwrap();
-    assert_ne!(spec.likeness(), other.likeness());
+    assert_ne!(spec.similarity_key(), other.similarity_key());
 }

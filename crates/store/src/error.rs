@@ -101,7 +101,7 @@ impl StoreError {
                 "服务的密钥无法解开已保存的密码。",
                 "The service's key does not open the stored passwords.",
             )
-            .hinting(
+            .with_hint(
                 "请管理员恢复原来的密钥文件后重启服务。",
                 "Ask the operator to restore the original key file and to restart the service.",
             ),
@@ -232,8 +232,8 @@ impl EnqueueError {
                 format!("镜像名 {target} 已被使用，请更改名称或版本：任务 {by} 正在构建它。"),
                 format!("The image name {target} is in use: task {by} is building it right now."),
             )
-            .blaming(target.clone())
-            .hinting(
+            .with_culprit(target.clone())
+            .with_hint(
                 "可用 task-details_by_task_id 查看该任务。",
                 "Change the name or the tag; task-details_by_task_id tells about that task.",
             ),
@@ -246,8 +246,8 @@ impl EnqueueError {
                 format!("镜像名 {target} 已被使用，请更改名称或版本：任务 {by} 已构建它。"),
                 format!("The image name {target} is in use: task {by} has built it."),
             )
-            .blaming(target.clone())
-            .hinting(
+            .with_culprit(target.clone())
+            .with_hint(
                 "可用 task-details_by_task_id 查看该任务。",
                 "Change the name or the tag; task-details_by_task_id tells about that task.",
             ),

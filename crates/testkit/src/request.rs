@@ -1,6 +1,6 @@
 //! Build requests as callers write them.
 
-use fastbuild_spec::wire::WireKey;
+use fastbuild_spec::request::WireKey;
 use serde_json::{Value, json};
 
 /// A build request in the platform's shape, grown piece by piece.

@@ -2,11 +2,10 @@
 //! and showing what would become of one.
 
 use fastbuild_spec::{
-    document::{self, Document},
     failure::{Failure, ReasonCode},
     limits::BuildLimits,
     plan::{self, BuildPlan, Dialect, PlanContext},
-    wire::{self, BuildRequest},
+    request::{self, BuildRequest},
 };
 use fastbuild_store::{KeptAnswer, RequestKey};
 use serde_json::Value;
@@ -88,7 +87,7 @@ impl Builder {
                     key.name, kept.task_id
                 ),
             )
-            .blaming(key.name.clone())),
+            .with_culprit(key.name.clone())),
             kept => Ok(kept),
         }
     }
@@ -123,12 +122,12 @@ impl Builder {
     }
 
     fn parse(&self, body: &Value) -> Result<(BuildRequest, BuildLimits), Failure> {
-        document::parse(body, &self.options().wire_key)
-            .and_then(|Document { request }| {
+        request::parse_document(body, &self.options().wire_key)
+            .and_then(|request| {
                 let limits = self.settled(&request, |field| format!("/limits/{field}"))?;
                 Ok((request, limits))
             })
-            .map_err(|errors| wire::failure(&errors))
+            .map_err(|errors| Failure::invalid_fields(&errors))
     }
 }
 
@@ -138,8 +137,8 @@ fn not_looked_at(base: &str) -> Failure {
         format!("尚不知道基础镜像 {base} 包含什么，无法生成 Dockerfile。"),
         format!("It is not known yet what the base image {base} contains, so no Dockerfile can be written."),
     )
-    .blaming(base)
-    .hinting(
+    .with_culprit(base)
+    .with_hint(
         "请先调用 POST /api/v1/images:profile，它会拉取并检测该镜像。",
         "Call POST /api/v1/images:profile first, which pulls the image and looks into it.",
     )

@@ -11,7 +11,6 @@ use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, Rest
 use crate::{
     builder::{Builder, stored},
     engines::context::Site,
-    images::delete::no_such_task,
     worker::finish::delivery_for,
 };
 
@@ -41,7 +40,7 @@ impl Builder {
             .build(task_id)
             .await
             .map_err(|error| stored(&error))?
-            .ok_or_else(|| no_such_task(task_id))
+            .ok_or_else(|| Failure::build_not_found(task_id))
     }
 
     async fn restart(&self, task_id: i64, from: RetryFrom) -> Result<(), Failure> {
@@ -55,7 +54,7 @@ impl Builder {
             })?;
         match outcome {
             RestartOutcome::Queued(_) => Ok(()),
-            RestartOutcome::NotFound => Err(no_such_task(task_id)),
+            RestartOutcome::NotFound => Err(Failure::build_not_found(task_id)),
             RestartOutcome::WrongState(state) => Err(wrong_state(task_id, state, from)),
             RestartOutcome::NoRequest => Err(Failure::new(
                 ReasonCode::WrongState,
@@ -65,7 +64,7 @@ impl Builder {
                      is not kept in a form that can be run again."
                 ),
             )
-            .hinting("请重新提交该请求。", "Submit the request anew.")),
+            .with_hint("请重新提交该请求。", "Submit the request anew.")),
         }
     }
 
@@ -84,7 +83,7 @@ impl Builder {
             .map_err(|error| stored(&error))?;
         match outcome {
             CallbackOutcome::Due => Ok(()),
-            CallbackOutcome::NotFound => Err(no_such_task(task_id)),
+            CallbackOutcome::NotFound => Err(Failure::build_not_found(task_id)),
             CallbackOutcome::NotEnded(state) => {
                 Err(wrong_state(task_id, state, RetryFrom::Callback))
             }
@@ -93,7 +92,7 @@ impl Builder {
                 format!("任务id<{task_id}>没有指定回调地址，无法重新回调。"),
                 format!("The build {task_id} names no callback address: nobody is to be told."),
             )
-            .hinting(
+            .with_hint(
                 "请在提交任务时填写 callback_url。",
                 "Name a callback_url when the build is submitted.",
             )),
@@ -127,8 +126,8 @@ impl Builder {
                 build.target_image
             ),
         )
-        .blaming(build.target_image)
-        .hinting(
+        .with_culprit(build.target_image)
+        .with_hint(
             "请从头重试该任务。",
             "Retry the build from its start instead.",
         ))
@@ -188,5 +187,5 @@ fn wrong_state(task_id: i64, state: BuildState, from: RetryFrom) -> Failure {
             "Retry the build from its start instead.",
         )
     };
-    Failure::new(ReasonCode::WrongState, zh, en).hinting(hint_zh, hint_en)
+    Failure::new(ReasonCode::WrongState, zh, en).with_hint(hint_zh, hint_en)
 }

@@ -4,12 +4,12 @@
 use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
     catalog::Catalog,
-    failure::Failure,
+    failure::{Failure, FieldError},
     image_spec::ImageSpec,
     limits::BuildLimits,
     plan,
     profile::ImageProfile,
-    wire::{self, BuildRequest, FieldError},
+    request::{self, BuildRequest},
 };
 use fastbuild_store::{Build, EnqueueError, NewBuild, RequestKey};
 use serde_json::Value;
@@ -39,8 +39,8 @@ impl Builder {
     /// bad field, `MirrorMismatch`, `ToolMissing`, `TargetTaken`.
     pub async fn submit(&self, body: &Value) -> Result<Submitted, Failure> {
         self.site().await?;
-        let request = wire::parse_build_request(body, &self.options().wire_key)
-            .map_err(|errors| wire::failure(&errors))?;
+        let request = request::parse_legacy(body, &self.options().wire_key)
+            .map_err(|errors| Failure::invalid_fields(&errors))?;
         let part = if body.get("image_data").is_some() {
             "image_data"
         } else {
@@ -48,7 +48,7 @@ impl Builder {
         };
         let limits = self
             .settled(&request, |field| format!("{part}.limits.{field}"))
-            .map_err(|errors| wire::failure(&errors))?;
+            .map_err(|errors| Failure::invalid_fields(&errors))?;
         self.take(request, limits, None).await
     }
 

@@ -2,12 +2,10 @@
 //! are signed with.
 
 use fastbuild_spec::{
-    callback::{CallbackBody, check_callback_url},
-    failure::{Failure, ReasonCode, Sentence},
+    callback::{CallbackBody, SigningSecret, check_callback_url},
+    failure::{Failure, FieldError, ReasonCode, Sentence},
     settings::CallbackHeaders,
-    signature::SigningSecret,
     state::BuildState,
-    wire::{self, FieldError},
 };
 use fastbuild_store::{NewDelivery, OutgoingDelivery, SecretHeaders};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
@@ -64,7 +62,10 @@ impl Builder {
         if let Some(url) = url {
             check_callback_url(url).map_err(|error| {
                 // A bad address could hold a password: it is not repeated.
-                wire::failure(&[FieldError::without_value("callback_url", error.allowed())])
+                Failure::invalid_fields(&[FieldError::without_value(
+                    "callback_url",
+                    error.allowed(),
+                )])
             })?;
         }
         let last = self
@@ -136,8 +137,8 @@ impl Builder {
             format!("没有编号为 {delivery_id} 的回调记录。"),
             format!("There is no callback {delivery_id}."),
         )
-        .blaming(delivery_id.to_string())
-        .hinting(
+        .with_culprit(delivery_id.to_string())
+        .with_hint(
             "请使用 callback/history 返回的 primary_id。",
             "Use a primary_id that callback/history returns.",
         ))
@@ -155,7 +156,7 @@ impl Builder {
                 "应为时间，例如 2023-09-12T18:42:50",
                 "must be a time such as 2023-09-12T18:42:50",
             );
-            wire::failure(&[FieldError::new("since", since, allowed)])
+            Failure::invalid_fields(&[FieldError::new("since", since, allowed)])
         })?;
         let headers = self.callback_headers().await?;
         self.store()
@@ -172,7 +173,7 @@ impl Builder {
         let secret = match secret.trim() {
             "" => None,
             text => Some(SigningSecret::parse(text).map_err(|error| {
-                wire::failure(&[FieldError::without_value("secret", error.allowed())])
+                Failure::invalid_fields(&[FieldError::without_value("secret", error.allowed())])
             })?),
         };
         self.store()
@@ -253,7 +254,7 @@ fn no_callback_yet() -> Failure {
         "还没有任何回调记录。",
         "No callback was recorded yet.",
     )
-    .hinting(
+    .with_hint(
         "请先提交一个带有 callback_url 的构建任务，或在此请求中给出 callback_url。",
         "Submit a build with a callback_url first, or name a callback_url in this request.",
     )

@@ -5,9 +5,9 @@ use std::{collections::HashMap, time::Duration};
 
 use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
+    callback::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER},
     failure::Failure,
     settings::CallbackHeaders,
-    signature::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER},
 };
 use fastbuild_store::{ClaimRoom, ClaimedDelivery, SecretHeaders, Try, TryOutcome};
 use jiff::{SignedDuration, Timestamp};

@@ -181,8 +181,8 @@ fn unreadable(folder: &Path, error: &io::Error) -> Failure {
         format!("无法读取目录 {}：{error}。", folder.display()),
         format!("The folder {} cannot be read: {error}.", folder.display()),
     )
-    .blaming(folder.display().to_string())
-    .hinting(
+    .with_culprit(folder.display().to_string())
+    .with_hint(
         "请管理员检查该目录的权限。",
         "Ask the operator to check the folder's permissions.",
     )

@@ -161,8 +161,8 @@ pub fn no_such_engine(name: &str) -> Failure {
         format!("没有名为 {name} 的引擎。"),
         format!("There is no engine named {name}."),
     )
-    .blaming(name)
-    .hinting(
+    .with_culprit(name)
+    .with_hint(
         "全部引擎见 GET /api/v1/engines。",
         "GET /api/v1/engines lists all of them.",
     )

@@ -11,10 +11,8 @@ use std::time::Duration;
 
 use fastbuild_engine::EngineInfo;
 use fastbuild_spec::{
-    document::{self, EnginePatch},
-    failure::{Failure, ReasonCode, Sentence},
-    settings::DockerServerSettings,
-    wire::{self, FieldError},
+    failure::{Failure, FieldError, ReasonCode, Sentence},
+    settings::{self, DockerServerSettings, EnginePatch},
 };
 use fastbuild_store::{DEFAULT_ENGINE, EngineChange, NamedEngine, NewEngine, RemoveOutcome};
 use serde_json::Value;
@@ -54,9 +52,10 @@ impl Builder {
     /// `SpecInvalid` naming every bad field; `WrongState` when one of its name or address is there
     /// already; what the engine or the registry answered.
     pub async fn add_engine(&self, body: &Value) -> Result<NamedEngine, Failure> {
-        let asked = document::parse_engine(body).map_err(|errors| wire::failure(&errors))?;
+        let asked =
+            settings::parse_engine(body).map_err(|errors| Failure::invalid_fields(&errors))?;
         if asked.name == DEFAULT_ENGINE {
-            return Err(wire::failure(&[set_elsewhere("/name")]));
+            return Err(Failure::invalid_fields(&[set_elsewhere("/name")]));
         }
         let new = NewEngine {
             name: asked.name,
@@ -84,11 +83,12 @@ impl Builder {
     /// As [`Builder::add_engine`], and `NotFound`. Of the default engine only the capacity and the
     /// labels can change here.
     pub async fn change_engine(&self, name: &str, body: &Value) -> Result<NamedEngine, Failure> {
-        let patch = document::parse_engine_patch(body).map_err(|errors| wire::failure(&errors))?;
+        let patch = settings::parse_engine_patch(body)
+            .map_err(|errors| Failure::invalid_fields(&errors))?;
         let present = self.named_engine(name).await?;
         let moves = moves(&patch);
         if name == DEFAULT_ENGINE && !moves.is_empty() {
-            return Err(wire::failure(
+            return Err(Failure::invalid_fields(
                 &moves.into_iter().map(set_elsewhere).collect::<Vec<_>>(),
             ));
         }
@@ -144,7 +144,7 @@ impl Builder {
                 "The engine default is the Docker server that config-fastbuild sets; it cannot be \
                  removed.",
             )
-            .hinting(
+            .with_hint(
                 "可以调用 POST /api/v1/engines/default/drain，使其不再接受任务。",
                 "POST /api/v1/engines/default/drain keeps it from taking builds.",
             ));
@@ -161,8 +161,8 @@ impl Builder {
                 format!("引擎 {name} 上有 {running} 个任务正在执行，不能删除。"),
                 format!("The engine {name} cannot be removed: builds run on it ({running})."),
             )
-            .blaming(name)
-            .hinting(
+            .with_culprit(name)
+            .with_hint(
                 format!("请先调用 POST /api/v1/engines/{name}/drain，等任务结束后再删除。"),
                 format!(
                     "POST /api/v1/engines/{name}/drain keeps it from taking further builds; \
@@ -223,8 +223,8 @@ impl Builder {
                 format!("已经有名为 {name} 的引擎。"),
                 format!("There is an engine named {name} already."),
             )
-            .blaming(name)
-            .hinting(
+            .with_culprit(name)
+            .with_hint(
                 format!("请换一个名称，或用 PATCH /api/v1/engines/{name} 修改它。"),
                 format!("Choose another name, or change it with PATCH /api/v1/engines/{name}."),
             )),
@@ -233,8 +233,8 @@ impl Builder {
                 format!("地址 {address} 已经是引擎 {other} 的地址。"),
                 format!("The address {address} is the engine {other}'s already."),
             )
-            .blaming(other.clone())
-            .hinting(
+            .with_culprit(other.clone())
+            .with_hint(
                 format!("如需同时执行更多任务，请提高引擎 {other} 的 capacity。"),
                 format!("For more builds at a time raise the capacity of the engine {other}."),
             )),

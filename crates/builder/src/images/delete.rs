@@ -85,7 +85,7 @@ impl Builder {
             .build(task_id)
             .await
             .map_err(|error| stored(&error))?
-            .ok_or_else(|| no_such_task(task_id))?;
+            .ok_or_else(|| Failure::build_not_found(task_id))?;
         if !build.state.is_terminal() {
             return Err(still_running(task_id));
         }
@@ -105,8 +105,8 @@ impl Builder {
                     "The Docker server does not have the image {image} that task <{task_id}> built."
                 ),
             )
-            .hinting("", "")
-            .blaming(image.to_string()));
+            .with_hint("", "")
+            .with_culprit(image.to_string()));
         }
         tracing::info!(build = task_id, %image, "image removed");
         Ok(())
@@ -146,7 +146,7 @@ impl Builder {
             .build(task_id)
             .await
             .map_err(|error| stored(&error))?
-            .ok_or_else(|| no_such_task(task_id))?;
+            .ok_or_else(|| Failure::build_not_found(task_id))?;
         if !build.state.is_terminal() {
             return Err(still_running(task_id));
         }
@@ -164,7 +164,7 @@ impl Builder {
                 tracing::info!(build = task_id, "build forgotten");
                 Ok(())
             }
-            DeleteOutcome::NotFound => Err(no_such_task(task_id)),
+            DeleteOutcome::NotFound => Err(Failure::build_not_found(task_id)),
             DeleteOutcome::UnderWay(_) => Err(still_running(task_id)),
         }
     }
@@ -192,7 +192,7 @@ impl Builder {
                         "The image {image} cannot be removed: a container on the Docker server uses it."
                     ),
                 )
-                .blaming(image.to_string()));
+                .with_culprit(image.to_string()));
             }
             Discarded::Removed => {}
         }
@@ -223,7 +223,7 @@ impl Builder {
                 format!("镜像 {image} 正被任务id<{task_id}>使用，无法删除。"),
                 format!("The image {image} cannot be removed: task <{task_id}> uses it."),
             )
-            .blaming(image.to_string())),
+            .with_culprit(image.to_string())),
         }
     }
 
@@ -289,7 +289,7 @@ fn folder_stays(folder: &Path, error: &std::io::Error) -> Failure {
             folder.display()
         ),
     )
-    .hinting(
+    .with_hint(
         "请管理员检查该目录的权限后重试。",
         "Ask the operator to check the folder's permissions, then try again.",
     )
@@ -301,17 +301,7 @@ fn no_such_image(image: &ImageReference) -> Failure {
         format!("镜像 {image} 不存在：它既不在列表中，也不在 Docker 服务器上。"),
         format!("There is no image {image}, neither in the list nor on the Docker server."),
     )
-    .blaming(image.to_string())
-}
-
-/// The refusal of a build's number that no build has.
-pub fn no_such_task(task_id: i64) -> Failure {
-    Failure::new(
-        ReasonCode::NotFound,
-        format!("任务id<{task_id}>任务不存在。"),
-        format!("There is no task <{task_id}>."),
-    )
-    .blaming(task_id.to_string())
+    .with_culprit(image.to_string())
 }
 
 fn still_running(task_id: i64) -> Failure {
@@ -320,9 +310,9 @@ fn still_running(task_id: i64) -> Failure {
         format!("任务id<{task_id}>任务仍在进行，无法删除。"),
         format!("Task <{task_id}> has not ended yet and cannot be deleted."),
     )
-    .hinting(
+    .with_hint(
         "请等待任务结束后再试。",
         "Wait for it to end, then try again.",
     )
-    .blaming(task_id.to_string())
+    .with_culprit(task_id.to_string())
 }

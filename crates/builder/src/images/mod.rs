@@ -9,11 +9,10 @@ use fastbuild_engine::{
 };
 use fastbuild_spec::{
     event::Progress,
-    failure::{Failure, ReasonCode, Sentence},
+    failure::{Failure, FieldError, ReasonCode, Sentence},
     probe,
     profile::ImageProfile,
     reference::ImageReference,
-    wire::{self, FieldError},
 };
 use fastbuild_store::{Image, ImageKind, ImageSeen, NewBaseImage};
 
@@ -360,7 +359,7 @@ pub fn parse_image(path: &str, name: &str) -> Result<ImageReference, Failure> {
             "应为镜像名，例如 registry.example:5000/base/ubuntu:20.04",
             "must be an image name such as registry.example:5000/base/ubuntu:20.04",
         );
-        wire::failure(&[FieldError::new(path, name, allowed)])
+        Failure::invalid_fields(&[FieldError::new(path, name, allowed)])
     })
 }
 

@@ -7,12 +7,11 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use fastbuild_spec::{
-    failure::{Failure, Sentence},
+    failure::{Failure, FieldError, Sentence},
     names::{parse_host, parse_host_port},
     settings::{
         CallbackHeaders, DockerServerSettings, HostSettings, RegistrySettings, TlsMaterial,
     },
-    wire::{self, FieldError},
 };
 use fastbuild_store::NewSettings;
 use flate2::read::GzDecoder;
@@ -163,7 +162,7 @@ impl Builder {
     pub async fn update_headers(&self, headers: CallbackHeaders) -> Result<(), Failure> {
         let errors = check_headers(&headers);
         if !errors.is_empty() {
-            return Err(wire::failure(&errors));
+            return Err(Failure::invalid_fields(&errors));
         }
         self.add(NewSettings {
             headers: Some(headers.into()),
@@ -224,7 +223,7 @@ impl Fields {
     fn finish<T>(self, value: impl FnOnce() -> Option<T>) -> Result<T, Failure> {
         match value() {
             Some(value) if self.errors.is_empty() => Ok(value),
-            _ => Err(wire::failure(&self.errors)),
+            _ => Err(Failure::invalid_fields(&self.errors)),
         }
     }
 

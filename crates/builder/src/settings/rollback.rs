@@ -1,9 +1,6 @@
 //! Putting settings in force again that were in force before: proved like new ones, and a new row.
 
-use fastbuild_spec::{
-    failure::{Failure, ReasonCode},
-    wire,
-};
+use fastbuild_spec::failure::{Failure, ReasonCode};
 use fastbuild_store::SettingsKind;
 
 use crate::{
@@ -39,7 +36,7 @@ impl Builder {
         if let Some(headers) = &again.headers {
             let errors = check_headers(headers.expose());
             if !errors.is_empty() {
-                return Err(wire::failure(&errors));
+                return Err(Failure::invalid_fields(&errors));
             }
         }
         self.add(again).await?;
@@ -55,8 +52,8 @@ fn no_such_revision(kind: SettingsKind, revision: i64) -> Failure {
         format!("配置 {kind} 没有编号为 {revision} 的历史记录。"),
         format!("The settings {kind} have no revision {revision}."),
     )
-    .blaming(revision.to_string())
-    .hinting(
+    .with_culprit(revision.to_string())
+    .with_hint(
         format!("请使用 GET /api/v1/settings/{kind}/history 返回的 revision。"),
         format!("Use a revision that GET /api/v1/settings/{kind}/history returns."),
     )

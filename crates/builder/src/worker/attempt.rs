@@ -8,10 +8,10 @@ use fastbuild_engine::{
     crash::{self, CrashPoint},
 };
 use fastbuild_spec::{
-    anew::BuiltBecause,
+    build_reason::BuildReason,
     failure::{Failure, ReasonCode},
     limits::BuildLimits,
-    log_text::Mask,
+    log_line::Mask,
     plan::{self, BuildPlan, ContextSource},
     profile::ImageProfile,
     state::{BuildState, Step},
@@ -249,7 +249,7 @@ impl Run<'_> {
         &self,
         profile: &ImageProfile,
         progress: &ProgressSender,
-    ) -> Result<(BuildPlan, Means, Result<Identity, BuiltBecause>), Failure> {
+    ) -> Result<(BuildPlan, Means, Result<Identity, BuildReason>), Failure> {
         let info = self
             .site
             .engine

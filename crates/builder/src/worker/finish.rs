@@ -4,7 +4,7 @@
 use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
     callback::CallbackBody,
-    failure::{Failure, ReasonCode, Sentence},
+    failure::{Failure, ReasonCode},
     settings::CallbackHeaders,
     state::BuildState,
 };
@@ -21,7 +21,6 @@ use crate::{
     metrics::Lost,
     worker::AFTER_FAULT,
     worker::attempt::Stop,
-    worker::step::cancelled,
 };
 
 impl Builder {
@@ -77,7 +76,7 @@ impl Builder {
         let (state, failure, image) = match end.clone() {
             Settled::End(state, failure, image) => (state, failure, image),
             Settled::GiveBack => match self.store().give_back(claimed.attempt, now).await? {
-                PutBack::CancelRequested => aborted(cancelled()),
+                PutBack::CancelRequested => aborted(Failure::build_cancelled()),
                 PutBack::Queued | PutBack::TooOften => {
                     self.metrics().put_back(Lost::ShutDown);
                     return Ok(());
@@ -89,8 +88,8 @@ impl Builder {
                     self.metrics().put_back(Lost::To(failure.code));
                     return Ok(());
                 }
-                PutBack::TooOften => aborted(lost_for_good(failure)),
-                PutBack::CancelRequested => aborted(cancelled()),
+                PutBack::TooOften => aborted(Failure::build_lost(MAX_ATTEMPTS, Some(failure))),
+                PutBack::CancelRequested => aborted(Failure::build_cancelled()),
             },
         };
         // What an attempt that came to nothing left behind goes with the build's end.
@@ -234,30 +233,4 @@ pub(crate) fn delivery_for(
 /// The end of a build that was stopped on the way.
 fn aborted(failure: Failure) -> (BuildState, Option<Failure>, Option<FinishedImage>) {
     (BuildState::BuildAbort, Some(failure), None)
-}
-
-fn lost_for_good(failure: Failure) -> Failure {
-    let (zh, en) = if failure.code == ReasonCode::DatabaseUnavailable {
-        (
-            "FastBuild 的数据库再次中断",
-            "FastBuild's database was lost again",
-        )
-    } else {
-        ("Docker 服务器再次中断", "The Docker server was lost again")
-    };
-    Failure {
-        message: Sentence::new(
-            format!(
-                "{zh}，该任务已用完 {MAX_ATTEMPTS} 次尝试：{}",
-                failure.message.zh
-            ),
-            format!(
-                "{en}, and the build has had its {MAX_ATTEMPTS} attempts: {}",
-                failure.message.en
-            ),
-        ),
-        code: ReasonCode::EngineLost,
-        hint: ReasonCode::EngineLost.hint(),
-        ..failure
-    }
 }

@@ -107,11 +107,7 @@ impl Builder {
                 Ok(true)
             }
             CancelOutcome::Requested => Ok(false),
-            CancelOutcome::NotFound => Err(Failure::new(
-                ReasonCode::NotFound,
-                format!("任务id<{task_id}>任务不存在。"),
-                format!("There is no build {task_id}."),
-            )),
+            CancelOutcome::NotFound => Err(Failure::build_not_found(task_id)),
             CancelOutcome::AlreadyEnded(state) => Err(Failure::new(
                 ReasonCode::WrongState,
                 format!("任务id<{task_id}>任务已经结束（{state}），无法取消。"),

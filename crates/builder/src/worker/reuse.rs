@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use fastbuild_engine::{Built, EngineInfo, NotDone, PlainRegistries, ProgressSender};
 use fastbuild_spec::{
-    anew::BuiltBecause,
+    build_reason::BuildReason,
     failure::Failure,
     plan::{self, ContextSource, KeyFacts},
     profile::ImageProfile,
@@ -44,7 +44,7 @@ pub(crate) enum Before {
 
 /// That an image is to be built.
 pub(crate) struct Order {
-    because: BuiltBecause,
+    because: BuildReason,
     identity: Option<Identity>,
     turn: Turn,
 }
@@ -65,7 +65,7 @@ impl Order {
 pub(crate) struct Fresh {
     built: Built,
     /// `None` for one of an earlier attempt.
-    because: Option<BuiltBecause>,
+    because: Option<BuildReason>,
     /// `None` where no equal build can use it.
     pub(crate) identity: Option<Identity>,
     _turn: Turn,
@@ -119,25 +119,25 @@ impl Run<'_> {
         profile: &ImageProfile,
         info: &EngineInfo,
         means: Means,
-    ) -> Result<Result<Identity, BuiltBecause>, Failure> {
+    ) -> Result<Result<Identity, BuildReason>, Failure> {
         let spec = &self.claimed.spec;
         if spec.no_cache {
-            return Ok(Err(BuiltBecause::NoCache));
+            return Ok(Err(BuildReason::NoCache));
         }
         if self.builder.options().making.reuse.is_zero() {
-            return Ok(Err(BuiltBecause::ReuseOff));
+            return Ok(Err(BuildReason::ReuseOff));
         }
         let ours = spec
             .target
             .registry()
             .is_some_and(|registry| self.site.registry.is_ours(registry));
         if !ours {
-            return Ok(Err(BuiltBecause::OtherRegistry));
+            return Ok(Err(BuildReason::OtherRegistry));
         }
         let catalog = self.builder.catalog().await?;
         let context = means.plan_context(0);
         let Some(nameless) = plan::nameless(spec, profile, &catalog, &context)? else {
-            return Ok(Err(BuiltBecause::HoldsPassword));
+            return Ok(Err(BuildReason::HoldsPassword));
         };
         let folders = self.builder.options().folders.clone();
         let base_id = profile.image_id.clone();
@@ -159,17 +159,17 @@ impl Run<'_> {
                 engine: info.summary(),
                 plain_registries: info.plain_registries.clone(),
             })
-            .ok_or(BuiltBecause::FileUnreadable))
+            .ok_or(BuildReason::FileUnreadable))
     }
 
     /// Waits for the build's turn among its equals, and takes what an equal one made. Without an
     /// identity, for the reason given in its place, the image is built in any case.
     pub(crate) async fn before_building(
         &self,
-        identity: Result<Identity, BuiltBecause>,
+        identity: Result<Identity, BuildReason>,
         progress: &ProgressSender,
     ) -> Result<Before, Failure> {
-        let build = |because: BuiltBecause, identity, turn| {
+        let build = |because: BuildReason, identity, turn| {
             log(
                 progress,
                 &format!("To be built: {}\n", because.sentence().en),
@@ -203,7 +203,7 @@ impl Run<'_> {
             .made_by_plan(&identity.key, since, CANDIDATES)
             .await
             .map_err(|error| stored(&error))?;
-        let mut because = BuiltBecause::NoneEqual;
+        let mut because = BuildReason::NoneEqual;
         for made in made {
             let maker = made.made_by.unwrap_or(made.task_id);
             match self.take(&identity, &made, maker).await {
@@ -298,7 +298,7 @@ impl Run<'_> {
 
 /// That the image of an equal build did not get its new name.
 struct NotTaken {
-    why: BuiltBecause,
+    why: BuildReason,
     /// In the words of who was asked.
     detail: String,
 }
@@ -307,7 +307,7 @@ impl NotTaken {
     /// The registry was not asked.
     fn of_us(detail: String) -> Self {
         Self {
-            why: BuiltBecause::RegistryRefused,
+            why: BuildReason::RegistryRefused,
             detail,
         }
     }
@@ -317,8 +317,8 @@ impl From<NotDone> for NotTaken {
     fn from(error: NotDone) -> Self {
         Self {
             why: match error {
-                NotDone::Gone(_) => BuiltBecause::EqualGone,
-                NotDone::NotMounted(_) | NotDone::Refused { .. } => BuiltBecause::RegistryRefused,
+                NotDone::Gone(_) => BuildReason::EqualGone,
+                NotDone::NotMounted(_) | NotDone::Refused { .. } => BuildReason::RegistryRefused,
             },
             detail: error.to_string(),
         }

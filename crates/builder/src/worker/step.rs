@@ -96,7 +96,7 @@ impl Run<'_> {
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => Err(Stop::ShuttingDown),
-            () = self.cancelled.cancelled() => Err(Stop::Ended(BuildState::BuildAbort, cancelled())),
+            () = self.cancelled.cancelled() => Err(Stop::Ended(BuildState::BuildAbort, Failure::build_cancelled())),
             () = self.away.cancelled() => {
                 Err(self.lost(step, self.builder.watched().why_away(&self.site.name)))
             }
@@ -159,15 +159,6 @@ fn place(failure: Failure, step: Step, mut last_lines: Vec<String>) -> Failure {
     // The log's last line is this very failure, told once already.
     last_lines.pop();
     known.unwrap_or(failure).in_step(step, last_lines)
-}
-
-/// Somebody did not want the build any more.
-pub(crate) fn cancelled() -> Failure {
-    Failure::new(
-        ReasonCode::Cancelled,
-        "构建已被取消。",
-        "The build was cancelled.",
-    )
 }
 
 pub(crate) fn timed_out(zh: String, en: String) -> Failure {

@@ -15,7 +15,7 @@ use fastbuild_engine::ProgressReceiver;
 use fastbuild_spec::{
     event::{Event, Progress},
     failure::Sentence,
-    log_text::{Line, Mask},
+    log_line::{Line, Mask},
     state::Step,
 };
 use fastbuild_store::{Attempt, FencedError, Store};

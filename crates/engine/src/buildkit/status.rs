@@ -12,7 +12,7 @@ use bollard_buildkit_proto::{
 };
 use fastbuild_spec::{
     event::{Progress, StageStatus},
-    log_text::{Line, Mask, OpenLine},
+    log_line::{Line, Mask, OpenLine},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 

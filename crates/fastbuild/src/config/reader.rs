@@ -4,9 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use fastbuild_builder::options::{Compression, DiskMarks};
 use fastbuild_spec::{
+    callback::SigningSecret,
     limits::{BuildLimits, LIMIT_FIELDS},
     reference::ImageReference,
-    signature::SigningSecret,
 };
 use figment::{
     Figment,

@@ -7,7 +7,7 @@ use fastbuild_builder::{
     clock::{Clock as _, ManualClock, SystemClock},
     options::{CallbackOptions, CleaningOptions, DiskMarks, Folders, Limits, Making, Options},
 };
-use fastbuild_spec::wire::WireKey;
+use fastbuild_spec::request::WireKey;
 use fastbuild_store::{Seal, Store};
 use fastbuild_testkit::{container, request::Request};
 use jiff::SignedDuration;

@@ -1,7 +1,7 @@
 //! The number of a build in a path.
 
 use axum::extract::{FromRequestParts, Path};
-use fastbuild_builder::no_such_task;
+use fastbuild_spec::failure::Failure;
 use http::request::Parts;
 
 use crate::error::Error;
@@ -17,6 +17,6 @@ impl<S: Send + Sync> FromRequestParts<S> for BuildId {
         let id = Path::<i64>::from_request_parts(parts, state).await;
         // No build has the number 0.
         id.map(|Path(id)| Self(id))
-            .map_err(|_| no_such_task(0).into())
+            .map_err(|_| Failure::build_not_found(0).into())
     }
 }

@@ -2,9 +2,8 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use fastbuild_spec::{
-    document::{Syntax, read},
-    failure::{Failure, ReasonCode, Sentence},
-    wire::{self, FieldError},
+    failure::{Failure, FieldError, ReasonCode, Sentence},
+    request::{Syntax, read},
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde_json::Value;
@@ -77,7 +76,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             .filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
         match key {
             Some(key) => Ok(Self(Some(key.to_owned()))),
-            None => Err(wire::failure(&[FieldError::without_value(
+            None => Err(Failure::invalid_fields(&[FieldError::without_value(
                 "Idempotency-Key",
                 Sentence::new(
                     format!("应为 1 到 {LONGEST_KEY} 个可见 ASCII 字符"),

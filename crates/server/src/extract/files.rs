@@ -19,10 +19,7 @@ use axum::{
 };
 use bytes::Bytes;
 use fastbuild_builder::catalog::upload::{self, PartError, Upload};
-use fastbuild_spec::{
-    failure::{Failure, Sentence},
-    wire::{self, FieldError},
-};
+use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use futures_util::{Stream, StreamExt as _};
 
 use super::{announced, no_form, status_too_large, unreadable};
@@ -148,12 +145,14 @@ async fn text(mut field: Field<'_>, name: &str) -> Result<String, Error> {
                 format!("的文本超过 {TEXT} 字节"),
                 format!("must be a text of at most {TEXT} bytes"),
             );
-            return Err(wire::failure(&[FieldError::without_value(name, allowed)]).into());
+            return Err(
+                Failure::invalid_fields(&[FieldError::without_value(name, allowed)]).into(),
+            );
         }
     }
     String::from_utf8(text).map_err(|_not_utf8| {
         let allowed = Sentence::new("应为 UTF-8 文本", "must be UTF-8 text");
-        wire::failure(&[FieldError::without_value(name, allowed)]).into()
+        Failure::invalid_fields(&[FieldError::without_value(name, allowed)]).into()
     })
 }
 
@@ -162,7 +161,7 @@ fn no_file(name: &str) -> Error {
         "不是上传字段：文件应放在字段 files 中，并带有文件名",
         "does not take it: files go into the field `files`, with their names",
     );
-    wire::failure(&[FieldError::without_value(name, allowed)]).into()
+    Failure::invalid_fields(&[FieldError::without_value(name, allowed)]).into()
 }
 
 fn explain(error: &MultipartError) -> Error {

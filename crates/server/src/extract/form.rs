@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::MultipartError};
 use bytes::Bytes;
-use fastbuild_spec::{
-    failure::Sentence,
-    wire::{self, FieldError},
-};
+use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use http::StatusCode;
 
 use super::{MEGABYTE, no_form, refuse_announced, required, too_large, unreadable};
@@ -57,7 +54,7 @@ impl Form {
         if self.mistakes.is_empty() {
             Ok(read)
         } else {
-            Err(wire::failure(&self.mistakes).into())
+            Err(Failure::invalid_fields(&self.mistakes).into())
         }
     }
 

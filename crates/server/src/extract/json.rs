@@ -2,10 +2,7 @@
 
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use bytes::Bytes;
-use fastbuild_spec::{
-    failure::Sentence,
-    wire::{self, FieldError},
-};
+use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
@@ -53,7 +50,7 @@ fn read_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let value = serde_path_to_error::deserialize(&mut *parser).map_err(|error| {
         let inner = error.inner();
         if inner.is_data() {
-            wire::failure(&[misfit(error.path(), &inner.to_string())]).into()
+            Failure::invalid_fields(&[misfit(error.path(), &inner.to_string())]).into()
         } else {
             unreadable(inner)
         }
@@ -132,7 +129,7 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
         path => path,
     };
     let allowed = allowed(&error.inner().to_string());
-    wire::failure(&[FieldError::without_value(path, allowed)]).into()
+    Failure::invalid_fields(&[FieldError::without_value(path, allowed)]).into()
 }
 
 /// What the parser expected, without repeating what it found: that may be a secret.

@@ -70,7 +70,7 @@ fn too_large(limit: usize) -> Error {
         format!("请求体超过 {megabytes} MB 的上限。"),
         format!("The request's body is larger than the limit of {megabytes} MB."),
     )
-    .hinting("请减小请求内容后重新提交。", "Send less in one request.");
+    .with_hint("请减小请求内容后重新提交。", "Send less in one request.");
     status_too_large(failure)
 }
 

@@ -1,10 +1,7 @@
 //! The parameters behind the question mark.
 
 use axum::extract::FromRequestParts;
-use fastbuild_spec::{
-    failure::Sentence,
-    wire::{self, FieldError},
-};
+use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use utoipa::{
@@ -37,7 +34,7 @@ impl<S: Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for Query<T>
             .filter_map(|parameter| mistake(parameter, &sent))
             .collect();
         if !mistakes.is_empty() {
-            return Err(wire::failure(&mistakes).into());
+            return Err(Failure::invalid_fields(&mistakes).into());
         }
         serde_urlencoded::from_str(query)
             .map(Self)

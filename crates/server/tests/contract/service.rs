@@ -10,8 +10,8 @@ use fastbuild_builder::{
 };
 use fastbuild_server::{AppState, ServerOptions, router};
 use fastbuild_spec::{
+    request::WireKey,
     settings::{DockerServerSettings, HostSettings, RegistrySettings},
-    wire::WireKey,
 };
 use fastbuild_store::{NewSettings, Seal, Store};
 use http::{HeaderMap, Method, Request};

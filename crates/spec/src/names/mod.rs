@@ -20,7 +20,6 @@ pub use file_name::{parse_file_name, parse_install_location};
 pub use host::{HostPort, parse_host, parse_host_port};
 pub use pep508::parse_requirement;
 pub use rpm::{parse_rpm_package, parse_rpm_version};
-pub(crate) use text::is_invisible;
 pub use text::{parse_description, parse_line};
 
 use crate::failure::Sentence;

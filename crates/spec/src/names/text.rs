@@ -1,6 +1,7 @@
 //! Free text of a request: who asked, and what for.
 
 use super::NameError;
+use crate::unicode::is_invisible;
 
 /// One line of printable text of at most `longest` characters, blanks around it removed; may be
 /// empty.
@@ -29,23 +30,6 @@ pub fn parse_description(text: &str, longest: usize) -> Result<String, NameError
             format!("must be printable text of at most {longest} characters"),
         ))
     }
-}
-
-/// Characters that print as nothing or reorder what surrounds them (Unicode general category Cf,
-/// and the separators of lines and paragraphs).
-pub(crate) fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    )
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
     catalog::{Catalog, MirrorFile, MirrorKind, ToolFile},
     failure::{Failure, ReasonCode},
     image_spec::{ImageSpec, PackageManager},
-    mirror_fit,
+    mirror_match,
     profile::ImageProfile,
 };
 
@@ -36,11 +36,11 @@ pub fn check(
             "JupyterLab 需要 Python 3，而请求选择的是 Python 2。",
             "JupyterLab needs Python 3, but the request chooses Python 2.",
         )
-        .hinting(
+        .with_hint(
             "请选择 Python 3 的安装文件，或不选 Python 而使用镜像自带的。",
             "Choose a Python 3, or none to use the image's own.",
         )
-        .blaming("python_env.target"));
+        .with_culprit("python_env.target"));
     }
     let Some(profile) = profile else {
         return Ok(());
@@ -64,7 +64,7 @@ fn files(
     if let Some(profile) = profile {
         failures.extend(manager(spec, profile).err());
         if let (Some(file), Some(_)) = (system, &profile.package_manager) {
-            failures.extend(mirror_fit::check(file, profile).err());
+            failures.extend(mirror_match::check(file, profile).err());
         }
         // What is for another system is not worth looking for.
         system = system.filter(|_| failures.is_empty());
@@ -150,11 +150,11 @@ fn manager(spec: &ImageSpec, profile: &ImageProfile) -> Result<(), Failure> {
                     spec.base
                 ),
             )
-            .hinting(
+            .with_hint(
                 format!("请将 package_manager_installer_config 改为 {own} 及其镜像源和软件包，或更换基础镜像。"),
                 format!("Set package_manager_installer_config to {own}, its mirrors and its packages, or choose another base image."),
             )
-            .blaming("package_manager_installer_config"));
+            .with_culprit("package_manager_installer_config"));
         }
     }
     Ok(())
@@ -182,7 +182,7 @@ fn mirror(file: &MirrorFile, catalog: &Catalog) -> Result<(), Failure> {
         format!("镜像源文件 {file_name} 不存在于目录 {kind}/{group} 中。"),
         format!("The mirror file {file_name} is not there in the folder {kind}/{group}."),
     )
-    .blaming(format!("{kind}/{group}/{file_name}")))
+    .with_culprit(format!("{kind}/{group}/{file_name}")))
 }
 
 /// Whether a tool is in the catalog.
@@ -196,7 +196,7 @@ pub(super) fn tool(file: &ToolFile, catalog: &Catalog) -> Result<(), Failure> {
         format!("安装文件 {file_name} 不存在于目录 {folder} 中。"),
         format!("The installer {file_name} is not there in the folder {folder}."),
     )
-    .blaming(format!("{folder}/{file_name}")))
+    .with_culprit(format!("{folder}/{file_name}")))
 }
 
 /// Whether a prebuilt tool, by its name, is for the image's processor.
@@ -219,11 +219,11 @@ pub(super) fn architecture(file_name: &str, profile: &ImageProfile) -> Result<()
                     "The installer {file_name} is for {named}, but the base image is for {own}."
                 ),
             )
-            .hinting(
+            .with_hint(
                 "请选择与基础镜像架构相符的安装文件。",
                 "Choose an installer for the base image's architecture.",
             )
-            .blaming(file_name))
+            .with_culprit(file_name))
         }
         _ => Ok(()),
     }

@@ -46,11 +46,11 @@ pub(super) fn check(spec: &ImageSpec, profile: &ImageProfile) -> Result<(), Fail
                 format!("要求安装 conda 软件包（{packages}），但基础镜像 {} 没有 conda，请求也没有选择 conda 安装文件。", spec.base),
                 format!("conda packages are wanted ({packages}), but the base image {} has no conda and the request names no conda installer.", spec.base),
             )
-            .hinting(
+            .with_hint(
                 "请在请求中选择 Miniconda 或 Anaconda 安装文件，或换用带有 conda 的基础镜像。",
                 "Choose a Miniconda or Anaconda installer in the request, or a base image with conda.",
             )
-            .blaming("conda_installer_config"))
+            .with_culprit("conda_installer_config"))
         }
         _ => Ok(()),
     }

@@ -1,10 +1,10 @@
 //! From what an image should be, and what its base contains, to the Dockerfile that makes it.
 
-mod access;
 mod apt;
 mod check;
 mod conda;
 mod dockerfile;
+mod entrypoint;
 mod jupyter;
 mod key;
 mod labels;
@@ -14,8 +14,8 @@ mod path;
 mod pip;
 mod python;
 mod quote;
+mod services;
 mod ssh;
-mod start;
 mod system;
 mod uv;
 mod yum;
@@ -230,9 +230,9 @@ impl Planner<'_> {
         }
         conda::mirror(&mut self);
         conda::requested(&mut self);
-        start::scripts(&mut self);
+        entrypoint::scripts(&mut self);
         ssh::permission(&mut self);
-        access::secrets(&mut self);
+        services::secrets(&mut self);
         self.finish();
         BuildPlan {
             dockerfile: self.out.into_text(),
@@ -256,7 +256,7 @@ impl Planner<'_> {
         if self.path.is_changed() {
             self.out.env("PATH", &self.path.image());
         }
-        access::profile_script(self);
+        services::profile_script(self);
         self.support();
     }
 
@@ -328,7 +328,7 @@ impl Planner<'_> {
         for (name, value) in &self.spec.env {
             self.out.env(name, value);
         }
-        start::entrypoint(self);
+        entrypoint::entrypoint(self);
         if !self.user_is_root() {
             self.out.user(&self.profile.config.user);
         }

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, ToolFile, ToolKind},
+    distro::Family,
     failure::{Failure, ReasonCode},
-    family::Family,
     image_spec::{ImageSpec, SystemPackage},
     profile::ImageProfile,
 };

@@ -8,8 +8,8 @@ use super::{
     system::{self, Manager},
 };
 use crate::{
+    distro::Family,
     failure::{Failure, ReasonCode},
-    family::Family,
     image_spec::ImageSpec,
     profile::ImageProfile,
 };
@@ -47,7 +47,7 @@ impl PythonTool {
                 format!("Python 安装文件“{name}”的名称无法识别：应为 Python-X.Y.Z.tgz、Python-X.Y.Z.tar.xz 或 *-install_only*.tar.gz。"),
                 format!("The name of the Python file \"{name}\" says neither a source archive (Python-X.Y.Z.tgz, Python-X.Y.Z.tar.xz) nor a prebuilt tree (*-install_only*.tar.gz)."),
             )
-            .blaming(name)
+            .with_culprit(name)
         };
         let ends_with = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
         let xz = ends_with(&[".tar.xz"]);

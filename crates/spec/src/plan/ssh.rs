@@ -3,8 +3,8 @@
 use super::{
     ContextSource, Planner,
     dockerfile::Script,
+    entrypoint::SSHD_HELPER,
     quote,
-    start::SSHD_HELPER,
     system::{self, Manager},
 };
 use crate::{
@@ -62,7 +62,7 @@ pub(super) fn check(spec: &ImageSpec, profile: &ImageProfile) -> Result<(), Fail
             format!("基础镜像 {} 的用户名“{user}”含有特殊字符，无法为其启动 SSH 服务。", spec.base),
             format!("The user \"{user}\" of the base image {} has unusual characters in its name, so the SSH server cannot be started for it.", spec.base),
         )
-        .blaming(user));
+        .with_culprit(user));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use fastbuild_spec::{
     image_spec::ImageSpec,
     plan::check,
     profile::ImageProfile,
-    wire::{WireKey, parse_build_request},
+    request::{WireKey, parse_legacy},
 };
 
 use crate::plan_support::*;
@@ -32,7 +32,7 @@ fn a_mirror_that_does_not_fit_is_named_even_when_other_files_are_missing() {
     );
     let body = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let key = WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap();
-    let mut spec = parse_build_request(&body, &key).unwrap().spec;
+    let mut spec = parse_legacy(&body, &key).unwrap().spec;
     spec.pip.mirror.as_mut().unwrap().file_name = "missing.conf".to_owned();
     let failure = refusal(&spec, Some(&centos_7()));
     assert_eq!(failure.code, ReasonCode::MirrorMismatch);

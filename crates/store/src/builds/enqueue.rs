@@ -192,7 +192,7 @@ impl Store {
             owner: Set(new.owner.clone()),
             priority: Set(new.priority.into()),
             queued_at: Set(micros(now)),
-            likeness: Set(spec.likeness()),
+            likeness: Set(spec.similarity_key()),
             limits: Set(Some(to_json("limits", &new.limits)?)),
             ..Default::default()
         })

@@ -1,10 +1,7 @@
 //! How a build leaves its worker: it ends, goes back to the queue, or is taken away.
 
 use fastbuild_spec::{
-    anew::BuiltBecause,
-    event::Event,
-    failure::{Failure, ReasonCode},
-    image_spec::ImageSpec,
+    build_reason::BuildReason, event::Event, failure::Failure, image_spec::ImageSpec,
     state::BuildState,
 };
 use jiff::Timestamp;
@@ -60,7 +57,7 @@ pub struct FinishedImage {
     pub on_engine: bool,
     /// Why it was built; `None` for one that an equal build made, and for one that was built by an
     /// earlier attempt and only pushed by this one.
-    pub built_because: Option<BuiltBecause>,
+    pub built_because: Option<BuildReason>,
 }
 
 /// What became of builds whose worker was lost.
@@ -94,25 +91,6 @@ pub enum CancelOutcome {
     Requested,
     /// It had ended before, in this state.
     AlreadyEnded(BuildState),
-}
-
-fn cancelled() -> Failure {
-    Failure::new(
-        ReasonCode::Cancelled,
-        "任务已被取消。",
-        "The build was cancelled.",
-    )
-}
-
-fn lost_too_often(attempts: i64) -> Failure {
-    Failure::new(
-        ReasonCode::EngineLost,
-        format!("任务执行了 {attempts} 次，每次都因服务或 Docker 服务器中断而没有完成。"),
-        format!(
-            "The build was begun {attempts} times, and each time the service or the Docker \
-             server went away before it ended."
-        ),
-    )
 }
 
 impl Store {
@@ -257,9 +235,9 @@ impl Store {
         for row in rows {
             let counted = row.attempt - row.handed_back;
             let failure = if row.cancel_requested {
-                cancelled()
+                Failure::build_cancelled()
             } else if counted >= MAX_ATTEMPTS {
-                lost_too_often(counted)
+                Failure::build_lost(counted, None)
             } else {
                 reconciled.requeued.push(row.task_id);
                 let handed_back = row.handed_back;
@@ -306,7 +284,7 @@ impl Store {
         if row.lease_until.is_none() {
             lanes::leave(&tx, row.priority, &row.owner).await?;
             let build = self
-                .abort(&tx, row, cancelled(), make_delivery, now)
+                .abort(&tx, row, Failure::build_cancelled(), make_delivery, now)
                 .await?;
             tx.commit().await?;
             self.wake.events();

@@ -21,7 +21,7 @@ pub(crate) mod steps;
 use std::str::FromStr as _;
 
 use fastbuild_spec::{
-    anew::BuiltBecause,
+    build_reason::BuildReason,
     failure::Failure,
     limits::BuildLimits,
     state::{BuildState, RetryFrom},
@@ -127,7 +127,7 @@ pub struct Build {
     pub retried_from: Option<RetryFrom>,
     /// Why its image was built; `None` while there is none, for one that an equal build made, and for
     /// builds from before this was kept.
-    pub built_because: Option<BuiltBecause>,
+    pub built_because: Option<BuildReason>,
 }
 
 /// A stored state.
@@ -189,7 +189,7 @@ impl TryFrom<build::Model> for Build {
             built_because: row
                 .built_because
                 .map(|text| {
-                    BuiltBecause::from_str(&text)
+                    BuildReason::from_str(&text)
                         .map_err(|_| StoreError::corrupt("reason of a build", &text))
                 })
                 .transpose()?,

@@ -1,7 +1,7 @@
 //! The secret callbacks are signed with, as it was set while the service ran. Rows are only ever
 //! added, the newest is in force; the secret goes in and comes out for signing alone.
 
-use fastbuild_spec::signature::SigningSecret;
+use fastbuild_spec::callback::SigningSecret;
 use jiff::Timestamp;
 use sea_orm::{ActiveValue::Set, EntityTrait as _, QueryOrder as _};
 use secrecy::ExposeSecret as _;

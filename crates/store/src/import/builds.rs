@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use fastbuild_spec::{
-    callback_login::part_login,
+    callback::part_login,
     failure::{Failure, ReasonCode},
     reference::ImageReference,
     state::{BuildState, Step, StepStatus},
@@ -192,7 +192,7 @@ fn end_state(
             "该任务在旧系统中失败，旧系统没有记录原因。",
             "This build failed in the old installation, which did not record why.",
         )
-        .hinting(
+        .with_hint(
             "如仍需要该镜像，请重新提交。",
             "Submit the request again if the image is still wanted.",
         );
@@ -206,7 +206,7 @@ fn end_state(
         format!("该任务在旧系统中没有结束（{state}），迁移时标记为中止。"),
         format!("This build had not ended in the old installation ({state}) when it was moved."),
     )
-    .hinting(
+    .with_hint(
         "如仍需要该镜像，请重新提交。",
         "Submit the request again if the image is still wanted.",
     );

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use fastbuild_spec::{
-    callback_login::{LOGIN_HEADER, part_login},
+    callback::{LOGIN_HEADER, part_login},
     settings::CallbackHeaders,
 };
 use sea_orm::{ActiveValue::Set, EntityTrait as _, QuerySelect as _};

@@ -190,7 +190,7 @@ fn version_id(version: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fastbuild_spec::wire::descriptor;
+    use fastbuild_spec::profile::Descriptor;
 
     #[test]
     fn a_result_with_marks_comes_out_as_check_image_answers_it() {
@@ -206,7 +206,7 @@ mod tests {
             "sshd": {"py/object": "s", "name": "sshd", "available": true, "version": "OpenSSH_7.6"},
             "jupyter_lab": null,
         });
-        let shown = descriptor("a:1", &profile_of("sha256:1", &result));
+        let shown = Descriptor::new("a:1", &profile_of("sha256:1", &result));
         let shown = serde_json::to_value(shown).unwrap();
         for part in ["kernel", "os", "package_manager", "python", "sshd", "conda"] {
             let mut expected = result[part].clone();

@@ -1,7 +1,7 @@
 //! Builds that have ended and are begun again on request.
 
 use fastbuild_spec::{
-    anew::BuiltBecause,
+    build_reason::BuildReason,
     failure::{Failure, ReasonCode},
     state::{BuildState, RetryFrom, Step, StepStatus},
 };
@@ -45,7 +45,7 @@ async fn end_at_the_push(store: &Store, attempt: Attempt) {
         size: 7,
         digest: None,
         on_engine: true,
-        built_because: Some(BuiltBecause::NoneEqual),
+        built_because: Some(BuildReason::NoneEqual),
     });
     let build = store.build(attempt.task_id).await.unwrap().unwrap();
     store
@@ -138,7 +138,7 @@ async fn a_failed_push_is_tried_again_with_the_image_that_was_made() {
     let ended = store.finish(attempt, success(), None, at(8)).await.unwrap();
     assert_eq!(ended.state, BuildState::PushSuccess);
     // The push alone was done again; why the image was built is still known.
-    assert_eq!(ended.built_because, Some(BuiltBecause::NoneEqual));
+    assert_eq!(ended.built_because, Some(BuildReason::NoneEqual));
 }
 
 #[tokio::test]

@@ -187,8 +187,8 @@ pub(super) fn unwritable(folder: &Path, error: &io::Error) -> Failure {
             folder.display()
         ),
     )
-    .blaming(folder.display().to_string())
-    .hinting(
+    .with_culprit(folder.display().to_string())
+    .with_hint(
         "请管理员检查该目录的权限和磁盘空间。",
         "Ask the operator to check the folder's permissions and its disk's free space.",
     )

@@ -14,9 +14,8 @@ mod place;
 mod undo;
 
 use fastbuild_spec::{
-    failure::{Failure, ReasonCode, Sentence},
+    failure::{Failure, FieldError, ReasonCode, Sentence},
     names::parse_file_name,
-    wire::{self, FieldError},
 };
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -136,7 +135,7 @@ impl Upload {
 
     fn checked(&self, name: &str) -> Result<String, Failure> {
         let expected = self.place.kind.expected();
-        let refused = |allowed| wire::failure(&[FieldError::new("files", name, allowed)]);
+        let refused = |allowed| Failure::invalid_fields(&[FieldError::new("files", name, allowed)]);
         let name = match parse_file_name(name) {
             Ok(parsed) if self.place.kind.takes(&parsed) => parsed,
             _ => return Err(refused(expected)),
@@ -164,7 +163,7 @@ impl Upload {
                 "是必填项，应至少包含一个带文件名的文件",
                 "is required: at least one file with its name",
             );
-            return Err(wire::failure(&[FieldError::without_value(
+            return Err(Failure::invalid_fields(&[FieldError::without_value(
                 "files", allowed,
             )]));
         }
@@ -251,8 +250,8 @@ pub fn too_large(limit: u64) -> Failure {
         format!("上传内容超过 {limit} 字节的上限。"),
         format!("The upload is larger than the limit of {limit} bytes."),
     )
-    .blaming("files")
-    .hinting(
+    .with_culprit("files")
+    .with_hint(
         "请分次上传较小的文件，或请管理员调高配置项 uploads.size_limit。",
         "Upload less at a time, or ask the operator to raise uploads.size_limit.",
     )

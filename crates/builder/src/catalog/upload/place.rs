@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use fastbuild_spec::{
     catalog::{MirrorKind, ToolKind},
-    failure::{Failure, Sentence},
+    failure::{Failure, FieldError, Sentence},
     names::parse_file_name,
-    wire::{self, FieldError},
 };
 use strum::EnumString;
 
@@ -71,7 +70,7 @@ pub(super) fn find(
         FileType::Pip => match group.unwrap_or("pip3") {
             "pip3" => Ok(tool(ToolKind::Pip3, Kind::Pip)),
             "pip2" => Ok(tool(ToolKind::Pip2, Kind::Pip)),
-            other => Err(wire::failure(&[FieldError::new(
+            other => Err(Failure::invalid_fields(&[FieldError::new(
                 "type",
                 other,
                 Sentence::new("应为 pip3 或 pip2", "must be pip3 or pip2"),
@@ -91,7 +90,7 @@ impl FileType {
                 "应为 source、python、pip 或 conda",
                 "must be source, python, pip or conda",
             );
-            wire::failure(&[FieldError::new("file_type", text, allowed)])
+            Failure::invalid_fields(&[FieldError::new("file_type", text, allowed)])
         })
     }
 }
@@ -135,7 +134,7 @@ fn mirror_place(
             kind: Kind::Mirror(kind),
             size_limit: size_limit.min(MIRROR_LIMIT),
         }),
-        _ => Err(wire::failure(&mistakes)),
+        _ => Err(Failure::invalid_fields(&mistakes)),
     }
 }
 

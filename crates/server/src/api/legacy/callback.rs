@@ -1,10 +1,7 @@
 //! The callback workbench: what was sent with every try of it, and sending it once more.
 
 use axum::extract::State;
-use fastbuild_spec::{
-    failure::Sentence,
-    wire::{self, FieldError},
-};
+use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use fastbuild_store::{DeliveryFilter, DeliveryStatus, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -83,7 +80,7 @@ fn read_status(text: &str) -> Result<DeliveryStatus, Error> {
             "应为 pending、delivered、gave_up 或 unknown",
             "must be pending, delivered, gave_up or unknown",
         );
-        wire::failure(&[FieldError::new("status", text, allowed)]).into()
+        Failure::invalid_fields(&[FieldError::new("status", text, allowed)]).into()
     })
 }
 

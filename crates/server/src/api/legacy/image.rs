@@ -1,10 +1,7 @@
 //! The images people choose from: registered base images, and what builds made.
 
 use axum::extract::State;
-use fastbuild_spec::{
-    failure::Sentence,
-    wire::{self, FieldError},
-};
+use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use fastbuild_store::{ImageFilter, ImageKind, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -84,9 +81,9 @@ fn kind(text: &str) -> Result<Option<ImageKind>, Error> {
         return Ok(None);
     }
     let allowed = || Sentence::new("应为 Base 或 Customized", "must be Base or Customized");
-    text.parse()
-        .map(Some)
-        .map_err(|_unknown| wire::failure(&[FieldError::new("image_type", text, allowed())]).into())
+    text.parse().map(Some).map_err(|_unknown| {
+        Failure::invalid_fields(&[FieldError::new("image_type", text, allowed())]).into()
+    })
 }
 
 /// Lists all images, newest first.

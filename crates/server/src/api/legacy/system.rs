@@ -1,10 +1,7 @@
 //! Upkeep that an operator asks for.
 
 use axum::extract::State;
-use fastbuild_spec::{
-    failure::Sentence,
-    wire::{self, FieldError},
-};
+use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -74,5 +71,5 @@ fn out_of_bounds(days: i64) -> Error {
         format!("must be between 0 and {MOST_DAYS}"),
     );
     let mistake = FieldError::new("reserve_days", &days.to_string(), allowed);
-    wire::failure(&[mistake]).into()
+    Failure::invalid_fields(&[mistake]).into()
 }

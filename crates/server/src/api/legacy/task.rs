@@ -1,11 +1,10 @@
 //! Build requests, and looking at builds.
 
 use axum::extract::State;
-use fastbuild_builder::no_such_task;
 use fastbuild_spec::{
     failure::{Failure, Language, ReasonCode},
+    profile::Descriptor,
     state::BuildState,
-    wire::{self, Descriptor},
 };
 use fastbuild_store::{Build, BuildFilter, Page};
 use serde::{Deserialize, Serialize};
@@ -171,7 +170,7 @@ async fn check_image(
     } else {
         ("镜像检测结果成功", "The image has been checked.")
     };
-    let descriptor = wire::descriptor(&checked.image.to_string(), &checked.profile);
+    let descriptor = Descriptor::new(&checked.image.to_string(), &checked.profile);
     Ok(Reply::saying(zh, en, descriptor))
 }
 
@@ -238,7 +237,7 @@ async fn task_details_by_task_id(
         .store()
         .build(task_id)
         .await?
-        .ok_or_else(|| no_such_task(task_id))?;
+        .ok_or_else(|| Failure::build_not_found(task_id))?;
     let task_dir = &state.builder.options().folders.task_dir;
     Ok(Reply::success(Task::new(build, task_dir, language)))
 }
@@ -383,7 +382,7 @@ fn some_tasks(
             "查询结果为空",
             "There is nothing to list.",
         );
-        return Err(failure.hinting("", "").into());
+        return Err(failure.with_hint("", "").into());
     }
     Ok(Reply::success(tasks(state, builds, language)))
 }

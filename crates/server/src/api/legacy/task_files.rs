@@ -122,7 +122,7 @@ fn not_found(work_dir_name: &str, file: &str) -> Error {
         format!("没有文件 /task/{work_dir_name}/{file}，或该步骤尚未开始。"),
         format!("There is no file /task/{work_dir_name}/{file}, or its step has not begun yet."),
     )
-    .hinting(
+    .with_hint(
         "请使用 progress/details 返回的 log_url 和 dockerfile_url。",
         "Use the log_url and dockerfile_url that progress/details returns.",
     );

@@ -6,11 +6,10 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use fastbuild_builder::{Taken, no_such_task};
+use fastbuild_builder::Taken;
 use fastbuild_spec::{
-    failure::{Failure, Language, ReasonCode, Sentence},
+    failure::{Failure, FieldError, Language, ReasonCode, Sentence},
     state::{BuildState, RetryFrom, Step},
-    wire::{self, FieldError},
 };
 use fastbuild_store::Build;
 use futures_util::{StreamExt as _, stream};
@@ -133,7 +132,7 @@ fn to_text(build: &BuildShown) -> Result<String, Error> {
 
 async fn found(state: &AppState, id: i64) -> Result<Build, Error> {
     let build = state.store().build(id).await?;
-    build.ok_or_else(|| no_such_task(id).into())
+    build.ok_or_else(|| Failure::build_not_found(id).into())
 }
 
 /// A single build, with all there is to tell of it.
@@ -279,7 +278,7 @@ async fn log(
                     "应为 pull、check、prepare、build 或 push",
                     "must be pull, check, prepare, build or push",
                 );
-                wire::failure(&[FieldError::new("step", name, allowed)])
+                Failure::invalid_fields(&[FieldError::new("step", name, allowed)])
             })?;
             vec![step]
         }
@@ -313,7 +312,7 @@ async fn dockerfile(
             format!("任务 {id} 还没有 Dockerfile。"),
             format!("The build {id} has no Dockerfile yet."),
         )
-        .hinting(
+        .with_hint(
             "Dockerfile 在 prepare 步骤结束时写成。",
             "It is written at the end of the step prepare.",
         )

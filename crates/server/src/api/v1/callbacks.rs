@@ -3,8 +3,7 @@
 use axum::{Json, extract::State};
 use fastbuild_spec::{
     callback::check_callback_url,
-    failure::{Failure, ReasonCode, Sentence},
-    wire::{self, FieldError},
+    failure::{Failure, FieldError, ReasonCode, Sentence},
 };
 use fastbuild_store::{DeliveryFilter, DeliveryHistory};
 use http::StatusCode;
@@ -124,8 +123,8 @@ async fn found(state: &AppState, id: i64) -> Result<DeliveryHistory, Error> {
             format!("没有编号为 {id} 的回调。"),
             format!("There is no callback {id}."),
         )
-        .blaming(id.to_string())
-        .hinting(
+        .with_culprit(id.to_string())
+        .with_hint(
             "请使用 GET /api/v1/callbacks 返回的 id。",
             "Use an id that GET /api/v1/callbacks returns.",
         )
@@ -179,7 +178,7 @@ async fn redeliver_failed(
             "应为带时区的时间，例如 2026-11-23T00:00:00Z",
             "must be a time with its zone, such as 2026-11-23T00:00:00Z",
         );
-        return Err(wire::failure(&[FieldError::new("/since", &since, allowed)]).into());
+        return Err(Failure::invalid_fields(&[FieldError::new("/since", &since, allowed)]).into());
     }
     let callbacks = state.builder.redeliver_failed(&since).await?;
     Ok((StatusCode::ACCEPTED, Json(SentAgain { callbacks })))
@@ -212,7 +211,7 @@ async fn test(
     if let Some(url) = &url {
         check_callback_url(url).map_err(|error| {
             // A bad address could hold a password: it is not repeated.
-            wire::failure(&[FieldError::without_value("/url", error.allowed())])
+            Failure::invalid_fields(&[FieldError::without_value("/url", error.allowed())])
         })?;
     }
     let tried = state.builder.test_callback(url.as_deref()).await?;

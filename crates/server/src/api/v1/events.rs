@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use fastbuild_builder::no_such_task;
+use fastbuild_spec::failure::Failure;
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -69,7 +69,7 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     if state.store().event_head(id).await?.state.is_none() {
-        return Err(no_such_task(id).into());
+        return Err(Failure::build_not_found(id).into());
     }
     let format = format(&headers);
     // A browser that comes back repeats the address it first asked for, and says where it was.

@@ -174,8 +174,8 @@ fn no_such_image(id: i64) -> Failure {
         format!("没有编号为 {id} 的镜像。"),
         format!("There is no image {id}."),
     )
-    .blaming(id.to_string())
-    .hinting(
+    .with_culprit(id.to_string())
+    .with_hint(
         "请使用 GET /api/v1/images 返回的 id。",
         "Use an id that GET /api/v1/images returns.",
     )

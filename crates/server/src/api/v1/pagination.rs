@@ -1,10 +1,7 @@
 //! Lists of version 1, read a piece at a time: how long a piece is, and where the next one begins. A
 //! piece begins where the one before it ended, whatever was added meanwhile.
 
-use fastbuild_spec::{
-    failure::Sentence,
-    wire::{self, FieldError},
-};
+use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 
 use crate::error::Error;
 
@@ -27,7 +24,7 @@ impl Mistakes {
         if self.0.is_empty() {
             Ok(())
         } else {
-            Err(wire::failure(&self.0).into())
+            Err(Failure::invalid_fields(&self.0).into())
         }
     }
 }

@@ -145,8 +145,8 @@ fn read_kind(text: &str) -> Result<SettingsKind, Failure> {
             format!("没有名为 {text} 的配置。"),
             format!("There are no settings called {text}."),
         )
-        .blaming(text)
-        .hinting(
+        .with_culprit(text)
+        .with_hint(
             "请使用 host、registry、docker-server 或 callback-headers。",
             "Use host, registry, docker-server or callback-headers.",
         )

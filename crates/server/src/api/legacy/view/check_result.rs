@@ -1,7 +1,7 @@
 //! Stored profiles as the old protocol's check results.
 
 use fastbuild_builder::clock::local_time;
-use fastbuild_spec::wire;
+use fastbuild_spec::profile::Descriptor;
 use fastbuild_store::StoredProfile;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,7 +30,7 @@ impl CheckResult {
     /// # Errors
     /// When the profile cannot be written as JSON.
     pub(crate) fn new(stored: StoredProfile) -> Result<Self, serde_json::Error> {
-        let descriptor = wire::descriptor(&stored.image_name, &stored.profile);
+        let descriptor = Descriptor::new(&stored.image_name, &stored.profile);
         Ok(Self {
             primary_id: stored.primary_id,
             result: serde_json::to_string(&descriptor)?,

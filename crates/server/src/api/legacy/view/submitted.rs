@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fastbuild_builder::Submitted;
-use fastbuild_spec::wire::{self, Descriptor};
+use fastbuild_spec::profile::Descriptor;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -65,7 +65,7 @@ impl Accepted {
             image_utils: Nothing {},
             task_id: build.task_id,
             task_work_dir: address.folder(),
-            image_descriptor: profile.map(|profile| wire::descriptor(&build.base_image, &profile)),
+            image_descriptor: profile.map(|profile| Descriptor::new(&build.base_image, &profile)),
             record: Nothing {},
             state: build.state.to_string(),
             task_name: build.task_name,

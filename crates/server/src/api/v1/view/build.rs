@@ -2,7 +2,7 @@
 
 use fastbuild_builder::{QueueEstimate, Rendered};
 use fastbuild_spec::{
-    anew::BuiltBecause,
+    build_reason::BuildReason,
     failure::{Failure, Language},
     limits::BuildLimits,
     plan::ContextSource,
@@ -177,7 +177,7 @@ struct MadeShown {
 impl MadeShown {
     /// `None` where nothing is known: the build is from before this was kept.
     fn new(
-        because: Option<BuiltBecause>,
+        because: Option<BuildReason>,
         made: Option<MadeByPlan>,
         language: Language,
     ) -> Option<Self> {
@@ -185,7 +185,7 @@ impl MadeShown {
             return None;
         }
         let by_build = made.as_ref().and_then(|made| made.made_by);
-        let sentence = because.map(BuiltBecause::sentence);
+        let sentence = because.map(BuildReason::sentence);
         Some(Self {
             how: if by_build.is_some() {
                 "reused"
@@ -304,7 +304,7 @@ impl BuildShown {
     /// The same with how it came by its image.
     pub(crate) fn made(
         mut self,
-        because: Option<BuiltBecause>,
+        because: Option<BuildReason>,
         made: Option<MadeByPlan>,
         language: Language,
     ) -> Self {

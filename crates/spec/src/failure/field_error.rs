@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    failure::{Failure, ReasonCode, Sentence},
-    names::is_invisible,
-};
+use super::{Failure, ReasonCode, Sentence};
+use crate::unicode::is_invisible;
 
 /// How much of a refused value is repeated to its sender.
 const SHOWN: usize = 60;
@@ -98,20 +96,23 @@ fn shorten(value: &str) -> String {
     shown
 }
 
-/// All errors of a request as one failure.
-pub fn failure(errors: &[FieldError]) -> Failure {
-    let described: Vec<Sentence> = errors.iter().map(FieldError::describe).collect();
-    let join = |texts: Vec<&str>, separator: &str| texts.join(separator);
-    let zh = join(described.iter().map(|one| one.zh.as_str()).collect(), "；");
-    let en = join(described.iter().map(|one| one.en.as_str()).collect(), "; ");
-    let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
-    Failure::new(
-        ReasonCode::SpecInvalid,
-        format!("请求中有 {} 处错误：{zh}。", errors.len()),
-        format!("The request has {} mistake(s): {en}.", errors.len()),
-    )
-    .blaming(paths.join(", "))
-    .in_fields(errors)
+impl Failure {
+    /// All field errors of a request as one failure.
+    pub fn invalid_fields(errors: &[FieldError]) -> Self {
+        let described: Vec<Sentence> = errors.iter().map(FieldError::describe).collect();
+        let join = |texts: Vec<&str>, separator: &str| texts.join(separator);
+        let zh = join(described.iter().map(|one| one.zh.as_str()).collect(), "；");
+        let en = join(described.iter().map(|one| one.en.as_str()).collect(), "; ");
+        let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
+        let mut failure = Self::new(
+            ReasonCode::SpecInvalid,
+            format!("请求中有 {} 处错误：{zh}。", errors.len()),
+            format!("The request has {} mistake(s): {en}.", errors.len()),
+        )
+        .with_culprit(paths.join(", "));
+        failure.fields = errors.to_vec();
+        failure
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +132,7 @@ mod tests {
                 Sentence::new("无法解密", "cannot be decrypted"),
             ),
         ];
-        let failure = failure(&errors);
+        let failure = Failure::invalid_fields(&errors);
         assert_eq!(
             failure.message.en,
             "The request has 2 mistake(s): dockerfile_json.base_image is \"a b\\nc\\u{202e}\" but \

@@ -3,8 +3,11 @@
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::reader::{Place, Reader};
-use crate::{failure::Sentence, wire::WireKey};
+use super::super::{
+    WireKey,
+    reader::{Place, Reader},
+};
+use crate::failure::Sentence;
 
 const MASK: &str = "***";
 const LONGEST: usize = 255;

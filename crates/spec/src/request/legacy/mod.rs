@@ -1,21 +1,22 @@
-//! A build request, from either of its two wire shapes.
+//! A build request of the old protocol, in either of its two shapes.
+
+mod fields;
+mod installer_fields;
+mod installers;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    fields::{Fields, Node},
-    installers,
-};
+use self::fields::{Fields, Node};
+use super::{BuildRequest, WireKey};
 use crate::{
     callback::{CallbackUrlError, check_callback_url},
-    failure::Sentence,
+    failure::{FieldError, Sentence},
     image_spec::{ImageSpec, ServicePasswords},
     limits::{LIMIT_FIELDS, RequestedLimits},
     names::{parse_description, parse_line},
     reference::ImageReference,
-    wire::{FieldError, WireKey},
 };
 
 const LONGEST_LINE: usize = 255;
@@ -23,28 +24,6 @@ const LONGEST_DESCRIPTION: usize = 4096;
 const LIMITS: &str = "limits";
 const SSH_SECRET: &str = "webSSHSecret";
 const JUPYTER_SECRET: &str = "jupyterLabSecret";
-
-/// A parsed build request.
-#[derive(Debug, Clone)]
-pub struct BuildRequest {
-    /// The caller's name for it; may be empty.
-    pub task_name: String,
-    /// For whom the image is made: builds of different owners take turns. May be empty.
-    pub owner: String,
-    /// Builds of a higher priority go first.
-    pub priority: i32,
-    /// How long it may take, where other than configured.
-    pub limits: RequestedLimits,
-    /// Where to report the end, an `http` or `https` URL without user name and password.
-    pub callback_url: Option<String>,
-    /// What the image should be.
-    pub spec: ImageSpec,
-    /// The passwords that go with it.
-    pub passwords: ServicePasswords,
-    /// The body with its defaults filled in, known fields alone, and `***` for every secret that
-    /// is not empty.
-    pub completed: Value,
-}
 
 /// Which of the two shapes a body has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +50,7 @@ impl Shape {
 ///
 /// # Errors
 /// Every field that does not parse, all at once.
-pub fn parse_build_request(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<FieldError>> {
+pub fn parse_legacy(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<FieldError>> {
     let mut fields = Fields::default();
     let root = fields.root(body);
     if !root.is_given() {

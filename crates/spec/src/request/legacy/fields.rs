@@ -3,10 +3,10 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
+use super::super::WireKey;
 use crate::{
-    failure::Sentence,
+    failure::{FieldError, Sentence},
     names::NameError,
-    wire::{FieldError, WireKey},
 };
 
 /// What stands in the completed body where a secret was.

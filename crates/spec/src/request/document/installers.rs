@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::{
-    lists::{self, Environment},
+use super::super::{
     reader::{Place, Reader},
+    requirements::{self, Environment},
 };
 use crate::{
     catalog::{MirrorFile, MirrorKind, ToolFile, ToolKind},
@@ -122,7 +122,7 @@ pub(super) fn system(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>)
 /// requirements.txt), `install`, which installs pip itself, and `uv`, whether uv may take its place.
 pub(super) fn pip(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>) -> PipSpec {
     let mirror = mirror_file(reader, mirror, |_| Some(MirrorKind::Pip));
-    let mut requirements = Vec::new();
+    let mut packages = Vec::new();
     let mut get_pip = false;
     let mut uv = None;
     let packages_place = if place.value.is_some_and(Value::is_array) {
@@ -134,7 +134,7 @@ pub(super) fn pip(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>) ->
         uv = reader.choice(&object.field("uv"));
         let text_place = object.field("requirements");
         if let Some(text) = text_place.value.and_then(Value::as_str) {
-            requirements = lists::requirements(reader, &text_place, text);
+            packages = requirements::requirements(reader, &text_place, text);
         } else {
             reader.text(&text_place);
         }
@@ -145,12 +145,12 @@ pub(super) fn pip(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>) ->
             continue;
         };
         let parsed = parse_requirement(&name, &version);
-        requirements.extend(reader.parsed(&item, &written(&name, &version, " "), parsed));
+        packages.extend(reader.parsed(&item, &written(&name, &version, " "), parsed));
     }
     PipSpec {
         get_pip,
         mirror,
-        requirements,
+        requirements: packages,
         uv,
     }
 }
@@ -193,7 +193,7 @@ pub(super) fn conda(
         }
         let text_place = object.field("environment");
         if let Some(text) = text_place.value.and_then(Value::as_str) {
-            environment = lists::environment(reader, &text_place, text);
+            environment = requirements::environment(reader, &text_place, text);
         } else {
             reader.text(&text_place);
         }

@@ -4,11 +4,10 @@
 
 use crate::{
     catalog::{MirrorFile, MirrorKind},
+    distro::{Family, RedHatKind},
     failure::{Failure, ReasonCode, Sentence},
-    family::{Family, RedHatKind},
     image_spec::PackageManager,
-    profile::{ImageProfile, OsRelease},
-    wire,
+    profile::{self, ImageProfile, OsRelease},
 };
 
 /// Distributions by the words files are named after; longer words first.
@@ -108,7 +107,7 @@ pub fn check(file: &MirrorFile, profile: &ImageProfile) -> Result<(), Failure> {
 }
 
 fn mismatch(file: &MirrorFile, profile: &ImageProfile, expected: &Sentence) -> Failure {
-    let os = wire::os(&profile.os);
+    let os = profile::os(&profile.os);
     let name = &file.file_name;
     Failure::new(
         ReasonCode::MirrorMismatch,
@@ -121,7 +120,7 @@ fn mismatch(file: &MirrorFile, profile: &ImageProfile, expected: &Sentence) -> F
             os.name, os.version, expected.en
         ),
     )
-    .blaming(format!("{}/{name}", file.group))
+    .with_culprit(format!("{}/{name}", file.group))
 }
 
 fn ending_expected(found: Option<PackageManager>) -> Sentence {
@@ -283,5 +282,5 @@ fn numbers(text: &str) -> Vec<u32> {
 }
 
 #[cfg(test)]
-#[path = "mirror_fit_tests.rs"]
+#[path = "mirror_match_tests.rs"]
 mod tests;

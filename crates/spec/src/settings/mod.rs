@@ -1,11 +1,14 @@
 //! What a site configures while the service runs: the host callers reach it under, the registry,
 //! the Docker Engine, and the headers of its callbacks. Plain data; secrets redact themselves.
 
+mod engine;
+
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+pub use self::engine::{EngineDocument, EnginePatch, parse_engine, parse_engine_patch};
 use crate::names::{HostPort, parse_host_port};
 
 /// The address under which callers reach this service; part of every log link.

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{CommandFound, ImageProfile, OsRelease};
 use crate::{
-    family::{Family, RedHatKind},
+    distro::{Family, RedHatKind},
     image_spec::PackageManager,
-    profile::{CommandFound, ImageProfile, OsRelease},
 };
 
 /// What `check-image` answers: every part is there, found or not.
@@ -96,56 +96,58 @@ pub struct CondaDescriptor {
     pub version: String,
 }
 
-/// `profile` as the old protocol spells it, under the name the caller used.
-pub fn descriptor(image_name: &str, profile: &ImageProfile) -> Descriptor {
-    let manager = profile.package_manager.as_ref();
-    let conda = profile.conda.as_ref();
-    Descriptor {
-        image_name: image_name.to_owned(),
-        kernel: one(
-            "Linux",
-            Some(profile.kernel.clone()).filter(|text| !text.is_empty()),
-        ),
-        os: os(&profile.os),
-        package_manager: SourcedDescriptor {
-            source: manager
-                .map(|found| found.mirrors.clone())
-                .unwrap_or_default(),
-            name: manager
-                .map(|found| match found.kind {
-                    PackageManager::Apt => "apt",
-                    PackageManager::Yum => "yum",
-                })
-                .unwrap_or_default()
-                .to_owned(),
-            available: manager.is_some(),
-            version: manager
-                .map(|found| found.version.clone())
-                .unwrap_or_default(),
-        },
-        pip: ManyVersionsDescriptor {
-            source: profile.pip_mirrors.clone(),
-            name: "pip".to_owned(),
-            available: !profile.pips.is_empty(),
-            version: commands(&profile.pips),
-        },
-        conda: CondaDescriptor {
-            source: conda.map(|found| found.mirrors.clone()).unwrap_or_default(),
-            environments: conda
-                .map(|found| found.environments.clone())
-                .unwrap_or_default(),
-            name: "conda".to_owned(),
-            available: conda.is_some(),
-            version: conda.map(|found| found.version.clone()).unwrap_or_default(),
-        },
-        python: VersionsDescriptor {
-            name: "python".to_owned(),
-            available: !profile.pythons.is_empty(),
-            version: commands(&profile.pythons),
-        },
-        image_id: profile.image_id.clone(),
-        sshd: one("sshd", profile.sshd.clone()),
-        jupyter_lab: one("jupyterlab", profile.jupyter_lab.clone()),
+impl Descriptor {
+    /// `profile` as the old protocol spells it, under the name the caller used.
+    pub fn new(image_name: &str, profile: &ImageProfile) -> Self {
+        let manager = profile.package_manager.as_ref();
+        let conda = profile.conda.as_ref();
+        Self {
+            image_name: image_name.to_owned(),
+            kernel: one(
+                "Linux",
+                Some(profile.kernel.clone()).filter(|text| !text.is_empty()),
+            ),
+            os: os(&profile.os),
+            package_manager: SourcedDescriptor {
+                source: manager
+                    .map(|found| found.mirrors.clone())
+                    .unwrap_or_default(),
+                name: manager
+                    .map(|found| match found.kind {
+                        PackageManager::Apt => "apt",
+                        PackageManager::Yum => "yum",
+                    })
+                    .unwrap_or_default()
+                    .to_owned(),
+                available: manager.is_some(),
+                version: manager
+                    .map(|found| found.version.clone())
+                    .unwrap_or_default(),
+            },
+            pip: ManyVersionsDescriptor {
+                source: profile.pip_mirrors.clone(),
+                name: "pip".to_owned(),
+                available: !profile.pips.is_empty(),
+                version: commands(&profile.pips),
+            },
+            conda: CondaDescriptor {
+                source: conda.map(|found| found.mirrors.clone()).unwrap_or_default(),
+                environments: conda
+                    .map(|found| found.environments.clone())
+                    .unwrap_or_default(),
+                name: "conda".to_owned(),
+                available: conda.is_some(),
+                version: conda.map(|found| found.version.clone()).unwrap_or_default(),
+            },
+            python: VersionsDescriptor {
+                name: "python".to_owned(),
+                available: !profile.pythons.is_empty(),
+                version: commands(&profile.pythons),
+            },
+            image_id: profile.image_id.clone(),
+            sshd: one("sshd", profile.sshd.clone()),
+            jupyter_lab: one("jupyterlab", profile.jupyter_lab.clone()),
+        }
     }
 }
 

@@ -1,33 +1,27 @@
 //! The documents of the API's version 1, as a person writes them in YAML or a program in JSON: a build's,
-//! which says what an image should be, and in `engine.rs` an engine's.
+//! which says what an image should be.
 //!
 //! Every field that is wrong is named at once, by its JSON pointer (RFC 6901); a field that does
 //! not exist is a mistake, since it is one of the writer's spelling.
 
-mod access;
-mod engine;
 mod installers;
-mod lists;
-mod reader;
-mod text;
+mod passwords;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use self::engine::{EngineDocument, EnginePatch, parse_engine, parse_engine_patch};
-use self::reader::{Place, Reader};
-pub use self::text::{Syntax, SyntaxError, read};
+use super::{
+    BuildRequest, WireKey,
+    reader::{Place, Reader, entries},
+};
 use crate::{
     callback::{CallbackUrlError, check_callback_url},
-    failure::Sentence,
+    failure::{FieldError, Sentence},
     image_spec::ImageSpec,
     limits::{LIMIT_FIELDS, RequestedLimits},
-    names::{
-        NameError, parse_description, parse_env_name, parse_env_value, parse_label_name, parse_line,
-    },
+    names::{parse_description, parse_env_name, parse_label_name, parse_line},
     reference::ImageReference,
-    wire::{BuildRequest, FieldError, WireKey},
 };
 
 const LONGEST_LINE: usize = 255;
@@ -37,18 +31,11 @@ const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
 /// No limit is longer than a week.
 const LONGEST_LIMIT: i64 = 7 * 24 * 3600;
 
-/// A parsed build document.
-#[derive(Debug, Clone)]
-pub struct Document {
-    /// What both surfaces have in common.
-    pub request: BuildRequest,
-}
-
 /// Parses a build document. `key` reads passwords that are given in the wire form.
 ///
 /// # Errors
 /// Every field that does not parse, all at once.
-pub fn parse(body: &Value, key: &WireKey) -> Result<Document, Vec<FieldError>> {
+pub fn parse_document(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<FieldError>> {
     let mut reader = Reader::default();
     let root = reader.object(&Place::root(body));
     reader.only(
@@ -117,38 +104,36 @@ pub fn parse(body: &Value, key: &WireKey) -> Result<Document, Vec<FieldError>> {
     env.extend(entries(&mut reader, &root.field("env"), parse_env_name));
     let labels = entries(&mut reader, &root.field("labels"), parse_label_name);
     let no_cache = reader.flag(&root.field("no_cache"));
-    let ssh = access::password(&mut reader, &root.field("ssh"), key);
-    let jupyter_lab = access::password(&mut reader, &root.field("jupyter"), key);
+    let ssh = passwords::password(&mut reader, &root.field("ssh"), key);
+    let jupyter_lab = passwords::password(&mut reader, &root.field("jupyter"), key);
 
     let (Some(base), Some(target), []) = (base, target, reader.errors.as_slice()) else {
         return Err(reader.errors);
     };
     let passwords = crate::image_spec::ServicePasswords { ssh, jupyter_lab };
-    Ok(Document {
-        request: BuildRequest {
-            task_name,
-            owner,
-            priority,
-            limits,
-            callback_url,
-            spec: ImageSpec {
-                base,
-                target,
-                maintainer,
-                description: description.split_whitespace().collect::<Vec<_>>().join(" "),
-                python,
-                system,
-                pip,
-                conda,
-                ssh: passwords.ssh.is_some(),
-                jupyter_lab: passwords.jupyter_lab.is_some(),
-                no_cache,
-                env,
-                labels,
-            },
-            passwords,
-            completed: access::masked(body),
+    Ok(BuildRequest {
+        task_name,
+        owner,
+        priority,
+        limits,
+        callback_url,
+        spec: ImageSpec {
+            base,
+            target,
+            maintainer,
+            description: description.split_whitespace().collect::<Vec<_>>().join(" "),
+            python,
+            system,
+            pip,
+            conda,
+            ssh: passwords.ssh.is_some(),
+            jupyter_lab: passwords.jupyter_lab.is_some(),
+            no_cache,
+            env,
+            labels,
         },
+        passwords,
+        completed: passwords::masked(body),
     })
 }
 
@@ -210,28 +195,6 @@ fn limits(reader: &mut Reader, place: &Place<'_>) -> RequestedLimits {
         silence: seconds("silence_seconds"),
         push: seconds("push_seconds"),
     }
-}
-
-/// Names with values, each name read by `parse_name`.
-fn entries(
-    reader: &mut Reader,
-    place: &Place<'_>,
-    parse_name: impl Fn(&str) -> Result<String, NameError>,
-) -> BTreeMap<String, String> {
-    let place = reader.object(place);
-    let mut entries = BTreeMap::new();
-    for name in place.names() {
-        let entry = place.field(name);
-        let parsed = parse_name(name);
-        let name = reader.parsed(&entry, name, parsed);
-        let Some(value) = reader.text_once(&entry) else {
-            continue;
-        };
-        let parsed = parse_env_value(&value);
-        let value = reader.parsed(&entry, &value, parsed);
-        entries.extend(name.zip(value));
-    }
-    entries
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::failure::Sentence;
 /// (`no_cache`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, EnumIter)]
 #[strum(serialize_all = "snake_case")]
-pub enum BuiltBecause {
+pub enum BuildReason {
     /// The request says `no_cache`.
     NoCache,
     /// The configuration reuses no images.
@@ -28,7 +28,7 @@ pub enum BuiltBecause {
     RegistryRefused,
 }
 
-impl BuiltBecause {
+impl BuildReason {
     /// The reason for a person.
     pub fn sentence(self) -> Sentence {
         let (zh, en) = match self {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn codes_are_stable_and_every_reason_has_its_own_words() {
-        let codes: Vec<String> = BuiltBecause::iter().map(|why| why.to_string()).collect();
+        let codes: Vec<String> = BuildReason::iter().map(|why| why.to_string()).collect();
         assert_eq!(
             codes,
             [
@@ -91,10 +91,10 @@ mod tests {
                 "registry_refused",
             ]
         );
-        for one in BuiltBecause::iter() {
+        for one in BuildReason::iter() {
             assert_eq!(one.to_string().parse(), Ok(one));
-            let same = |other: &BuiltBecause| other.sentence() == one.sentence();
-            assert_eq!(BuiltBecause::iter().filter(same).count(), 1);
+            let same = |other: &BuildReason| other.sentence() == one.sentence();
+            assert_eq!(BuildReason::iter().filter(same).count(), 1);
         }
     }
 }

@@ -6,15 +6,11 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{
-    entries,
-    reader::{Place, Reader},
-};
+use super::TlsMaterial;
 use crate::{
-    failure::Sentence,
+    failure::{FieldError, Sentence},
     names::{parse_engine_name, parse_host, parse_label_name},
-    settings::TlsMaterial,
-    wire::FieldError,
+    request::reader::{Place, Reader, entries},
 };
 
 /// Ports on which Docker Engines listen unless told otherwise, without and with TLS.

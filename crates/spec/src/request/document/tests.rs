@@ -2,20 +2,23 @@ use insta::assert_snapshot;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::*;
+use super::{
+    super::{Syntax, read},
+    *,
+};
 
 fn key() -> WireKey {
     WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap()
 }
 
-fn parsed(text: &str) -> Document {
-    parse(&read(text, Syntax::Yaml).unwrap(), &key())
-        .unwrap_or_else(|errors| panic!("{}", crate::wire::failure(&errors)))
+fn parsed(text: &str) -> BuildRequest {
+    parse_document(&read(text, Syntax::Yaml).unwrap(), &key())
+        .unwrap_or_else(|errors| panic!("{}", crate::failure::Failure::invalid_fields(&errors)))
 }
 
 /// One line per mistake: pointer and detail.
 fn mistakes(text: &str) -> String {
-    let errors = parse(&read(text, Syntax::Yaml).unwrap(), &key()).unwrap_err();
+    let errors = parse_document(&read(text, Syntax::Yaml).unwrap(), &key()).unwrap_err();
     errors
         .iter()
         .map(|error| format!("{}: {}", error.path, error.detail().en))
@@ -69,7 +72,7 @@ jupyter: {encrypted: "j7yC3VEVGFAJIRmnel+XVA=="}
 #[test]
 fn a_whole_document_becomes_a_spec() {
     let document = parsed(WHOLE);
-    let request = &document.request;
+    let request = &document;
     assert_snapshot!(serde_json::to_string_pretty(&request.spec).unwrap());
     assert_eq!(
         (request.owner.as_str(), request.priority, request.limits),
@@ -98,8 +101,8 @@ fn json_is_read_as_well_and_lists_stand_for_their_packages() {
         "system": ["git"], "pip": ["six"], "conda": ["scipy=1.9.3"], "python": "Python-3.8.10.tgz",
         "ssh": false
     });
-    let document = parse(&read(&body.to_string(), Syntax::Json).unwrap(), &key()).unwrap();
-    let spec = &document.request.spec;
+    let document = parse_document(&read(&body.to_string(), Syntax::Json).unwrap(), &key()).unwrap();
+    let spec = &document.spec;
     assert_eq!(spec.system.packages[0].name, "git");
     assert_eq!(spec.pip.requirements, ["six"]);
     assert_eq!(spec.conda.packages, ["scipy=1.9.3"]);
@@ -114,7 +117,7 @@ fn whether_uv_and_micromamba_may_install_is_the_documents_choice() {
          pip: {packages: [six], uv: false}\n\
          conda: {packages: [scipy], micromamba: true}\n",
     );
-    let spec = &document.request.spec;
+    let spec = &document.spec;
     assert_eq!(
         (spec.pip.uv, spec.conda.micromamba),
         (Some(false), Some(true))
@@ -162,6 +165,6 @@ fn what_is_no_document_says_where() {
     });
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned() + &levels.collect::<String>();
     assert!(read(&bomb, Syntax::Yaml).is_err());
-    let list = parse(&json!([]), &key()).unwrap_err();
+    let list = parse_document(&json!([]), &key()).unwrap_err();
     assert_eq!(list[0].path, "/");
 }

@@ -1,20 +1,23 @@
 //! Reads a document place by place, gathers every mistake on the way and never stops at one.
 
-use std::{fmt::Display, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use serde_json::Value;
 
-use crate::{failure::Sentence, names::NameError, wire::FieldError};
+use crate::{
+    failure::{FieldError, Sentence},
+    names::{NameError, parse_env_value},
+};
 
 /// A place in a document: its JSON pointer, and what stands there. `null` counts as nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Place<'body> {
-    pub(super) pointer: String,
-    pub(super) value: Option<&'body Value>,
+pub(crate) struct Place<'body> {
+    pub(crate) pointer: String,
+    pub(crate) value: Option<&'body Value>,
 }
 
 impl<'body> Place<'body> {
-    pub(super) fn root(body: &'body Value) -> Self {
+    pub(crate) fn root(body: &'body Value) -> Self {
         Self {
             pointer: String::new(),
             value: Some(body),
@@ -22,7 +25,7 @@ impl<'body> Place<'body> {
     }
 
     /// A field of the object at this place.
-    pub(super) fn field(&self, name: &str) -> Self {
+    pub(crate) fn field(&self, name: &str) -> Self {
         let escaped = name.replace('~', "~0").replace('/', "~1");
         Self {
             pointer: format!("{}/{escaped}", self.pointer),
@@ -33,12 +36,12 @@ impl<'body> Place<'body> {
         }
     }
 
-    pub(super) fn is_given(&self) -> bool {
+    pub(crate) fn is_given(&self) -> bool {
         self.value.is_some()
     }
 
     /// The names of the object's fields.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'body str> + use<'body> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'body str> + use<'body> {
         self.value
             .and_then(Value::as_object)
             .into_iter()
@@ -55,13 +58,13 @@ impl<'body> Place<'body> {
 
 /// The mistakes found so far.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
-    pub(super) errors: Vec<FieldError>,
+pub(crate) struct Reader {
+    pub(crate) errors: Vec<FieldError>,
 }
 
 impl Reader {
     /// The place of an object; one without fields where another type stands.
-    pub(super) fn object<'body>(&mut self, place: &Place<'body>) -> Place<'body> {
+    pub(crate) fn object<'body>(&mut self, place: &Place<'body>) -> Place<'body> {
         let value = place.value.filter(|value| {
             let fits = value.is_object();
             if !fits {
@@ -80,7 +83,7 @@ impl Reader {
     }
 
     /// Refuses fields that are none.
-    pub(super) fn only(&mut self, place: &Place<'_>, known: &[&str]) {
+    pub(crate) fn only(&mut self, place: &Place<'_>, known: &[&str]) {
         for name in place.names().filter(|name| !known.contains(name)) {
             self.refuse(
                 &place.field(name),
@@ -94,7 +97,7 @@ impl Reader {
     }
 
     /// The items of a list; none where there is nothing.
-    pub(super) fn items<'body>(&mut self, place: &Place<'body>) -> Vec<Place<'body>> {
+    pub(crate) fn items<'body>(&mut self, place: &Place<'body>) -> Vec<Place<'body>> {
         match place.value {
             None => Vec::new(),
             Some(Value::Array(items)) => items
@@ -110,7 +113,7 @@ impl Reader {
     }
 
     /// A text without the blanks around it; empty where there is nothing.
-    pub(super) fn text(&mut self, place: &Place<'_>) -> String {
+    pub(crate) fn text(&mut self, place: &Place<'_>) -> String {
         if place.is_given() {
             self.text_once(place)
                 .map(|text| text.trim_matches(' ').to_owned())
@@ -121,7 +124,7 @@ impl Reader {
     }
 
     /// A text as it stands; `None` where none stands, which then is a mistake.
-    pub(super) fn text_once(&mut self, place: &Place<'_>) -> Option<String> {
+    pub(crate) fn text_once(&mut self, place: &Place<'_>) -> Option<String> {
         match place.value {
             Some(Value::String(text)) => Some(text.clone()),
             Some(other) => {
@@ -144,12 +147,12 @@ impl Reader {
     }
 
     /// A truth value; `false` where there is nothing.
-    pub(super) fn flag(&mut self, place: &Place<'_>) -> bool {
+    pub(crate) fn flag(&mut self, place: &Place<'_>) -> bool {
         self.choice(place).unwrap_or(false)
     }
 
     /// A truth value, where it is given.
-    pub(super) fn choice(&mut self, place: &Place<'_>) -> Option<bool> {
+    pub(crate) fn choice(&mut self, place: &Place<'_>) -> Option<bool> {
         match place.value? {
             Value::Bool(flag) => Some(*flag),
             other => {
@@ -161,7 +164,7 @@ impl Reader {
     }
 
     /// A whole number within bounds, where one is given.
-    pub(super) fn integer(
+    pub(crate) fn integer(
         &mut self,
         place: &Place<'_>,
         bounds: RangeInclusive<i64>,
@@ -183,7 +186,7 @@ impl Reader {
     }
 
     /// The value of a parser, or its refusal as a mistake of this place.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &mut self,
         place: &Place<'_>,
         value: &str,
@@ -194,7 +197,7 @@ impl Reader {
             .ok()
     }
 
-    pub(super) fn refuse(&mut self, place: &Place<'_>, value: &str, allowed: Sentence) {
+    pub(crate) fn refuse(&mut self, place: &Place<'_>, value: &str, allowed: Sentence) {
         self.errors
             .push(FieldError::new(pointer(place), value, allowed));
     }
@@ -216,4 +219,26 @@ fn pointer<'place>(place: &'place Place<'_>) -> &'place str {
         "" => "/",
         pointer => pointer,
     }
+}
+
+/// Names with values, each name read by `parse_name`.
+pub(crate) fn entries(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    parse_name: impl Fn(&str) -> Result<String, NameError>,
+) -> BTreeMap<String, String> {
+    let place = reader.object(place);
+    let mut entries = BTreeMap::new();
+    for name in place.names() {
+        let entry = place.field(name);
+        let parsed = parse_name(name);
+        let name = reader.parsed(&entry, name, parsed);
+        let Some(value) = reader.text_once(&entry) else {
+            continue;
+        };
+        let parsed = parse_env_value(&value);
+        let value = reader.parsed(&entry, &value, parsed);
+        entries.extend(name.zip(value));
+    }
+    entries
 }

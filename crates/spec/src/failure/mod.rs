@@ -1,10 +1,14 @@
 //! Why something failed, whose it is, and what to do: the closed list of reason codes and the
 //! one shape every failure takes on its way to a caller, an operator and a user.
 
+mod build;
+mod field_error;
+
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-use crate::{state::Step, wire::FieldError};
+pub use self::field_error::FieldError;
+use crate::state::Step;
 
 /// One sentence in the two languages FastBuild speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,14 +348,14 @@ impl Failure {
 
     /// The same failure, naming what is to blame.
     #[must_use]
-    pub fn blaming(mut self, culprit: impl Into<String>) -> Self {
+    pub fn with_culprit(mut self, culprit: impl Into<String>) -> Self {
         self.culprit = Some(culprit.into());
         self
     }
 
     /// The same failure, with a more exact hint than the code's own.
     #[must_use]
-    pub fn hinting(mut self, zh: impl Into<String>, en: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, zh: impl Into<String>, en: impl Into<String>) -> Self {
         self.hint = Sentence::new(zh, en);
         self
     }
@@ -361,13 +365,6 @@ impl Failure {
     pub fn in_step(mut self, step: Step, last_lines: Vec<String>) -> Self {
         self.step = Some(step);
         self.last_lines = last_lines;
-        self
-    }
-
-    /// The same failure, with the fields that are the reason.
-    #[must_use]
-    pub(crate) fn in_fields(mut self, fields: &[FieldError]) -> Self {
-        self.fields = fields.to_vec();
         self
     }
 

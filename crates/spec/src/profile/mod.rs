@@ -1,7 +1,14 @@
 //! What an image contains, as found by the probe.
 
+mod descriptor;
+
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::descriptor::os;
+pub use self::descriptor::{
+    CondaDescriptor, Descriptor, ManyVersionsDescriptor, SourcedDescriptor, VersionDescriptor,
+    VersionsDescriptor,
+};
 use crate::image_spec::PackageManager;
 
 /// What an image contains. Stored per image id and reused.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     reader::{Place, Reader},
-    text::{Syntax, read},
+    syntax::{Syntax, read},
 };
 use crate::{
     failure::Sentence,
