@@ -390,18 +390,4 @@ pub(crate) fn tidy(message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_of_our_transport_comes_back_as_itself() {
-        let own = EngineError::Unreachable {
-            address: "10.0.0.1:2375".to_owned(),
-            reason: NoAnswer::Timeout(std::time::Duration::from_secs(5)),
-        };
-        let wrapped = ClientError::IOError {
-            err: std::io::Error::other(own.clone()),
-        };
-        assert_eq!(client_error("10.0.0.1:2375", &wrapped), own);
-    }
-}
+mod tests;

@@ -66,7 +66,7 @@ fn refusals_of_pulls_are_told_apart() {
 }
 
 #[test]
-fn what_a_login_shows_to_be_allowed_broke_off() {
+fn denied_after_successful_login_means_registry_unavailable() {
     let plain = "error parsing HTTP 400 response body: invalid character 'C' looking for beginning of value: \"Client sent an HTTP request to an HTTPS server.\\n\"";
     for error in [push_error(SUBJECT, plain), pull_error(SUBJECT, plain)] {
         let code = denied_with_login(error, SUBJECT.registry).code();
@@ -270,4 +270,16 @@ fn probes_are_told_apart() {
 fn long_messages_become_the_inside_of_a_sentence() {
     assert_eq!(tidy(" a\n  b.\n"), "a b");
     assert_eq!(tidy(&"é".repeat(700)).chars().count(), 603);
+}
+
+#[test]
+fn an_error_of_our_transport_comes_back_as_itself() {
+    let own = EngineError::Unreachable {
+        address: "10.0.0.1:2375".to_owned(),
+        reason: NoAnswer::Timeout(std::time::Duration::from_secs(5)),
+    };
+    let wrapped = ClientError::IOError {
+        err: std::io::Error::other(own.clone()),
+    };
+    assert_eq!(client_error("10.0.0.1:2375", &wrapped), own);
 }
