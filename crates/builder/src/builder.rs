@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use fastbuild_engine::Distribution;
+use fastbuild_engine::RegistryClient;
 use fastbuild_spec::{
     catalog::Catalog,
     failure::{Failure, ReasonCode},
@@ -33,7 +33,7 @@ struct Inner {
     metrics: Metrics,
     callbacks: reqwest::Client,
     /// Made when first used: reading this machine's authorities takes time and memory.
-    distribution: tokio::sync::OnceCell<Distribution>,
+    distribution: tokio::sync::OnceCell<RegistryClient>,
     /// Rings when there may be something to sweep from an engine.
     sweep_wanted: tokio::sync::Notify,
     /// Ends the grace time of running builds.
@@ -114,7 +114,7 @@ impl Builder {
     }
 
     /// The client of the registry.
-    pub(crate) async fn distribution(&self) -> Result<&Distribution, String> {
+    pub(crate) async fn distribution(&self) -> Result<&RegistryClient, String> {
         self.inner
             .distribution
             .get_or_try_init(|| async {
@@ -126,7 +126,7 @@ impl Builder {
                     ),
                     None => None,
                 };
-                tokio::task::spawn_blocking(move || Distribution::new(authorities.as_deref()))
+                tokio::task::spawn_blocking(move || RegistryClient::new(authorities.as_deref()))
                     .await
                     .map_err(|error| error.to_string())?
             })

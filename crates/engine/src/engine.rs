@@ -9,10 +9,11 @@ use http_body_util::Full;
 use tokio::sync::OnceCell;
 
 use crate::{
-    classify,
-    endpoint::{Endpoint, EngineLimits},
-    error::EngineError,
-    transport::Transport,
+    connect::{
+        endpoint::{Endpoint, EngineLimits},
+        transport::Transport,
+    },
+    error::{EngineError, classify},
 };
 
 /// One engine. Cheap to clone; holds no open connection.
@@ -150,19 +151,19 @@ mod tests {
         sendable(&engine.pull(&image, None, &progress));
         sendable(&engine.push(&image, None, &progress));
         sendable(&engine.run_probe("id", "true", "label"));
-        sendable(&engine.sweep(|_| true));
+        sendable(&engine.remove_orphans(|_| true));
         sendable(&engine.discard_image(&image));
         sendable(&engine.images_in_containers());
         sendable(&engine.prune_build_cache(0));
         sendable(&engine.disk_usage());
-        let request = crate::BuildRequest {
+        let request = crate::ImageBuild {
             dockerfile: String::new(),
             files: vec![],
             secrets: vec![],
             base: image.clone(),
             tag: image.clone(),
             registry: None,
-            builder: crate::BuilderKind::BuildKit,
+            dialect: fastbuild_spec::plan::Dialect::BuildKit,
             packing: None,
             no_cache: false,
             build_id: String::new(),

@@ -1,44 +1,41 @@
-//! What a Docker Engine and a registry do for us: answer, log in, find, pull, probe, build, push,
-//! remove and sweep. Nothing here is remembered; every verb is one conversation with one engine.
+//! Everything FastBuild asks of a Docker Engine and of a registry. Nothing is remembered here: every
+//! call is one conversation with one engine.
 //!
-//! Every error is an [`EngineError`], one variant per meaning, whose [`EngineError::failure`] is the
-//! sentence a person reads. Dropping the future of a verb stops the work on the engine.
+//! | module | what it does |
+//! |---|---|
+//! | `engine`, `ping` | [`Engine`], the handle whose methods are all other modules; [`EngineInfo`], what an engine is and can do |
+//! | `connect/` | address, mutual TLS and HTTP transport |
+//! | `images/` | find, pull, push, probe and remove images |
+//! | `build/` | build an image: `request` (what a build takes), `buildkit/` (session, solve, progress), `classic` |
+//! | `registry/` | login through an engine, [`RegistryClient`] without one, [`InsecureRegistries`] |
+//! | `orphans`, `disk_usage` | remove what crashed builds left behind; measure an engine's disk |
+//! | `error/` | [`EngineError`], one variant per meaning: `classify` reads the engines' words, `message` writes ours |
+//! | `progress`, `json_stream` | progress from an engine to the caller; the Engine API's stream of JSON messages |
+//! | `crash` | points at which tests kill the process |
+//!
+//! Every error is an [`EngineError`]; `Failure::from` turns it into the text people read. Dropping the
+//! future of a method stops the work on the engine.
 
 mod build;
-mod buildkit;
-mod classic;
-mod classify;
-mod cleaning;
+mod connect;
 pub mod crash;
-mod disk;
-mod distribution;
-mod endpoint;
+mod disk_usage;
 mod engine;
 mod error;
 mod images;
-mod messages;
+mod json_stream;
+mod orphans;
 mod ping;
-mod plain_registries;
-mod probe;
 mod progress;
-mod pull;
-mod push;
 mod registry;
-mod sentence;
-mod sweep;
-mod tls;
-mod transport;
 
-pub use build::{BuildFile, BuildRequest, BuilderKind, Built, Compression, FileSource};
-pub use cleaning::Discarded;
-pub use disk::DiskUsage;
-pub use distribution::{Distribution, NotDone};
-pub use endpoint::{Endpoint, EngineLimits};
+pub use build::{BuildFile, Built, Compression, FileSource, ImageBuild};
+pub use connect::{Endpoint, EngineLimits};
+pub use disk_usage::DiskUsage;
 pub use engine::Engine;
 pub use error::{EngineError, NoAnswer, TlsProblem};
-pub use images::ImageFound;
+pub use images::{Discarded, ImageFound, Pushed};
+pub use orphans::{BUILD_LABEL, CONTAINER_LABEL, OWNER, OWNER_LABEL, Orphans};
 pub use ping::EngineInfo;
-pub use plain_registries::PlainRegistries;
 pub use progress::{ProgressReceiver, ProgressSender, progress_channel};
-pub use push::Pushed;
-pub use sweep::{BUILD_LABEL, CONTAINER_LABEL, OWNER, OWNER_LABEL, Swept};
+pub use registry::{InsecureRegistries, RegistryClient, RegistryError};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Engine, EngineError, NoAnswer, PlainRegistries, classify};
+use crate::{Engine, EngineError, InsecureRegistries, NoAnswer, error::classify};
 
 /// What an engine is.
 #[expect(
@@ -29,14 +29,14 @@ pub struct EngineInfo {
     pub containerd_store: bool,
     /// Whether its Dockerfile frontend has `COPY --link`.
     pub copy_link: bool,
-    /// Whether a build can pack an image's layers itself ([`crate::BuildRequest::packing`]).
+    /// Whether a build can pack an image's layers itself ([`crate::ImageBuild::packing`]).
     pub packs: bool,
     /// Processors it sees.
     pub cpus: u32,
     /// Bytes of memory it sees.
     pub memory: u64,
     /// The registries that it may speak to without TLS.
-    pub plain_registries: PlainRegistries,
+    pub insecure_registries: InsecureRegistries,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ struct Info {
     #[serde(rename = "MemTotal", default)]
     memory: u64,
     #[serde(rename = "RegistryConfig", default)]
-    registries: PlainRegistries,
+    registries: InsecureRegistries,
 }
 
 impl Engine {
@@ -112,7 +112,7 @@ impl Engine {
             containerd_store,
             cpus: info.cpus,
             memory: info.memory,
-            plain_registries: info.registries,
+            insecure_registries: info.registries,
         })
     }
 

@@ -68,7 +68,7 @@ impl Builder {
 
     async fn sweep_engine(&self, site: &Site, lives: &HashSet<String>) -> Result<bool, Failure> {
         let keep = |label: &str| self.labels().is_in_use(label, lives);
-        let swept = site.engine.sweep(keep).await;
+        let swept = site.engine.remove_orphans(keep).await;
         let swept = swept.map_err(|error| error.failure())?;
         if !swept.containers.is_empty() || !swept.images.is_empty() {
             tracing::info!(

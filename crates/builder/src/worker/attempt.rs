@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use fastbuild_engine::{
-    BuildFile, BuildRequest, Built, FileSource, ImageFound, ProgressSender, Pushed,
+    BuildFile, Built, FileSource, ImageBuild, ImageFound, ProgressSender, Pushed,
     crash::{self, CrashPoint},
 };
 use fastbuild_spec::{
@@ -312,14 +312,14 @@ impl Run<'_> {
         })
         .await
         .map_err(|error| internal(&error))??;
-        let request = BuildRequest {
+        let request = ImageBuild {
             dockerfile: plan.dockerfile.clone(),
             files,
             secrets,
             base: self.claimed.spec.base.clone(),
             tag: self.claimed.spec.target.clone(),
             registry: Some(self.site.registry.clone()),
-            builder: means.builder,
+            dialect: means.dialect,
             packing: means.packing,
             no_cache: self.claimed.spec.no_cache,
             build_id: self.label.text().to_owned(),

@@ -3,7 +3,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use fastbuild_engine::{Built, EngineInfo, NotDone, PlainRegistries, ProgressSender};
+use fastbuild_engine::{Built, EngineInfo, InsecureRegistries, ProgressSender, RegistryError};
 use fastbuild_spec::{
     build_reason::BuildReason,
     failure::Failure,
@@ -31,7 +31,7 @@ const CANDIDATES: u64 = 3;
 pub(crate) struct Identity {
     key: String,
     engine: String,
-    plain_registries: PlainRegistries,
+    insecure_registries: InsecureRegistries,
 }
 
 /// What a build found when its turn came.
@@ -157,7 +157,7 @@ impl Run<'_> {
             .map(|key| Identity {
                 key,
                 engine: info.summary(),
-                plain_registries: info.plain_registries.clone(),
+                insecure_registries: info.insecure_registries.clone(),
             })
             .ok_or(BuildReason::FileUnreadable))
     }
@@ -242,12 +242,12 @@ impl Run<'_> {
         let distribution = self.builder.distribution().await;
         distribution
             .map_err(NotTaken::of_us)?
-            .give_name(
+            .retag(
                 &self.site.registry,
                 &from,
                 &made.digest,
                 &self.claimed.spec.target,
-                &identity.plain_registries,
+                &identity.insecure_registries,
             )
             .await?;
         let image = FinishedImage {
@@ -313,12 +313,14 @@ impl NotTaken {
     }
 }
 
-impl From<NotDone> for NotTaken {
-    fn from(error: NotDone) -> Self {
+impl From<RegistryError> for NotTaken {
+    fn from(error: RegistryError) -> Self {
         Self {
             why: match error {
-                NotDone::Gone(_) => BuildReason::EqualGone,
-                NotDone::NotMounted(_) | NotDone::Refused { .. } => BuildReason::RegistryRefused,
+                RegistryError::Gone(_) => BuildReason::EqualGone,
+                RegistryError::NotMounted(_) | RegistryError::Refused { .. } => {
+                    BuildReason::RegistryRefused
+                }
             },
             detail: error.to_string(),
         }

@@ -1,6 +1,6 @@
 //! What an engine can do decides how an image is made on it: one place for every use of a plan.
 
-use fastbuild_engine::{BuilderKind, Compression, EngineInfo};
+use fastbuild_engine::{Compression, EngineInfo};
 use fastbuild_spec::plan::{Dialect, PlanContext};
 
 use crate::options::Making;
@@ -14,8 +14,6 @@ pub(crate) struct Means {
     pub(crate) link: bool,
     /// For how long package lists in the engine's caches count as fresh.
     pub(crate) lists_fresh_minutes: u32,
-    /// Which builder carries it out.
-    pub(crate) builder: BuilderKind,
     /// How the build packs the layers; `None` where the push does.
     pub(crate) packing: Option<Compression>,
 }
@@ -23,16 +21,15 @@ pub(crate) struct Means {
 impl Means {
     /// The means of an engine.
     pub(crate) fn of(info: &EngineInfo, making: &Making) -> Self {
-        let (dialect, builder) = if info.buildkit {
-            (Dialect::BuildKit, BuilderKind::BuildKit)
+        let dialect = if info.buildkit {
+            Dialect::BuildKit
         } else {
-            (Dialect::Classic, BuilderKind::Classic)
+            Dialect::Classic
         };
         Self {
             dialect,
             link: info.copy_link,
             lists_fresh_minutes: making.lists_fresh_minutes,
-            builder,
             packing: info.packs.then_some(making.compression),
         }
     }
@@ -51,16 +48,16 @@ impl Means {
     pub(crate) fn identity(self) -> String {
         format!(
             "{:?} {}",
-            self.builder,
+            self.dialect,
             self.packing.map_or("moby", Compression::name)
         )
     }
 
     /// One line for the build's log.
     pub(crate) fn summary(self) -> String {
-        let builder = match self.builder {
-            BuilderKind::BuildKit => "BuildKit",
-            BuilderKind::Classic => "the classic builder",
+        let builder = match self.dialect {
+            Dialect::BuildKit => "BuildKit",
+            Dialect::Classic => "the classic builder",
         };
         match self.packing {
             Some(compression) => format!(
@@ -74,7 +71,7 @@ impl Means {
 
 #[cfg(test)]
 mod tests {
-    use fastbuild_engine::PlainRegistries;
+    use fastbuild_engine::InsecureRegistries;
 
     use super::*;
 
@@ -91,7 +88,7 @@ mod tests {
             packs: true,
             cpus: 2,
             memory: 1,
-            plain_registries: PlainRegistries::default(),
+            insecure_registries: InsecureRegistries::default(),
         }
     }
 
@@ -111,7 +108,7 @@ mod tests {
             },
             &making,
         );
-        assert_eq!((old.packing, old.builder), (None, BuilderKind::BuildKit));
+        assert_eq!((old.packing, old.dialect), (None, Dialect::BuildKit));
         let oldest = Means::of(
             &EngineInfo {
                 buildkit: false,
@@ -120,10 +117,7 @@ mod tests {
             },
             &making,
         );
-        assert_eq!(
-            (oldest.dialect, oldest.builder),
-            (Dialect::Classic, BuilderKind::Classic)
-        );
+        assert_eq!(oldest.dialect, Dialect::Classic);
         assert!(newest.summary().contains("zstd") && !old.summary().contains("zstd"));
     }
 }

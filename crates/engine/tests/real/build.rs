@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastbuild_engine::{
-    BuildRequest, Endpoint, Engine, EngineError, EngineLimits, FileSource, ProgressSender,
+    Endpoint, Engine, EngineError, EngineLimits, FileSource, ImageBuild, ProgressSender,
 };
 use fastbuild_spec::{
     event::{Progress, StageStatus},
@@ -16,7 +16,7 @@ use crate::common::{
     tls_engine, unique, until,
 };
 
-fn debian(instructions: &str) -> BuildRequest {
+fn debian(instructions: &str) -> ImageBuild {
     let parts = parts();
     request(
         &parts,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fastbuild_engine::{BuildRequest, BuilderKind, EngineError, ProgressSender};
+use fastbuild_engine::{EngineError, ImageBuild, ProgressSender};
+use fastbuild_spec::plan::Dialect;
 use fastbuild_spec::{event::StageStatus, failure::ReasonCode};
 
 use crate::common::{
@@ -10,11 +11,11 @@ use crate::common::{
     unique, until,
 };
 
-fn classic(instructions: &str) -> BuildRequest {
+fn classic(instructions: &str) -> ImageBuild {
     let parts = parts();
     let base = image(&parts.image(&parts.images.debian));
-    BuildRequest {
-        builder: BuilderKind::Classic,
+    ImageBuild {
+        dialect: Dialect::Classic,
         ..request(&parts, &base, instructions)
     }
 }
@@ -112,7 +113,7 @@ async fn secrets_and_missing_bases_are_refused() {
 
     let missing = image(&parts.image(&format!("{}:1", unique("nothing/here"))));
     let mut lost = request(&parts, &missing, "RUN true");
-    lost.builder = BuilderKind::Classic;
+    lost.dialect = Dialect::Classic;
     let error = engine.build(lost.clone(), &silent).await.unwrap_err();
     assert_eq!(
         error.failure().code,

@@ -4,11 +4,12 @@ use std::{io::Read as _, path::Path, time::Duration};
 
 use bytes::Bytes;
 use fastbuild_engine::{
-    BuildFile, BuildRequest, BuilderKind, Endpoint, Engine, EngineLimits, FileSource,
-    ProgressReceiver, ProgressSender, progress_channel,
+    BuildFile, Endpoint, Engine, EngineLimits, FileSource, ImageBuild, ProgressReceiver,
+    ProgressSender, progress_channel,
 };
 use fastbuild_spec::{
     event::{Progress, StageStatus},
+    plan::Dialect,
     reference::ImageReference,
     settings::{RegistrySettings, TlsMaterial},
 };
@@ -96,16 +97,16 @@ pub(crate) fn unique(what: &str) -> String {
 }
 
 /// A build with nothing but a Dockerfile, on the given base, with a tag of its own.
-pub(crate) fn request(parts: &Parts, base: &ImageReference, instructions: &str) -> BuildRequest {
+pub(crate) fn request(parts: &Parts, base: &ImageReference, instructions: &str) -> ImageBuild {
     let name = unique("engine-test");
-    BuildRequest {
+    ImageBuild {
         dockerfile: format!("FROM {base}\n{instructions}\n"),
         files: vec![],
         secrets: vec![],
         base: base.clone(),
         tag: image(&parts.image(&format!("tests/{name}:1"))),
         registry: Some(registry(parts)),
-        builder: BuilderKind::BuildKit,
+        dialect: Dialect::BuildKit,
         packing: None,
         no_cache: false,
         build_id: name,

@@ -9,6 +9,6 @@ mod build;
 mod classic;
 mod common;
 mod connect;
+mod orphans;
 mod probe;
 mod registry;
-mod sweep;

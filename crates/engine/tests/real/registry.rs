@@ -1,6 +1,6 @@
 //! Logging in, pulling, pushing, removing.
 
-use fastbuild_engine::{Distribution, EngineError, NotDone, ProgressSender};
+use fastbuild_engine::{EngineError, ProgressSender, RegistryClient, RegistryError};
 use fastbuild_spec::{event::Progress, failure::ReasonCode, settings::RegistrySettings};
 use secrecy::ExposeSecret as _;
 
@@ -251,7 +251,7 @@ async fn a_push_that_fails_says_why() {
 async fn a_registry_tells_which_image_a_name_stands_for() {
     let parts = parts();
     let authorities = std::fs::read(&parts.certificates.ca).unwrap();
-    let distribution = Distribution::new(Some(&authorities)).unwrap();
+    let distribution = RegistryClient::new(Some(&authorities)).unwrap();
     let name = parts.image(&parts.images.app);
     let reference = image(&name);
     let digest = distribution
@@ -278,15 +278,18 @@ async fn a_registry_tells_which_image_a_name_stands_for() {
 
     let missing = image(&parts.image("no/such:1"));
     let gone = distribution.digest_of(&registry(&parts), &missing).await;
-    assert!(matches!(gone, Err(NotDone::Gone(_))), "{gone:?}");
+    assert!(matches!(gone, Err(RegistryError::Gone(_))), "{gone:?}");
     let wrong = wrong_password(&registry(&parts));
     let refused = distribution.digest_of(&wrong, &reference).await;
     assert!(
-        matches!(refused, Err(NotDone::Refused { .. })),
+        matches!(refused, Err(RegistryError::Refused { .. })),
         "{refused:?}"
     );
     // The account goes to no other registry.
     let elsewhere = image("127.0.0.1:1/base/app:1");
     let other = distribution.digest_of(&registry(&parts), &elsewhere).await;
-    assert!(matches!(other, Err(NotDone::Refused { .. })), "{other:?}");
+    assert!(
+        matches!(other, Err(RegistryError::Refused { .. })),
+        "{other:?}"
+    );
 }

@@ -20,12 +20,12 @@ use self::{
     status::Tracker,
 };
 use crate::{
-    BuildFile, BuildRequest, Built, Compression, Engine, EngineError, FileSource, ProgressSender,
-    classify::{self, Subject},
+    BuildFile, Built, Compression, Engine, EngineError, FileSource, ImageBuild, ProgressSender,
     crash::{self, CrashPoint},
+    error::classify::{self, Subject},
+    error::source::chain,
+    orphans::labels,
     registry::registry_of,
-    sweep::labels,
-    transport::chain,
 };
 
 /// How long the rest of the progress may take to arrive once the result is there.
@@ -35,7 +35,7 @@ const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
 
 pub(crate) async fn build(
     engine: &Engine,
-    request: BuildRequest,
+    request: ImageBuild,
     progress: &ProgressSender,
 ) -> Result<Built, EngineError> {
     let id = format!("{:032x}", rand::random::<u128>());

@@ -11,7 +11,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::{PlainRegistries, registry::are_for};
+use crate::{InsecureRegistries, registry::are_for};
 
 /// What a tag may name.
 const ANY_MANIFEST: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -24,13 +24,13 @@ const AT_A_TIME: usize = 8;
 
 /// A client of registries. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Distribution {
+pub struct RegistryClient {
     http: Client,
 }
 
 /// Why a registry did not do what it was asked for. No failure of a build: an engine can still pull and build.
 #[derive(Debug, thiserror::Error)]
-pub enum NotDone {
+pub enum RegistryError {
     /// The registry has no such image any more.
     #[error("{0} is not in the registry any more")]
     Gone(String),
@@ -74,7 +74,7 @@ struct Token {
     access_token: Option<String>,
 }
 
-impl Distribution {
+impl RegistryClient {
     /// A client that trusts this machine's authorities and those in `more_authorities` (PEM).
     ///
     /// # Errors
@@ -103,10 +103,10 @@ impl Distribution {
         &self,
         account: &RegistrySettings,
         image: &ImageReference,
-    ) -> Result<String, NotDone> {
+    ) -> Result<String, RegistryError> {
         let registry = image.registry().unwrap_or("docker.io");
         let scopes = [reading(image)];
-        let with_tls_only = PlainRegistries::default();
+        let with_tls_only = InsecureRegistries::default();
         let conversation =
             Conversation::begin(&self.http, account, registry, &scopes, &with_tls_only).await?;
         let tag = image.digest().unwrap_or(image.tag());
@@ -117,7 +117,7 @@ impl Distribution {
             })
             .await?;
         if answer.status() == StatusCode::NOT_FOUND {
-            return Err(NotDone::Gone(image.to_string()));
+            return Err(RegistryError::Gone(image.to_string()));
         }
         let answer = expect("the manifest", answer, StatusCode::OK)?;
         digest_said(&answer)
@@ -130,15 +130,15 @@ impl Distribution {
     /// says that this is allowed; the account goes there in the clear then, as it does from the engine.
     ///
     /// # Errors
-    /// [`NotDone`]; nothing has the name then.
-    pub async fn give_name(
+    /// [`RegistryError`]; nothing has the name then.
+    pub async fn retag(
         &self,
         account: &RegistrySettings,
         from: &ImageReference,
         digest: &str,
         to: &ImageReference,
-        plain: &PlainRegistries,
-    ) -> Result<(), NotDone> {
+        plain: &InsecureRegistries,
+    ) -> Result<(), RegistryError> {
         let registry = to.registry().unwrap_or("docker.io");
         // One token for both: to read the one repository, and to write the other.
         let mut scopes = vec![format!("repository:{}:pull,push", to.repository())];
@@ -154,7 +154,7 @@ impl Distribution {
             })
             .await?;
         if answer.status() == StatusCode::NOT_FOUND {
-            return Err(NotDone::Gone(format!("{}@{digest}", from.name())));
+            return Err(RegistryError::Gone(format!("{}@{digest}", from.name())));
         }
         let answer = expect("the manifest", answer, StatusCode::OK)?;
         let media_type = answer
@@ -224,8 +224,8 @@ impl<'a> Conversation<'a> {
         account: &'a RegistrySettings,
         registry: &'a str,
         scopes: &[String],
-        plain: &PlainRegistries,
-    ) -> Result<Self, NotDone> {
+        plain: &InsecureRegistries,
+    ) -> Result<Self, RegistryError> {
         // The account is given to its own registry and to no other.
         if !are_for(account, registry) {
             return Err(refused("the registry", "it is not the configured one"));
@@ -286,7 +286,7 @@ impl<'a> Conversation<'a> {
         realm: &str,
         service: Option<&str>,
         scopes: &[String],
-    ) -> Result<SecretString, NotDone> {
+    ) -> Result<SecretString, RegistryError> {
         if !self.trusts(realm) {
             return Err(refused(
                 "the login",
@@ -325,7 +325,7 @@ impl<'a> Conversation<'a> {
         method: Method,
         path: &str,
         with: impl Fn(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Response, NotDone> {
+    ) -> Result<Response, RegistryError> {
         with(self.request(method, path))
             .send()
             .await
@@ -348,7 +348,12 @@ impl<'a> Conversation<'a> {
     }
 
     /// Has the registry take everything a manifest names over from one repository into another.
-    async fn take_over(&self, from: &str, to: &str, manifest: &Manifest) -> Result<(), NotDone> {
+    async fn take_over(
+        &self,
+        from: &str,
+        to: &str,
+        manifest: &Manifest,
+    ) -> Result<(), RegistryError> {
         let all = manifest.layers.iter().chain([&manifest.config]);
         let mut wanted: Vec<&str> = all
             // Layers that lie elsewhere are not the registry's.
@@ -367,7 +372,7 @@ impl<'a> Conversation<'a> {
             .await
     }
 
-    async fn mount(&self, from: &str, to: &str, digest: &str) -> Result<(), NotDone> {
+    async fn mount(&self, from: &str, to: &str, digest: &str) -> Result<(), RegistryError> {
         let path = format!("{to}/blobs/uploads/");
         let answer = self
             .ask(Method::POST, &path, |request| {
@@ -379,25 +384,29 @@ impl<'a> Conversation<'a> {
         match answer.status() {
             StatusCode::CREATED => Ok(()),
             // It began an upload instead, which nobody will end; registries clear these away.
-            StatusCode::ACCEPTED => Err(NotDone::NotMounted(digest.to_owned())),
+            StatusCode::ACCEPTED => Err(RegistryError::NotMounted(digest.to_owned())),
             status => Err(refused("a layer", status)),
         }
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
-fn unanswered(error: reqwest::Error) -> NotDone {
-    refused("the registry", crate::transport::chain(&error))
+fn unanswered(error: reqwest::Error) -> RegistryError {
+    refused("the registry", crate::error::source::chain(&error))
 }
 
-fn refused(what: &'static str, detail: impl std::fmt::Display) -> NotDone {
-    NotDone::Refused {
+fn refused(what: &'static str, detail: impl std::fmt::Display) -> RegistryError {
+    RegistryError::Refused {
         what,
         detail: detail.to_string(),
     }
 }
 
-fn expect(what: &'static str, answer: Response, wanted: StatusCode) -> Result<Response, NotDone> {
+fn expect(
+    what: &'static str,
+    answer: Response,
+    wanted: StatusCode,
+) -> Result<Response, RegistryError> {
     if answer.status() == wanted {
         Ok(answer)
     } else {

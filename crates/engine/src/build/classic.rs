@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 
 use crate::{
-    BuildFile, BuildRequest, Built, Engine, EngineError, FileSource, ProgressSender,
-    classify::{self, FailedStep, Subject},
+    BuildFile, Built, Engine, EngineError, FileSource, ImageBuild, ProgressSender,
     crash::{self, CrashPoint},
-    messages::{Message, Trouble},
+    error::classify::{self, FailedStep, Subject},
+    json_stream::{Message, Trouble},
+    orphans::labels,
     registry::{config_header, registry_of},
-    sweep::labels,
 };
 
 /// Lines kept of a step, for the error of a failing one.
@@ -30,7 +30,7 @@ const FILE_TIME: u64 = 946_684_800;
 
 pub(crate) async fn build(
     engine: &Engine,
-    request: BuildRequest,
+    request: ImageBuild,
     progress: &ProgressSender,
 ) -> Result<Built, EngineError> {
     if !request.secrets.is_empty() {

@@ -16,7 +16,7 @@ use fastbuild_spec::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{ProgressSender, classify::FailedStep};
+use crate::{ProgressSender, error::classify::FailedStep};
 
 /// Lines kept of a vertex, for the error of a failing one.
 const TAIL: usize = 30;

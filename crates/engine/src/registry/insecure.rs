@@ -12,12 +12,12 @@ use serde::Deserialize;
 /// configuration, and the addresses of its own machine (Docker Engine API, `RegistryConfig` of `GET /info`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Option<Said>")]
-pub struct PlainRegistries {
+pub struct InsecureRegistries {
     networks: Vec<IpNet>,
     hosts: Vec<String>,
 }
 
-impl PlainRegistries {
+impl InsecureRegistries {
     /// Whether `registry`, a host with or without a port, is one of them. A name is not looked up.
     pub fn has(&self, registry: &str) -> bool {
         let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
@@ -49,7 +49,7 @@ fn yes() -> bool {
     true
 }
 
-impl From<Option<Said>> for PlainRegistries {
+impl From<Option<Said>> for InsecureRegistries {
     fn from(said: Option<Said>) -> Self {
         let (networks, hosts) = said.map_or((None, None), |said| (said.networks, said.hosts));
         Self {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn networks_and_names_that_the_engine_lists_are_plain_and_no_others() {
-        let plain: PlainRegistries = serde_json::from_value(json!({
+        let plain: InsecureRegistries = serde_json::from_value(json!({
             "InsecureRegistryCIDRs": ["127.0.0.0/8", "10.1.0.0/16", "not a network"],
             "IndexConfigs": {
                 "docker.io": {"Name": "docker.io", "Secure": true},
@@ -100,8 +100,8 @@ mod tests {
     #[test]
     fn an_engine_that_lists_none_has_none() {
         for said in [json!(null), json!({}), json!({"IndexConfigs": null})] {
-            let plain: PlainRegistries = serde_json::from_value(said).unwrap();
-            assert_eq!(plain, PlainRegistries::default());
+            let plain: InsecureRegistries = serde_json::from_value(said).unwrap();
+            assert_eq!(plain, InsecureRegistries::default());
         }
     }
 }

@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use crate::{
     Engine, EngineError, ProgressSender,
-    classify::{self, Subject},
     crash::{self, CrashPoint},
-    messages::Trouble,
+    error::classify::{self, Subject},
+    json_stream::Trouble,
     registry::{auth_header, registry_of},
 };
 

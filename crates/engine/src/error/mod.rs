@@ -1,5 +1,9 @@
 //! What can go wrong between us, an engine and a registry: one variant per meaning.
 
+pub(crate) mod classify;
+mod message;
+pub(crate) mod source;
+
 use std::time::Duration;
 
 /// What went wrong, by meaning; [`EngineError::failure`](Self::failure) says it to people.

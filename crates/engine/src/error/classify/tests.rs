@@ -72,7 +72,10 @@ fn denied_after_successful_login_means_registry_unavailable() {
         let code = denied_with_login(error, SUBJECT.registry).code();
         assert_eq!(code, ReasonCode::RegistryUnavailable);
     }
-    let denied = push_error(SUBJECT, "denied: requested access to the resource is denied");
+    let denied = push_error(
+        SUBJECT,
+        "denied: requested access to the resource is denied",
+    );
     let code = denied_with_login(denied, SUBJECT.registry).code();
     assert_eq!(code, ReasonCode::PushDenied);
 }

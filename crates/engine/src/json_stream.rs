@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 use serde::Deserialize;
 
-use crate::{Engine, EngineError, ProgressSender, transport::chain};
+use crate::{Engine, EngineError, ProgressSender, error::source::chain};
 
 /// A line longer than this is no message.
 const LONGEST_LINE: usize = 4 * 1024 * 1024;

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::Path, time::UNIX_EPOCH};
 use bollard_buildkit_proto::fsutil::types::Stat;
 use sha2::{Digest as _, Sha256};
 
-use crate::build::{BuildFile, FileSource};
+use crate::build::request::{BuildFile, FileSource};
 
 /// Go's `fs.ModeDir`.
 const DIRECTORY: u32 = 1 << 31;

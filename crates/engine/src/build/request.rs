@@ -1,16 +1,14 @@
-//! What a build takes and gives, and which builder does it.
+//! What a build takes and gives.
 
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use fastbuild_spec::{reference::ImageReference, settings::RegistrySettings};
+use fastbuild_spec::{plan::Dialect, reference::ImageReference, settings::RegistrySettings};
 use secrecy::SecretString;
-
-use crate::{Engine, EngineError, ProgressSender, buildkit, classic};
 
 /// Everything an engine needs to make an image.
 #[derive(Debug, Clone)]
-pub struct BuildRequest {
+pub struct ImageBuild {
     /// The Dockerfile's text; without a `# syntax=` line, so that the engine's own frontend reads it.
     pub dockerfile: String,
     /// The files of its context.
@@ -25,7 +23,7 @@ pub struct BuildRequest {
     /// and to no other host.
     pub registry: Option<RegistrySettings>,
     /// Which builder makes it.
-    pub builder: BuilderKind,
+    pub dialect: Dialect,
     /// How its layers are packed while it is built, on an engine that can ([`crate::EngineInfo::packs`]);
     /// `None` leaves packing to the push.
     pub packing: Option<Compression>,
@@ -85,15 +83,6 @@ pub enum FileSource {
     Disk(PathBuf),
 }
 
-/// The builders an engine may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BuilderKind {
-    /// BuildKit with the engine's built-in Dockerfile frontend.
-    BuildKit,
-    /// The builder of engines without BuildKit; takes no secrets.
-    Classic,
-}
-
 /// An image that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
@@ -101,39 +90,4 @@ pub struct Built {
     pub image_id: String,
     /// Bytes it takes on the engine.
     pub size: u64,
-}
-
-impl Engine {
-    /// Builds an image and names it; pulls its base first where the engine does not have it. Dropping the future stops the build on the engine.
-    ///
-    /// # Errors
-    /// `StepFailed`, `OutOfMemory` or `NoSpaceLeft` when a step of the Dockerfile fails; the errors of
-    /// [`Engine::pull`] for the base image; `Unsupported` when the builder cannot take the request;
-    /// `Lost` when the connection breaks before the end.
-    pub async fn build(
-        &self,
-        request: BuildRequest,
-        progress: &ProgressSender,
-    ) -> Result<Built, EngineError> {
-        self.bring(&request, progress).await?;
-        match request.builder {
-            BuilderKind::BuildKit => buildkit::build(self, request, progress).await,
-            BuilderKind::Classic => classic::build(self, request, progress).await,
-        }
-    }
-
-    /// Sees to it that the engine has the base image. Builders would pull it too, but each says in its own
-    /// way why it could not, and BuildKit speaks plain HTTP to every registry on a loopback address.
-    async fn bring(
-        &self,
-        request: &BuildRequest,
-        progress: &ProgressSender,
-    ) -> Result<(), EngineError> {
-        let base = &request.base;
-        let nothing = base.registry().is_none() && base.repository() == "scratch";
-        if !nothing && self.find_image(base).await?.is_none() {
-            self.pull(base, request.registry.as_ref(), progress).await?;
-        }
-        Ok(())
-    }
 }

@@ -2,7 +2,19 @@
 
 use fastbuild_spec::failure::{Failure, ReasonCode};
 
-use crate::error::{EngineError, NoAnswer, TlsProblem};
+use super::{EngineError, NoAnswer, TlsProblem};
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        error.failure()
+    }
+}
+
+impl From<&EngineError> for Failure {
+    fn from(error: &EngineError) -> Self {
+        error.failure()
+    }
+}
 
 impl EngineError {
     /// The reason code this error means.

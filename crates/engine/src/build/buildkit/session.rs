@@ -36,7 +36,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use super::context::{Entry, Tree};
-use crate::{EngineError, build::FileSource, registry, transport::Transport};
+use crate::{EngineError, build::request::FileSource, connect::transport::Transport, registry};
 
 /// Bytes of a file per packet.
 const CHUNK: usize = 128 * 1024;

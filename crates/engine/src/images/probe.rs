@@ -12,10 +12,11 @@ use futures_util::TryStreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError, classify,
+    Engine, EngineError,
     crash::{self, CrashPoint},
+    error::classify,
     images::is_missing,
-    sweep::{CONTAINER_LABEL, labels},
+    orphans::{CONTAINER_LABEL, labels},
 };
 
 /// Output read of a probe; the rest is left.

@@ -31,7 +31,7 @@ pub(crate) fn labels(build: &str) -> HashMap<String, String> {
 
 /// What a sweep removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Swept {
+pub struct Orphans {
     /// Ids of containers.
     pub containers: Vec<String>,
     /// Ids of images that had lost their names.
@@ -41,10 +41,10 @@ pub struct Swept {
 impl Engine {
     /// Removes containers, running or not, and nameless images of ours, except those whose
     /// [`BUILD_LABEL`] is one that `keep` wants. What is in use stays. Doing it again does no harm.
-    pub async fn sweep(
+    pub async fn remove_orphans(
         &self,
         keep: impl Fn(&str) -> bool + Send + Sync,
-    ) -> Result<Swept, EngineError> {
+    ) -> Result<Orphans, EngineError> {
         let docker = self.docker().await?;
         let ours = format!("{OWNER_LABEL}={OWNER}");
         let wanted = |labels: &Option<HashMap<String, String>>| {
@@ -53,7 +53,7 @@ impl Engine {
                 .and_then(|labels| labels.get(BUILD_LABEL))
                 .is_some_and(|build| keep(build))
         };
-        let mut swept = Swept::default();
+        let mut swept = Orphans::default();
 
         let both = vec![ours.clone(), CONTAINER_LABEL.to_owned()];
         let filters = HashMap::from([("label".to_owned(), both)]);

@@ -1,6 +1,6 @@
 //! Mutual TLS from PEM text, and what a TLS error means.
 
-use std::{error::Error, sync::Arc};
+use std::sync::Arc;
 
 use fastbuild_spec::settings::TlsMaterial;
 use rustls::{AlertDescription, CertificateError, ClientConfig, InvalidMessage, RootCertStore};
@@ -95,24 +95,4 @@ pub(crate) fn problem(error: &rustls::Error, host: &str) -> TlsProblem {
         ) => TlsProblem::PortIsPlain,
         other => TlsProblem::Other(other.to_string()),
     }
-}
-
-/// The first cause of type `T` of an error, looking inside `io::Error`, which hides its content
-/// from `source`.
-pub(crate) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .map(|inner| inner as &(dyn Error + 'static));
-        if let Some(found) = inner.and_then(|inner| cause::<T>(inner)) {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde::Deserialize;
 
-use crate::{Engine, EngineError, classify};
+use crate::{Engine, EngineError, error::classify};
 
 /// How long an engine may take to measure what it holds; it looks at every file of its volumes.
 const MEASURE_LIMIT: Duration = Duration::from_mins(5);

@@ -7,10 +7,10 @@ use http_body_util::Full;
 
 use crate::{
     Engine, EngineError, ImageFound, ProgressSender,
-    classify::{self, Subject},
     crash::{self, CrashPoint},
+    error::classify::{self, Subject},
     images::engine_name,
-    messages::Trouble,
+    json_stream::Trouble,
     registry::{auth_header, registry_of},
 };
 

@@ -23,9 +23,15 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    endpoint::{Endpoint, EngineLimits},
-    error::{EngineError, NoAnswer, TlsProblem},
-    tls,
+    connect::{
+        endpoint::{Endpoint, EngineLimits},
+        tls,
+    },
+    error::{
+        EngineError, NoAnswer, TlsProblem,
+        classify::wants_tls,
+        source::{cause, chain},
+    },
 };
 
 /// How long a broken connection's own task may take to say what broke it, and a refused TLS
@@ -148,7 +154,7 @@ impl Transport {
     }
 
     fn connect_error(&self, error: &io::Error) -> EngineError {
-        if let Some(error) = tls::cause::<rustls::Error>(error) {
+        if let Some(error) = cause::<rustls::Error>(error) {
             return self.tls(tls::problem(error, self.host()));
         }
         self.unreachable(match error.kind() {
@@ -216,14 +222,14 @@ impl Transport {
             .into_iter()
             .flatten()
         {
-            if let Some(error) = tls::cause::<rustls::Error>(error) {
+            if let Some(error) = cause::<rustls::Error>(error) {
                 return self.tls(tls::problem(error, self.host()));
             }
         }
         if matches!(self.way, Way::Tls { .. })
             && let Ok(mut stream) = self.connect().await
             && let Ok(Err(read)) = timeout(DIAGNOSIS, stream.read_u8()).await
-            && let Some(error) = tls::cause::<rustls::Error>(&read)
+            && let Some(error) = cause::<rustls::Error>(&read)
         {
             return self.tls(tls::problem(error, self.host()));
         }
@@ -301,26 +307,6 @@ impl Transport {
             detail: detail.into(),
         }
     }
-}
-
-/// Whether an answer is a TLS port's reaction to plain HTTP.
-pub(crate) fn wants_tls(status: StatusCode, body: &[u8]) -> bool {
-    status == StatusCode::BAD_REQUEST
-        && String::from_utf8_lossy(body).contains("HTTP request to an HTTPS server")
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {

@@ -69,7 +69,7 @@ async fn leftovers_go_and_what_is_wanted_or_not_ours_stays() {
 
     // Other tests leave things of theirs alone: only these three labels are up for removal.
     let swept = engine
-        .sweep(|build| build != left && build != foreign && build != first_label)
+        .remove_orphans(|build| build != left && build != foreign && build != first_label)
         .await
         .unwrap();
     assert_eq!(swept.containers, [left_id]);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::{
     Engine, EngineError,
     images::{engine_name, is_missing},
-    sweep::is_conflict,
+    orphans::is_conflict,
 };
 
 /// How long an engine may take to throw cache away; it deletes every file of it before it answers.

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use crate::{Engine, EngineError, classify};
+use crate::{Engine, EngineError, error::classify};
 
 /// Docker Hub's key in credentials (Docker Engine API, "Authentication").
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -104,7 +104,7 @@ impl Engine {
         if response.status() == StatusCode::OK {
             return Ok(());
         }
-        let message = crate::messages::error_text(response.body());
+        let message = crate::json_stream::error_text(response.body());
         Err(classify::login_error(
             self.address(),
             host,

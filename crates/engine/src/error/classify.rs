@@ -3,10 +3,9 @@
 use bollard::errors::Error as ClientError;
 use http::StatusCode;
 
-use crate::{
-    error::{EngineError, NoAnswer, TlsProblem},
-    tls::cause,
-    transport::{chain, wants_tls},
+use super::{
+    EngineError, NoAnswer, TlsProblem,
+    source::{cause, chain},
 };
 
 /// What the answer to a registry question was about.
@@ -387,6 +386,12 @@ pub(crate) fn tidy(message: &str) -> String {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// Whether an answer is a TLS port's reaction to plain HTTP.
+pub(crate) fn wants_tls(status: StatusCode, body: &[u8]) -> bool {
+    status == StatusCode::BAD_REQUEST
+        && String::from_utf8_lossy(body).contains("HTTP request to an HTTPS server")
 }
 
 #[cfg(test)]

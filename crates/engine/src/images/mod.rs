@@ -1,0 +1,12 @@
+//! The images an engine holds: finding, pulling, pushing, probing and removing them.
+
+mod find;
+mod probe;
+mod prune;
+mod pull;
+mod push;
+
+pub use find::ImageFound;
+pub(crate) use find::{engine_name, is_missing};
+pub use prune::Discarded;
+pub use push::Pushed;

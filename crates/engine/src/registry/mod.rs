@@ -1,0 +1,10 @@
+//! Registries: the account an engine logs in with, the registries it may use without TLS, and a
+//! client that speaks to a registry directly.
+
+mod client;
+mod insecure;
+mod login;
+
+pub use client::{RegistryClient, RegistryError};
+pub use insecure::InsecureRegistries;
+pub(crate) use login::{are_for, auth_header, config_header, registry_of};
