@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
 
 use crate::{
-    api::legacy::envelope::{InsideFailure, Refusal},
+    api::legacy::envelope::{ErrorBody, InternalErrorBody},
     api::v1::problem::{self, Problem},
     http::localize,
 };
@@ -96,13 +96,13 @@ impl IntoResponse for Error {
             StatusCode::INTERNAL_SERVER_ERROR
         });
         let told = failure.clone();
-        let answer = localize::unworded(status, move |language| {
+        let answer = localize::localized(status, move |language| {
             let msg = failure.sentence(language);
             let code = failure.code.to_string();
             if refused {
-                json!(Refusal::new(code, msg, data.map(Value::from)))
+                json!(ErrorBody::new(code, msg, data.map(Value::from)))
             } else {
-                json!(InsideFailure::new(code, msg))
+                json!(InternalErrorBody::new(code, msg))
             }
         });
         let mut answer = localize::with_problem(answer, problem_status, move |language| {

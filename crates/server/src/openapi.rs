@@ -14,8 +14,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     api::{
-        legacy::envelope::{InsideFailure, Refusal},
-        v1::problem::{Mistake, Problem},
+        legacy::envelope::{ErrorBody, InternalErrorBody},
+        v1::problem::{FieldError, Problem},
     },
     error::Error,
     router,
@@ -65,10 +65,10 @@ pub(crate) fn titled() -> OpenApiRouter<AppState> {
         ))
         .build();
     let components = ComponentsBuilder::new()
-        .schema_from::<Refusal>()
-        .schema_from::<InsideFailure>()
+        .schema_from::<ErrorBody>()
+        .schema_from::<InternalErrorBody>()
         .schema_from::<Problem>()
-        .schema_from::<Mistake>()
+        .schema_from::<FieldError>()
         .build();
     let document = OpenApiBuilder::new()
         .info(info)

@@ -39,8 +39,8 @@ pub fn router(state: AppState, options: &ServerOptions) -> Router {
     open_to_browsers
         .merge(own)
         .fallback(error::unknown_route)
-        .layer(from_fn(localize::speak))
-        .layer(from_fn(drain_body::linger))
+        .layer(from_fn(localize::localize))
+        .layer(from_fn(drain_body::drain_body))
         .layer(from_fn_with_state(state.metrics().clone(), metrics::count))
         .layer(request_log::layer!())
         .with_state(state)
@@ -97,7 +97,7 @@ mod tests {
         let router: Router = Router::new()
             .route("/", get(panics))
             .layer(CatchPanicLayer::custom(answer_panic))
-            .layer(from_fn(localize::speak));
+            .layer(from_fn(localize::localize));
         let request = Request::get("/")
             .header("accept-language", "en")
             .body(Body::empty())

@@ -4,7 +4,7 @@ use fastbuild_builder::Builder;
 use fastbuild_store::Store;
 
 use crate::{
-    api::ops::{health::LastLook, metrics::Metrics},
+    api::ops::{health::ReadinessCache, metrics::Metrics},
     options::BuildInfo,
     streams::Streams,
 };
@@ -15,7 +15,7 @@ pub struct AppState {
     pub(crate) builder: Builder,
     streams: Streams,
     metrics: Metrics,
-    last_look: LastLook,
+    readiness_cache: ReadinessCache,
     build_info: BuildInfo,
 }
 
@@ -28,7 +28,7 @@ impl AppState {
         Self {
             streams: Streams::new(builder.store().clone(), STREAM_CLIENTS),
             metrics: Metrics::new(&builder),
-            last_look: LastLook::default(),
+            readiness_cache: ReadinessCache::default(),
             build_info: BuildInfo::default(),
             builder,
         }
@@ -65,8 +65,8 @@ impl AppState {
     }
 
     /// How the dependencies were found last.
-    pub(crate) fn last_look(&self) -> &LastLook {
-        &self.last_look
+    pub(crate) fn readiness_cache(&self) -> &ReadinessCache {
+        &self.readiness_cache
     }
 
     /// Of what the program was built.

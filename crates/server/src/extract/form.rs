@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use http::StatusCode;
 
-use super::{MEGABYTE, no_form, refuse_announced, required, too_large, unreadable};
+use super::{MEGABYTE, no_form, reject_announced, required, too_large, unreadable};
 use crate::error::Error;
 
 /// Three certificates and a handful of names, many times over.
@@ -17,14 +17,14 @@ const LIMIT: usize = 4 * MEGABYTE;
 /// that one answer names all of it. No `Debug`: a form holds passwords and keys.
 pub(crate) struct Form {
     fields: BTreeMap<String, Bytes>,
-    mistakes: Vec<FieldError>,
+    errors: Vec<FieldError>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Error;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Error> {
-        refuse_announced(request.headers(), LIMIT)?;
+        reject_announced(request.headers(), LIMIT)?;
         DefaultBodyLimit::max(LIMIT).apply(&mut request);
         let mut multipart = Multipart::from_request(request, state)
             .await
@@ -42,27 +42,27 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         }
         Ok(Self {
             fields,
-            mistakes: Vec::new(),
+            errors: Vec::new(),
         })
     }
 }
 
 impl Form {
-    /// Makes something of the fields, or names every mistake met on the way.
+    /// Makes something of the fields, or names every field that is wrong.
     pub(crate) fn read<T>(mut self, make: impl FnOnce(&mut Self) -> T) -> Result<T, Error> {
         let read = make(&mut self);
-        if self.mistakes.is_empty() {
+        if self.errors.is_empty() {
             Ok(read)
         } else {
-            Err(Failure::invalid_fields(&self.mistakes).into())
+            Err(Failure::invalid_fields(&self.errors).into())
         }
     }
 
     /// The text of a field that must be there and must not be empty.
     pub(crate) fn required(&mut self, name: &'static str) -> String {
         let text = self.text(name).unwrap_or_default();
-        if text.is_empty() && !self.mistakes.iter().any(|mistake| mistake.path == name) {
-            self.mistakes
+        if text.is_empty() && !self.errors.iter().any(|error| error.path == name) {
+            self.errors
                 .push(FieldError::without_value(name, required()));
         }
         text
@@ -88,7 +88,7 @@ impl Form {
             Ok(text) => Some(text),
             Err(_not_utf8) => {
                 let allowed = Sentence::new("应为 UTF-8 文本", "must be UTF-8 text");
-                self.mistakes.push(FieldError::without_value(name, allowed));
+                self.errors.push(FieldError::without_value(name, allowed));
                 None
             }
         }

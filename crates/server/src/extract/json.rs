@@ -6,7 +6,7 @@ use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::{MEGABYTE, refuse_announced, required, too_large, unreadable};
+use super::{MEGABYTE, reject_announced, required, too_large, unreadable};
 use crate::error::Error;
 
 /// Far more than the longest package list needs.
@@ -32,9 +32,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 /// The JSON object of a request of version 1; each field that is wrong is named by its JSON pointer
 /// (RFC 6901).
 #[derive(Debug)]
-pub(crate) struct Fields<T>(pub(crate) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Fields<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
@@ -104,7 +104,7 @@ fn escaped(name: &str) -> String {
 
 /// The whole body, within the limit.
 pub(super) async fn body<S: Send + Sync>(mut request: Request, state: &S) -> Result<Bytes, Error> {
-    refuse_announced(request.headers(), LIMIT)?;
+    reject_announced(request.headers(), LIMIT)?;
     DefaultBodyLimit::max(LIMIT).apply(&mut request);
     Bytes::from_request(request, state)
         .await

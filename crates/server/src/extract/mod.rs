@@ -15,7 +15,7 @@ pub(crate) use document::{Document, IdempotencyKey};
 pub(crate) use engine_name::EngineName;
 pub(crate) use files::receive_files;
 pub(crate) use form::Form;
-pub(crate) use json::{Fields, Json};
+pub(crate) use json::{Json, JsonBody};
 pub(crate) use path::{PathWord, RowNumber};
 pub(crate) use query::Query;
 
@@ -55,7 +55,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Refuses a body that says it is beyond the limit, before any of it is read.
-fn refuse_announced(headers: &HeaderMap, limit: usize) -> Result<(), Error> {
+fn reject_announced(headers: &HeaderMap, limit: usize) -> Result<(), Error> {
     match announced(headers) {
         Some(length) if length > limit as u64 => Err(too_large(limit)),
         _ => Ok(()),

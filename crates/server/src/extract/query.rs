@@ -29,12 +29,12 @@ impl<S: Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for Query<T>
         let query = parts.uri.query().unwrap_or_default();
         let sent: Vec<(String, String)> =
             serde_urlencoded::from_str(query).map_err(|error| malformed(&error))?;
-        let mistakes: Vec<FieldError> = T::into_params(|| Some(ParameterIn::Query))
+        let errors: Vec<FieldError> = T::into_params(|| Some(ParameterIn::Query))
             .iter()
-            .filter_map(|parameter| mistake(parameter, &sent))
+            .filter_map(|parameter| field_error(parameter, &sent))
             .collect();
-        if !mistakes.is_empty() {
-            return Err(Failure::invalid_fields(&mistakes).into());
+        if !errors.is_empty() {
+            return Err(Failure::invalid_fields(&errors).into());
         }
         serde_urlencoded::from_str(query)
             .map(Self)
@@ -43,7 +43,7 @@ impl<S: Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for Query<T>
 }
 
 /// What is wrong with a declared parameter, if anything is.
-fn mistake(parameter: &Parameter, sent: &[(String, String)]) -> Option<FieldError> {
+fn field_error(parameter: &Parameter, sent: &[(String, String)]) -> Option<FieldError> {
     let name = &parameter.name;
     let Some((_, value)) = sent.iter().find(|(sent, _)| sent == name) else {
         return (parameter.required == Required::True)

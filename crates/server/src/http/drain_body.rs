@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The layer that sees every body to its end.
-pub(crate) async fn linger(request: Request, next: Next) -> Response {
+pub(crate) async fn drain_body(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
@@ -35,7 +35,7 @@ pub(crate) async fn linger(request: Request, next: Next) -> Response {
     // that it need not.
     let asks = request.headers().contains_key(header::EXPECT);
     let request = request.map(|body| {
-        Body::from_stream(Lingering {
+        Body::from_stream(DrainedBody {
             rest: Some(body.into_data_stream()),
             sending: !asks,
         })
@@ -44,14 +44,14 @@ pub(crate) async fn linger(request: Request, next: Next) -> Response {
 }
 
 /// A body that is taken in to its end even if nobody reads it.
-struct Lingering {
+struct DrainedBody {
     /// None once it has ended.
     rest: Option<BodyDataStream>,
     /// Whether the client is, or may be, sending.
     sending: bool,
 }
 
-impl Stream for Lingering {
+impl Stream for DrainedBody {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -67,7 +67,7 @@ impl Stream for Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for DrainedBody {
     fn drop(&mut self) {
         let (Some(mut rest), true) = (self.rest.take(), self.sending) else {
             return;
@@ -117,7 +117,7 @@ mod tests {
         };
         let router: Router = Router::new()
             .route("/", post(async || "refused"))
-            .layer(from_fn(linger));
+            .layer(from_fn(drain_body));
         let mut request = Request::post("/");
         if expects {
             request = request.header("expect", "100-continue");

@@ -31,22 +31,24 @@ impl<S: Sync> FromRequestParts<S> for InLanguage {
 
 /// A body that is still to be put into words.
 #[derive(Clone)]
-struct Unworded(Arc<dyn Fn(Language) -> Value + Send + Sync>);
+struct LocalizedBody(Arc<dyn Fn(Language) -> Value + Send + Sync>);
 
 /// The other face of an unworded failure, for callers of version 1.
 #[derive(Clone)]
-struct OtherFace {
+struct ProblemBody {
     status: StatusCode,
-    body: Unworded,
+    body: LocalizedBody,
 }
 
 /// A response whose body is made once the language is known.
-pub(crate) fn unworded(
+pub(crate) fn localized(
     status: StatusCode,
     body: impl Fn(Language) -> Value + Send + Sync + 'static,
 ) -> Response {
     let mut response = status.into_response();
-    response.extensions_mut().insert(Unworded(Arc::new(body)));
+    response
+        .extensions_mut()
+        .insert(LocalizedBody(Arc::new(body)));
     response
 }
 
@@ -56,9 +58,9 @@ pub(crate) fn with_problem(
     status: StatusCode,
     body: impl Fn(Language) -> Value + Send + Sync + 'static,
 ) -> Response {
-    response.extensions_mut().insert(OtherFace {
+    response.extensions_mut().insert(ProblemBody {
         status,
-        body: Unworded(Arc::new(body)),
+        body: LocalizedBody(Arc::new(body)),
     });
     response
 }
@@ -67,15 +69,15 @@ pub(crate) fn with_problem(
 const PROBLEM_PATHS: &str = "/api/v1/";
 
 /// The layer that puts every unworded response into words.
-pub(crate) async fn speak(request: Request, next: Next) -> Response {
+pub(crate) async fn localize(request: Request, next: Next) -> Response {
     let language = preferred(request.headers());
     let with_problems = request.uri().path().starts_with(PROBLEM_PATHS);
     let mut response = next.run(request).await;
-    let Some(Unworded(mut body)) = response.extensions_mut().remove() else {
+    let Some(LocalizedBody(mut body)) = response.extensions_mut().remove() else {
         return response;
     };
     let mut media_type = "application/json";
-    if let Some(other) = response.extensions_mut().remove::<OtherFace>()
+    if let Some(other) = response.extensions_mut().remove::<ProblemBody>()
         && with_problems
     {
         media_type = problem::MEDIA_TYPE;

@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, Reply},
-    view::{CallbackHistory, CallbackList, PageShown, Redelivered},
+    view::{CallbackHistory, CallbackList, PageInfo, Redelivered},
 };
 use crate::{api::Controller, error::Error, extract::Query, state::AppState};
 
@@ -69,7 +69,7 @@ async fn history(
     };
     let (rows, total) = state.store().delivery_history(page, filter).await?;
     Ok(Reply::success(CallbackList {
-        page: PageShown::new(page, total),
+        page: PageInfo::new(page, total),
         callback_list: rows.into_iter().map(CallbackHistory::from).collect(),
     }))
 }
@@ -137,7 +137,7 @@ async fn redeliver_failed(
 
 fn queued(delivery_ids: Vec<i64>) -> Reply<Redelivered> {
     let count = delivery_ids.len();
-    Reply::saying(
+    Reply::with_message(
         format!("{count} 条回调已重新排队发送。"),
         format!("{count} callback(s) will be sent again."),
         Redelivered { delivery_ids },

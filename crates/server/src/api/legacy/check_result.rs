@@ -40,7 +40,7 @@ async fn all_check_result(State(state): State<AppState>) -> Result<Reply<Vec<Che
         tracing::error!(%error, "a stored profile could not be written as JSON");
         Error::internal()
     })?;
-    Ok(Reply::saying(
+    Ok(Reply::with_message(
         "获取全部检测结果成功",
         "These are all check results.",
         results,
@@ -57,7 +57,7 @@ async fn all_check_result(State(state): State<AppState>) -> Result<Reply<Vec<Che
 )]
 async fn delete_all_check_result(State(state): State<AppState>) -> Result<Reply<u64>, Error> {
     let forgotten = state.store().delete_profiles().await?;
-    Ok(Reply::saying(
+    Ok(Reply::with_message(
         format!("已删除全部 {forgotten} 条检测结果"),
         format!("All {forgotten} check result(s) have been deleted."),
         forgotten,

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    envelope::{Envelope, Failures, Reply, Said},
+    envelope::{Envelope, Failures, MessageOnly, Reply},
     settings_form::{
         DockerServerFields, HarborFields, HostFields, SiteFields, docker_server_form, host_form,
         registry_form, site_form,
@@ -61,10 +61,10 @@ fn routes() -> OpenApiRouter<AppState> {
     request_body(content = SiteFields, content_type = "multipart/form-data"),
     responses((status = 200, body = Envelope<String>), Failures)
 )]
-async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
+async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
     let site = form.read(site_form)?;
     state.builder.configure(site).await?;
-    Ok(Said::new(
+    Ok(MessageOnly::new(
         "FastBuild 配置成功，可以开始构建镜像。",
         "FastBuild is configured and ready to build images.",
     ))
@@ -78,10 +78,10 @@ async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<S
     request_body(content = HostFields, content_type = "multipart/form-data"),
     responses((status = 200, body = Envelope<String>), Failures)
 )]
-async fn update_host(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
+async fn update_host(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
     let host = form.read(host_form)?;
     state.builder.update_host(&host).await?;
-    Ok(Said::new(
+    Ok(MessageOnly::new(
         "服务地址更新成功。",
         "The service's address has been updated.",
     ))
@@ -95,10 +95,10 @@ async fn update_host(State(state): State<AppState>, form: Form) -> Result<Said, 
     request_body(content = HarborFields, content_type = "multipart/form-data"),
     responses((status = 200, body = Envelope<String>), Failures)
 )]
-async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
+async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
     let registry = form.read(registry_form)?;
     state.builder.update_registry(&registry).await?;
-    Ok(Said::new(
+    Ok(MessageOnly::new(
         "Harbor 仓库配置更新成功。",
         "The registry has been updated.",
     ))
@@ -112,10 +112,13 @@ async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<Said
     request_body(content = DockerServerFields, content_type = "multipart/form-data"),
     responses((status = 200, body = Envelope<String>), Failures)
 )]
-async fn update_docker_server(State(state): State<AppState>, form: Form) -> Result<Said, Error> {
+async fn update_docker_server(
+    State(state): State<AppState>,
+    form: Form,
+) -> Result<MessageOnly, Error> {
     let server = form.read(docker_server_form)?;
     state.builder.update_docker_server(&server).await?;
-    Ok(Said::new(
+    Ok(MessageOnly::new(
         "Docker 服务器配置更新成功。",
         "The Docker server has been updated.",
     ))
@@ -136,9 +139,9 @@ async fn update_docker_server(State(state): State<AppState>, form: Form) -> Resu
 async fn update_headers(
     State(state): State<AppState>,
     Json(headers): Json<BTreeMap<String, String>>,
-) -> Result<Said, Error> {
+) -> Result<MessageOnly, Error> {
     state.builder.update_headers(headers).await?;
-    Ok(Said::new(
+    Ok(MessageOnly::new(
         "回调请求头更新成功。",
         "The callback headers have been updated.",
     ))
@@ -310,12 +313,12 @@ struct CallbackSecret {
 async fn update_callback_secret(
     State(state): State<AppState>,
     Json(CallbackSecret { secret }): Json<CallbackSecret>,
-) -> Result<Said, Error> {
+) -> Result<MessageOnly, Error> {
     state.builder.update_callback_secret(&secret).await?;
     Ok(if secret.trim().is_empty() {
-        Said::new("回调签名已关闭。", "Callbacks are no longer signed.")
+        MessageOnly::new("回调签名已关闭。", "Callbacks are no longer signed.")
     } else {
-        Said::new(
+        MessageOnly::new(
             "回调签名密钥更新成功。",
             "The secret of callbacks has been updated.",
         )

@@ -24,7 +24,7 @@ pub(crate) struct Envelope<T> {
 
 /// A refusal as it goes over the wire.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorBody {
     /// -1: refused, and the caller can act on it.
     #[schema(example = -1)]
     code: i32,
@@ -37,7 +37,7 @@ pub(crate) struct Refusal {
     reason: String,
 }
 
-impl Refusal {
+impl ErrorBody {
     /// The body of a refusal.
     pub(crate) fn new(reason: String, msg: String, data: Option<Value>) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Refusal {
 
 /// A failure inside as it goes over the wire.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct InsideFailure {
+pub(crate) struct InternalErrorBody {
     /// The stable code of the reason.
     #[schema(example = "EngineUnreachable")]
     code: String,
@@ -63,7 +63,7 @@ pub(crate) struct InsideFailure {
     data: Option<Value>,
 }
 
-impl InsideFailure {
+impl InternalErrorBody {
     /// The body of a failure inside.
     pub(crate) fn new(reason: String, msg: String) -> Self {
         Self {
@@ -82,10 +82,10 @@ pub(crate) enum Failures {
     /// A refusal. Those of the endpoint itself come as HTTP 200 with the same body; 404, 405 and
     /// 413 are for requests that reach no endpoint.
     #[response(status = "4XX")]
-    Refused(Refusal),
+    Refused(ErrorBody),
     /// Something inside failed: the engine, the registry, the database.
     #[response(status = 500)]
-    Failed(InsideFailure),
+    Failed(InternalErrorBody),
 }
 
 /// What a handler answers: a sentence in both languages, and data.
@@ -105,7 +105,7 @@ impl<T> Reply<T> {
     }
 
     /// An answer with a sentence of its own.
-    pub(crate) fn saying(zh: impl Into<String>, en: impl Into<String>, data: T) -> Self {
+    pub(crate) fn with_message(zh: impl Into<String>, en: impl Into<String>, data: T) -> Self {
         Self {
             msg: Sentence::new(zh, en),
             data,
@@ -117,7 +117,7 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
         let Self { msg, data } = self;
         match serde_json::to_value(data) {
-            Ok(data) => localize::unworded(StatusCode::OK, move |language| {
+            Ok(data) => localize::localized(StatusCode::OK, move |language| {
                 body(msg.in_language(language), data.clone())
             }),
             Err(error) => {
@@ -131,18 +131,18 @@ impl<T: Serialize> IntoResponse for Reply<T> {
 /// An answer that is a sentence and nothing else: the endpoints of `config` give it as `msg` and
 /// as `data`.
 #[derive(Debug)]
-pub(crate) struct Said(Sentence);
+pub(crate) struct MessageOnly(Sentence);
 
-impl Said {
+impl MessageOnly {
     /// The sentence in both languages.
     pub(crate) fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
         Self(Sentence::new(zh, en))
     }
 }
 
-impl IntoResponse for Said {
+impl IntoResponse for MessageOnly {
     fn into_response(self) -> Response {
-        localize::unworded(StatusCode::OK, move |language| {
+        localize::localized(StatusCode::OK, move |language| {
             let sentence = self.0.in_language(language);
             body(sentence, sentence.into())
         })

@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     envelope::{Envelope, Failures, Reply},
     parameters::ImageName,
-    view::{ImageList, ImageRow, PageShown},
+    view::{ImageList, ImageRow, PageInfo},
 };
 use crate::{api::Controller, error::Error, extract::Query, state::AppState};
 
@@ -71,7 +71,7 @@ async fn list_image(
     let (images, total) = state.store().images(page, &filter).await?;
     let image_list = images.into_iter().map(ImageRow::from).collect();
     Ok(Reply::success(ImageList {
-        page: PageShown::new(page, total),
+        page: PageInfo::new(page, total),
         image_list,
     }))
 }
@@ -133,7 +133,7 @@ async fn register_base_image(
         .register_base_image(&wanted.image_name, &description)
         .await?;
     let (name, tag) = (&image.name, &image.tag);
-    Ok(Reply::saying(
+    Ok(Reply::with_message(
         format!("基础镜像 {name}:{tag} 注册成功。"),
         format!("The base image {name}:{tag} has been registered."),
         image.into(),
@@ -154,7 +154,7 @@ async fn delete_image_by_image_name(
     Query(ImageName { image_name }): Query<ImageName>,
 ) -> Result<Reply<&'static str>, Error> {
     let deleted = state.builder.delete_image(&image_name).await?;
-    Ok(Reply::saying(
+    Ok(Reply::with_message(
         deleted.said.zh,
         deleted.said.en,
         "Image deleted successfully",

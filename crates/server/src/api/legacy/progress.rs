@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     envelope::{Envelope, Failures, Reply},
     parameters::TaskId,
-    view::{Address, Progress, ProgressAnswer, StepRecord},
+    view::{Address, Progress, ProgressDetails, StepRecord},
 };
 use crate::{api::Controller, error::Error, extract::Query, state::AppState};
 
@@ -36,19 +36,19 @@ fn routes() -> OpenApiRouter<AppState> {
     path = "/api/fast-build/progress/details",
     tag = "progress",
     params(TaskId),
-    responses((status = 200, body = Envelope<ProgressAnswer>), Failures)
+    responses((status = 200, body = Envelope<ProgressDetails>), Failures)
 )]
 async fn details(
     State(state): State<AppState>,
     Query(TaskId { task_id }): Query<TaskId>,
-) -> Result<Reply<ProgressAnswer>, Error> {
+) -> Result<Reply<ProgressDetails>, Error> {
     let Some(build) = state.store().build(task_id).await? else {
-        return Ok(Reply::success(ProgressAnswer::Unknown {}));
+        return Ok(Reply::success(ProgressDetails::Unknown {}));
     };
     let steps = state.store().steps(task_id).await?;
     let host = state.store().settings().await?.host;
     let progress = records(&state, host.as_ref(), &build, &steps);
-    Ok(Reply::success(ProgressAnswer::Known(Progress {
+    Ok(Reply::success(ProgressDetails::Known(Progress {
         task_id,
         task_name: build.task_name,
         progress,

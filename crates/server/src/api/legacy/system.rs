@@ -52,7 +52,7 @@ async fn auto_clean_image(
         .filter(|days| *days <= MOST_DAYS)
         .ok_or_else(|| out_of_bounds(reserve_days))?;
     let removed = state.builder.clean_images(days).await?;
-    Ok(Reply::saying(
+    Ok(Reply::with_message(
         format!(
             "已从 Docker 服务器清理 {} 个镜像，镜像仓库中的内容不受影响。",
             removed.len()
@@ -70,6 +70,6 @@ fn out_of_bounds(days: i64) -> Error {
         format!("应在 0 到 {MOST_DAYS} 之间"),
         format!("must be between 0 and {MOST_DAYS}"),
     );
-    let mistake = FieldError::new("reserve_days", &days.to_string(), allowed);
-    Failure::invalid_fields(&[mistake]).into()
+    let error = FieldError::new("reserve_days", &days.to_string(), allowed);
+    Failure::invalid_fields(&[error]).into()
 }

@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     envelope::{Envelope, Failures, Reply},
     parameters::{ImageName, TaskId},
-    view::{Accepted, PageShown, Task, TaskList},
+    view::{Accepted, PageInfo, Task, TaskList},
 };
 use crate::{
     api::Controller,
@@ -88,7 +88,7 @@ async fn build_image(
     let submitted = state.builder.submit(&body).await?;
     let accepted = Accepted::new(submitted, &state.builder.options().folders.task_dir);
     let target = &accepted.target_image_name;
-    Ok(Reply::saying(
+    Ok(Reply::with_message(
         format!("为{target}镜像构建任务开启进程，请等待"),
         format!("The build of {target} has been queued; please wait."),
         accepted,
@@ -97,7 +97,7 @@ async fn build_image(
 
 /// An image that is on the engine.
 #[derive(Debug, Serialize, ToSchema)]
-struct Pulled {
+struct PulledImageRow {
     /// The engine's id of it.
     #[schema(example = "sha256:e682b1caa2a13f2eaa3dbdec92e96159dc1ab3fba6a2262382cfc1de2657f26d")]
     image_id: String,
@@ -111,12 +111,12 @@ struct Pulled {
     path = "/api/fast-build/task/pull-image",
     tag = "task",
     params(ImageName),
-    responses((status = 200, body = Envelope<Pulled>), Failures)
+    responses((status = 200, body = Envelope<PulledImageRow>), Failures)
 )]
 async fn pull_image(
     State(state): State<AppState>,
     Query(ImageName { image_name }): Query<ImageName>,
-) -> Result<Reply<Pulled>, Error> {
+) -> Result<Reply<PulledImageRow>, Error> {
     let pulled = state.builder.pull_image(&image_name).await?;
     let (zh, en) = if pulled.was_present {
         (
@@ -126,11 +126,11 @@ async fn pull_image(
     } else {
         ("镜像拉取成功", "The image has been pulled.")
     };
-    let data = Pulled {
+    let data = PulledImageRow {
         image_id: pulled.image_id,
         target_image_name: pulled.image.to_string(),
     };
-    Ok(Reply::saying(zh, en, data))
+    Ok(Reply::with_message(zh, en, data))
 }
 
 /// Brings an image to the engine and says what it contains: kernel, distribution, package
@@ -171,7 +171,7 @@ async fn check_image(
         ("镜像检测结果成功", "The image has been checked.")
     };
     let descriptor = Descriptor::new(&checked.image.to_string(), &checked.profile);
-    Ok(Reply::saying(zh, en, descriptor))
+    Ok(Reply::with_message(zh, en, descriptor))
 }
 
 /// Which builds to list.
@@ -215,7 +215,7 @@ async fn list_task(
     let (builds, total) = state.store().builds(page, &filter).await?;
     let task_list = tasks(&state, builds, language);
     Ok(Reply::success(TaskList {
-        page: PageShown::new(page, total),
+        page: PageInfo::new(page, total),
         task_list,
     }))
 }
@@ -261,7 +261,7 @@ async fn cancel_task_by_task_id(
     } else {
         ("任务正在取消，请稍候", "The build is being stopped.")
     };
-    Ok(Reply::saying(zh, en, ended))
+    Ok(Reply::with_message(zh, en, ended))
 }
 
 /// All builds, newest first; refused when there is none.

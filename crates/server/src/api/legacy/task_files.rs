@@ -18,7 +18,7 @@ use http::{StatusCode, header};
 use strum::IntoEnumIterator as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::envelope::Refusal;
+use super::envelope::ErrorBody;
 use crate::{api::Controller, error::Error, state::AppState};
 
 /// Log events that are read at a time; one holds up to a few kilobytes.
@@ -48,7 +48,7 @@ fn routes() -> OpenApiRouter<AppState> {
     ),
     responses(
         (status = 200, description = "The file, as far as it is written.", body = String, content_type = "text/plain; charset=utf-8"),
-        (status = 404, description = "There is no such file, or not yet.", body = Refusal),
+        (status = 404, description = "There is no such file, or not yet.", body = ErrorBody),
     )
 )]
 async fn file(

@@ -38,7 +38,7 @@ fn routes() -> OpenApiRouter<AppState> {
 
 /// What was found last, and when. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LastLook(Arc<Mutex<Option<Look>>>);
+pub(crate) struct ReadinessCache(Arc<Mutex<Option<Look>>>);
 
 #[derive(Debug)]
 struct Look {
@@ -46,7 +46,7 @@ struct Look {
     dependencies: Vec<Dependency>,
 }
 
-impl LastLook {
+impl ReadinessCache {
     /// The dependencies as they are now or were a moment ago. Who asks while somebody looks waits
     /// for that look.
     async fn dependencies(&self, builder: &Builder) -> Vec<Dependency> {
@@ -91,7 +91,7 @@ async fn readyz(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
 ) -> (StatusCode, Json<Readiness>) {
-    let dependencies = state.last_look().dependencies(&state.builder).await;
+    let dependencies = state.readiness_cache().dependencies(&state.builder).await;
     let ready = is_ready(&dependencies);
     let status = if ready {
         StatusCode::OK

@@ -27,7 +27,7 @@ pub(crate) struct Readiness {
     /// Whether they can.
     ready: bool,
     /// What the service depends on, each as it was found.
-    dependencies: Vec<DependencyShown>,
+    dependencies: Vec<DependencyStatus>,
 }
 
 impl Readiness {
@@ -37,7 +37,7 @@ impl Readiness {
             ready,
             dependencies: dependencies
                 .iter()
-                .map(|dependency| DependencyShown::new(dependency, language))
+                .map(|dependency| DependencyStatus::new(dependency, language))
                 .collect(),
         }
     }
@@ -45,7 +45,7 @@ impl Readiness {
 
 /// Something the service depends on, as it was found.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DependencyShown {
+pub(crate) struct DependencyStatus {
     /// `database`, `host`, `engine`, `registry` or `callbacks`.
     #[schema(example = "engine")]
     kind: String,
@@ -65,7 +65,7 @@ pub(crate) struct DependencyShown {
     duration_ms: u64,
 }
 
-impl DependencyShown {
+impl DependencyStatus {
     fn new(dependency: &Dependency, language: Language) -> Self {
         let (state, detail) = match &dependency.found {
             Found::Good(said) => ("good", said),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use strum::IntoEnumIterator as _;
 use utoipa::IntoParams;
 
-use super::pagination::{Mistakes, Piece};
+use super::pagination::{CursorPage, ErrorCollector};
 use crate::error::Error;
 
 /// Which builds to list.
@@ -33,8 +33,8 @@ pub(crate) struct BuildQuery {
 
 impl BuildQuery {
     /// What to look for and which piece of it, or every parameter that is wrong.
-    pub(crate) fn search(self) -> Result<(BuildSearch, Piece), Error> {
-        let mut mistakes = Mistakes::default();
+    pub(crate) fn search(self) -> Result<(BuildSearch, CursorPage), Error> {
+        let mut errors = ErrorCollector::default();
         let mut states = Vec::new();
         let named = self.state.as_deref().unwrap_or_default();
         for name in named
@@ -44,7 +44,7 @@ impl BuildQuery {
         {
             match states_of(name) {
                 Some(some) => states.extend(some),
-                None => mistakes.refuse(
+                None => errors.reject(
                     "state",
                     name,
                     "应为任务状态，或 queued、running、succeeded、failed、ended",
@@ -52,9 +52,9 @@ impl BuildQuery {
                 ),
             }
         }
-        let since = read_since(self.since.as_deref(), &mut mistakes);
-        let piece = Piece::read(self.limit, self.cursor.as_deref(), &mut mistakes);
-        mistakes.finish()?;
+        let since = read_since(self.since.as_deref(), &mut errors);
+        let piece = CursorPage::read(self.limit, self.cursor.as_deref(), &mut errors);
+        errors.finish()?;
         let search = BuildSearch {
             states,
             image: self.image,
@@ -67,12 +67,12 @@ impl BuildQuery {
 }
 
 /// Reads the parameter `since`.
-fn read_since(since: Option<&str>, mistakes: &mut Mistakes) -> Option<Timestamp> {
+fn read_since(since: Option<&str>, errors: &mut ErrorCollector) -> Option<Timestamp> {
     let since = since.filter(|since| !since.is_empty())?;
     // An unencoded + of a query arrives as a blank.
     let time = since.replace(' ', "+").parse().ok();
     if time.is_none() {
-        mistakes.refuse(
+        errors.reject(
             "since",
             since,
             "应为带时区的时间，例如 2026-11-23T00:00:00Z",

@@ -11,7 +11,7 @@ use fastbuild_spec::{
     failure::{Failure, FieldError, Language, ReasonCode, Sentence},
     state::{BuildState, RetryFrom, Step},
 };
-use fastbuild_store::Build;
+use fastbuild_store as store;
 use futures_util::{StreamExt as _, stream};
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -23,13 +23,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     build_query::BuildQuery,
     problem::Problems,
-    view::{BuildList, BuildShown, Cancelled, PlanShown, build_path},
+    view::{Build, BuildPage, CancelResult, RenderedPlan, build_path},
 };
 use crate::{
     api::Controller,
     api::legacy::task_files,
     error::Error,
-    extract::{BuildId, Document, Fields, IdempotencyKey, Query},
+    extract::{BuildId, Document, IdempotencyKey, JsonBody, Query},
     http::localize::InLanguage,
     state::AppState,
 };
@@ -83,7 +83,7 @@ fn example() -> Value {
         (Value = "application/yaml"),
     )),
     responses(
-        (status = 202, body = BuildShown, description = "It is queued.", headers(("Location" = String, description = "The build."))),
+        (status = 202, body = Build, description = "It is queued.", headers(("Location" = String, description = "The build."))),
         Problems,
     )
 )]
@@ -123,22 +123,22 @@ async fn submit(
     Ok((StatusCode::ACCEPTED, headers, answer).into_response())
 }
 
-fn to_text(build: &BuildShown) -> Result<String, Error> {
+fn to_text(build: &Build) -> Result<String, Error> {
     serde_json::to_string(build).map_err(|error| {
         tracing::error!(%error, "an answer could not be written as JSON");
         Error::internal()
     })
 }
 
-async fn found(state: &AppState, id: i64) -> Result<Build, Error> {
+async fn found(state: &AppState, id: i64) -> Result<store::Build, Error> {
     let build = state.store().build(id).await?;
     build.ok_or_else(|| Failure::build_not_found(id).into())
 }
 
 /// A single build, with all there is to tell of it.
-async fn shown(state: &AppState, build: Build, language: Language) -> Result<BuildShown, Error> {
+async fn shown(state: &AppState, build: store::Build, language: Language) -> Result<Build, Error> {
     let (id, stands, because) = (build.task_id, build.state, build.built_because);
-    let shown = BuildShown::new(build, language);
+    let shown = Build::new(build, language);
     Ok(match stands {
         BuildState::Queued => shown.queued(state.builder.queue_estimate(id).await?),
         BuildState::PushSuccess => shown.made(because, state.store().plan_of(id).await?, language),
@@ -152,21 +152,21 @@ async fn shown(state: &AppState, build: Build, language: Language) -> Result<Bui
     path = "/api/v1/builds",
     tag = "v1 builds",
     params(BuildQuery),
-    responses((status = 200, body = BuildList), Problems)
+    responses((status = 200, body = BuildPage), Problems)
 )]
 async fn list(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
     Query(wanted): Query<BuildQuery>,
-) -> Result<Json<BuildList>, Error> {
+) -> Result<Json<BuildPage>, Error> {
     let (search, piece) = wanted.search()?;
     let builds = state.store().search_builds(&search, piece.asked()).await?;
     let (builds, next_cursor) = piece.cut(builds, |build| build.task_id);
     let builds = builds
         .into_iter()
-        .map(|build| BuildShown::new(build, language))
+        .map(|build| Build::new(build, language))
         .collect();
-    Ok(Json(BuildList {
+    Ok(Json(BuildPage {
         builds,
         next_cursor,
     }))
@@ -178,13 +178,13 @@ async fn list(
     path = "/api/v1/builds/{id}",
     tag = "v1 builds",
     params(("id" = i64, Path, description = "The build's number.")),
-    responses((status = 200, body = BuildShown), Problems)
+    responses((status = 200, body = Build), Problems)
 )]
 async fn get(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
     BuildId(id): BuildId,
-) -> Result<Json<BuildShown>, Error> {
+) -> Result<Json<Build>, Error> {
     let build = found(&state, id).await?;
     Ok(Json(shown(&state, build, language).await?))
 }
@@ -197,22 +197,22 @@ async fn get(
     tag = "v1 builds",
     params(("id" = i64, Path, description = "The build's number.")),
     responses(
-        (status = 200, body = Cancelled, description = "It has ended."),
-        (status = 202, body = Cancelled, description = "It is being stopped."),
+        (status = 200, body = CancelResult, description = "It has ended."),
+        (status = 202, body = CancelResult, description = "It is being stopped."),
         Problems,
     )
 )]
 async fn cancel(
     State(state): State<AppState>,
     BuildId(id): BuildId,
-) -> Result<(StatusCode, Json<Cancelled>), Error> {
+) -> Result<(StatusCode, Json<CancelResult>), Error> {
     let ended = state.builder.cancel(id).await?;
     let status = if ended {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
     };
-    Ok((status, Json(Cancelled { id, ended })))
+    Ok((status, Json(CancelResult { id, ended })))
 }
 
 /// From where to begin a build again.
@@ -233,14 +233,14 @@ struct Retry {
     tag = "v1 builds",
     params(("id" = i64, Path, description = "The build's number.")),
     request_body = Retry,
-    responses((status = 202, body = BuildShown, description = "It is queued, or its callback is."), Problems)
+    responses((status = 202, body = Build, description = "It is queued, or its callback is."), Problems)
 )]
 async fn retry(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
     BuildId(id): BuildId,
-    Fields(Retry { from }): Fields<Retry>,
-) -> Result<(StatusCode, Json<BuildShown>), Error> {
+    JsonBody(Retry { from }): JsonBody<Retry>,
+) -> Result<(StatusCode, Json<Build>), Error> {
     let build = state.builder.retry(id, from).await?;
     let shown = shown(&state, build, language).await?;
     Ok((StatusCode::ACCEPTED, Json(shown)))
@@ -340,13 +340,13 @@ fn plain(body: Body) -> Response {
         (Value = "application/json", example = example),
         (Value = "application/yaml"),
     )),
-    responses((status = 200, body = PlanShown), Problems)
+    responses((status = 200, body = RenderedPlan), Problems)
 )]
 async fn render(
     State(state): State<AppState>,
     Document(document): Document,
-) -> Result<Json<PlanShown>, Error> {
-    Ok(Json(PlanShown::new(
+) -> Result<Json<RenderedPlan>, Error> {
+    Ok(Json(RenderedPlan::new(
         state.builder.render_document(&document).await?,
     )))
 }

@@ -13,14 +13,14 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    pagination::{Mistakes, Piece},
+    pagination::{CursorPage, ErrorCollector},
     problem::Problems,
-    view::{CallbackPiece, CallbackShown, CallbackWithTries, SentAgain},
+    view::{Callback, CallbackDetail, CallbackPage, RedeliveredCallbacks},
 };
 use crate::{
     api::{Controller, view::TriedCallback},
     error::Error,
-    extract::{Fields, Query, RowNumber},
+    extract::{JsonBody, Query, RowNumber},
     state::AppState,
 };
 
@@ -62,18 +62,18 @@ struct Wanted {
     path = "/api/v1/callbacks",
     tag = "v1 callbacks",
     params(Wanted),
-    responses((status = 200, body = CallbackPiece), Problems)
+    responses((status = 200, body = CallbackPage), Problems)
 )]
 async fn list(
     State(state): State<AppState>,
     Query(wanted): Query<Wanted>,
-) -> Result<Json<CallbackPiece>, Error> {
-    let mut mistakes = Mistakes::default();
+) -> Result<Json<CallbackPage>, Error> {
+    let mut errors = ErrorCollector::default();
     let status = wanted.status.as_deref().filter(|status| !status.is_empty());
     let status = status.and_then(|text| {
         let status = text.parse().ok();
         if status.is_none() {
-            mistakes.refuse(
+            errors.reject(
                 "status",
                 text,
                 "应为 pending、delivered、gave_up 或 unknown",
@@ -82,8 +82,8 @@ async fn list(
         }
         status
     });
-    let piece = Piece::read(wanted.limit, wanted.cursor.as_deref(), &mut mistakes);
-    mistakes.finish()?;
+    let piece = CursorPage::read(wanted.limit, wanted.cursor.as_deref(), &mut errors);
+    errors.finish()?;
     let filter = DeliveryFilter {
         status,
         task_id: wanted.build,
@@ -93,8 +93,8 @@ async fn list(
         .search_deliveries(filter, piece.before, piece.asked())
         .await?;
     let (deliveries, next_cursor) = piece.cut(deliveries, |delivery| delivery.primary_id);
-    Ok(Json(CallbackPiece {
-        callbacks: deliveries.into_iter().map(CallbackShown::from).collect(),
+    Ok(Json(CallbackPage {
+        callbacks: deliveries.into_iter().map(Callback::from).collect(),
         next_cursor,
     }))
 }
@@ -106,12 +106,12 @@ async fn list(
     path = "/api/v1/callbacks/{id}",
     tag = "v1 callbacks",
     params(("id" = i64, Path, description = "The callback's number.")),
-    responses((status = 200, body = CallbackWithTries), Problems)
+    responses((status = 200, body = CallbackDetail), Problems)
 )]
 async fn get(
     State(state): State<AppState>,
     RowNumber(id): RowNumber,
-) -> Result<Json<CallbackWithTries>, Error> {
+) -> Result<Json<CallbackDetail>, Error> {
     Ok(Json(found(&state, id).await?.into()))
 }
 
@@ -139,12 +139,12 @@ async fn found(state: &AppState, id: i64) -> Result<DeliveryHistory, Error> {
     path = "/api/v1/callbacks/{id}/redeliver",
     tag = "v1 callbacks",
     params(("id" = i64, Path, description = "The callback's number.")),
-    responses((status = 202, body = CallbackShown, description = "It will be sent."), Problems)
+    responses((status = 202, body = Callback, description = "It will be sent."), Problems)
 )]
 async fn redeliver(
     State(state): State<AppState>,
     RowNumber(id): RowNumber,
-) -> Result<(StatusCode, Json<CallbackShown>), Error> {
+) -> Result<(StatusCode, Json<Callback>), Error> {
     found(&state, id).await?;
     state.builder.redeliver(id).await?;
     let again = found(&state, id).await?;
@@ -167,12 +167,12 @@ struct Since {
     path = "/api/v1/callbacks:redeliver-failed",
     tag = "v1 callbacks",
     request_body = Since,
-    responses((status = 202, body = SentAgain, description = "They will be sent."), Problems)
+    responses((status = 202, body = RedeliveredCallbacks, description = "They will be sent."), Problems)
 )]
 async fn redeliver_failed(
     State(state): State<AppState>,
-    Fields(Since { since }): Fields<Since>,
-) -> Result<(StatusCode, Json<SentAgain>), Error> {
+    JsonBody(Since { since }): JsonBody<Since>,
+) -> Result<(StatusCode, Json<RedeliveredCallbacks>), Error> {
     if since.parse::<Timestamp>().is_err() {
         let allowed = Sentence::new(
             "应为带时区的时间，例如 2026-11-23T00:00:00Z",
@@ -181,7 +181,10 @@ async fn redeliver_failed(
         return Err(Failure::invalid_fields(&[FieldError::new("/since", &since, allowed)]).into());
     }
     let callbacks = state.builder.redeliver_failed(&since).await?;
-    Ok((StatusCode::ACCEPTED, Json(SentAgain { callbacks })))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(RedeliveredCallbacks { callbacks }),
+    ))
 }
 
 /// Whom to try.
@@ -206,7 +209,7 @@ struct Receiver {
 )]
 async fn test(
     State(state): State<AppState>,
-    Fields(Receiver { url }): Fields<Receiver>,
+    JsonBody(Receiver { url }): JsonBody<Receiver>,
 ) -> Result<Json<TriedCallback>, Error> {
     if let Some(url) = &url {
         check_callback_url(url).map_err(|error| {

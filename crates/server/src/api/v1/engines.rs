@@ -13,7 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     problem::Problems,
-    view::{EngineHistory, EngineList, EngineProven, EngineShown, RevisionShown, engine_path},
+    view::{Engine, EngineHistory, EngineList, EngineProof, EngineRevision, engine_path},
 };
 use crate::{
     api::Controller,
@@ -63,9 +63,9 @@ fn patch_example() -> Value {
     serde_json::json!({"capacity": 12, "labels": {"rack": "b1"}})
 }
 
-fn shown(state: &AppState, engine: NamedEngine, language: Language) -> EngineShown {
+fn shown(state: &AppState, engine: NamedEngine, language: Language) -> Engine {
     let marks = state.builder.options().cleaning.disk_marks;
-    EngineShown::new(engine, marks, language)
+    Engine::new(engine, marks, language)
 }
 
 /// Lists all engines, by name.
@@ -99,7 +99,7 @@ async fn list(
         (Value = "application/yaml"),
     )),
     responses(
-        (status = 201, body = EngineShown, description = "It takes builds.", headers(("Location" = String, description = "The engine."))),
+        (status = 201, body = Engine, description = "It takes builds.", headers(("Location" = String, description = "The engine."))),
         Problems,
     )
 )]
@@ -120,13 +120,13 @@ async fn add(
     path = "/api/v1/engines/{name}",
     tag = "v1 engines",
     params(("name" = String, Path, description = "The engine's name.")),
-    responses((status = 200, body = EngineShown), Problems)
+    responses((status = 200, body = Engine), Problems)
 )]
 async fn get(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
     EngineName(name): EngineName,
-) -> Result<Json<EngineShown>, Error> {
+) -> Result<Json<Engine>, Error> {
     let engine = state.builder.named_engine(&name).await?;
     Ok(Json(shown(&state, engine, language)))
 }
@@ -143,14 +143,14 @@ async fn get(
         (Value = "application/json", example = patch_example),
         (Value = "application/yaml"),
     )),
-    responses((status = 200, body = EngineShown), Problems)
+    responses((status = 200, body = Engine), Problems)
 )]
 async fn change(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
     EngineName(name): EngineName,
     Document(document): Document,
-) -> Result<Json<EngineShown>, Error> {
+) -> Result<Json<Engine>, Error> {
     let engine = state.builder.change_engine(&name, &document).await?;
     Ok(Json(shown(&state, engine, language)))
 }
@@ -177,13 +177,13 @@ async fn remove(
     path = "/api/v1/engines/{name}/drain",
     tag = "v1 engines",
     params(("name" = String, Path, description = "The engine's name.")),
-    responses((status = 200, body = EngineShown), Problems)
+    responses((status = 200, body = Engine), Problems)
 )]
 async fn drain(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
     EngineName(name): EngineName,
-) -> Result<Json<EngineShown>, Error> {
+) -> Result<Json<Engine>, Error> {
     let engine = state.builder.drain_engine(&name, true).await?;
     Ok(Json(shown(&state, engine, language)))
 }
@@ -194,13 +194,13 @@ async fn drain(
     path = "/api/v1/engines/{name}/undrain",
     tag = "v1 engines",
     params(("name" = String, Path, description = "The engine's name.")),
-    responses((status = 200, body = EngineShown), Problems)
+    responses((status = 200, body = Engine), Problems)
 )]
 async fn undrain(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
     EngineName(name): EngineName,
-) -> Result<Json<EngineShown>, Error> {
+) -> Result<Json<Engine>, Error> {
     let engine = state.builder.drain_engine(&name, false).await?;
     Ok(Json(shown(&state, engine, language)))
 }
@@ -211,12 +211,12 @@ async fn undrain(
     path = "/api/v1/engines/{name}/prove",
     tag = "v1 engines",
     params(("name" = String, Path, description = "The engine's name.")),
-    responses((status = 200, body = EngineProven), Problems)
+    responses((status = 200, body = EngineProof), Problems)
 )]
 async fn prove(
     State(state): State<AppState>,
     EngineName(name): EngineName,
-) -> Result<Json<EngineProven>, Error> {
+) -> Result<Json<EngineProof>, Error> {
     Ok(Json(state.builder.prove_engine(&name).await?.into()))
 }
 
@@ -237,6 +237,6 @@ async fn history(
         return Err(fastbuild_builder::no_such_engine(&name).into());
     }
     Ok(Json(EngineHistory {
-        revisions: revisions.into_iter().map(RevisionShown::from).collect(),
+        revisions: revisions.into_iter().map(EngineRevision::from).collect(),
     }))
 }

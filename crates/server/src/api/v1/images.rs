@@ -9,14 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    pagination::{Mistakes, Piece},
+    pagination::{CursorPage, ErrorCollector},
     problem::Problems,
-    view::{ImagePiece, ImagePulled, ImageRemoved, ImageShown, ProfiledImage},
+    view::{Image, ImagePage, ImagePulled, ImageRemoved, ProfiledImage},
 };
 use crate::{
     api::Controller,
     error::Error,
-    extract::{Fields, Query, RowNumber},
+    extract::{JsonBody, Query, RowNumber},
     http::localize::InLanguage,
     state::AppState,
 };
@@ -59,24 +59,24 @@ struct Wanted {
     path = "/api/v1/images",
     tag = "v1 images",
     params(Wanted),
-    responses((status = 200, body = ImagePiece), Problems)
+    responses((status = 200, body = ImagePage), Problems)
 )]
 async fn list(
     State(state): State<AppState>,
     Query(wanted): Query<Wanted>,
-) -> Result<Json<ImagePiece>, Error> {
-    let mut mistakes = Mistakes::default();
+) -> Result<Json<ImagePage>, Error> {
+    let mut errors = ErrorCollector::default();
     let kind = match wanted.kind.as_deref() {
         None | Some("") => None,
         Some("base") => Some(ImageKind::Base),
         Some("built") => Some(ImageKind::Customized),
         Some(other) => {
-            mistakes.refuse("kind", other, "应为 base 或 built", "must be base or built");
+            errors.reject("kind", other, "应为 base 或 built", "must be base or built");
             None
         }
     };
-    let piece = Piece::read(wanted.limit, wanted.cursor.as_deref(), &mut mistakes);
-    mistakes.finish()?;
+    let piece = CursorPage::read(wanted.limit, wanted.cursor.as_deref(), &mut errors);
+    errors.finish()?;
     let filter = ImageFilter {
         keyword: wanted.name,
         kind,
@@ -86,8 +86,8 @@ async fn list(
         .search_images(&filter, piece.before, piece.asked())
         .await?;
     let (images, next_cursor) = piece.cut(images, |image| image.primary_id);
-    Ok(Json(ImagePiece {
-        images: images.into_iter().map(ImageShown::from).collect(),
+    Ok(Json(ImagePage {
+        images: images.into_iter().map(Image::from).collect(),
         next_cursor,
     }))
 }
@@ -146,7 +146,7 @@ impl Named {
 )]
 async fn profile(
     State(state): State<AppState>,
-    Fields(named): Fields<Named>,
+    JsonBody(named): JsonBody<Named>,
 ) -> Result<Json<ProfiledImage>, Error> {
     let checked = state.builder.check_image(&named.reference()?).await?;
     Ok(Json(checked.into()))
@@ -162,7 +162,7 @@ async fn profile(
 )]
 async fn pull(
     State(state): State<AppState>,
-    Fields(named): Fields<Named>,
+    JsonBody(named): JsonBody<Named>,
 ) -> Result<Json<ImagePulled>, Error> {
     let pulled = state.builder.pull_image(&named.reference()?).await?;
     Ok(Json(pulled.into()))

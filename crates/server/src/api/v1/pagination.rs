@@ -10,11 +10,11 @@ const HIGHEST_LIMIT: i64 = 200;
 
 /// Every parameter that is wrong, so that one answer names them all.
 #[derive(Debug, Default)]
-pub(crate) struct Mistakes(Vec<FieldError>);
+pub(crate) struct ErrorCollector(Vec<FieldError>);
 
-impl Mistakes {
+impl ErrorCollector {
     /// Notes a parameter's value that is wrong, and what it must be.
-    pub(crate) fn refuse(&mut self, name: &str, value: &str, zh: &str, en: &str) {
+    pub(crate) fn reject(&mut self, name: &str, value: &str, zh: &str, en: &str) {
         self.0
             .push(FieldError::new(name, value, Sentence::new(zh, en)));
     }
@@ -31,21 +31,25 @@ impl Mistakes {
 
 /// Which piece of a list is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Piece {
+pub(crate) struct CursorPage {
     limit: usize,
     /// The number of the last row of the piece before.
     pub(crate) before: Option<i64>,
 }
 
-impl Piece {
+impl CursorPage {
     /// Reads the parameters `limit` and `cursor`.
-    pub(crate) fn read(limit: Option<i64>, cursor: Option<&str>, mistakes: &mut Mistakes) -> Self {
+    pub(crate) fn read(
+        limit: Option<i64>,
+        cursor: Option<&str>,
+        errors: &mut ErrorCollector,
+    ) -> Self {
         let before = cursor
             .filter(|cursor| !cursor.is_empty())
             .and_then(|cursor| {
                 let before = read_cursor(cursor);
                 if before.is_none() {
-                    mistakes.refuse(
+                    errors.reject(
                         "cursor",
                         cursor,
                         "应为上一次回答中的 next_cursor",
@@ -56,7 +60,7 @@ impl Piece {
             });
         let limit = limit.unwrap_or(USUAL_LIMIT);
         if !(1..=HIGHEST_LIMIT).contains(&limit) {
-            mistakes.refuse(
+            errors.reject(
                 "limit",
                 &limit.to_string(),
                 "应为 1 到 200 之间的整数",
@@ -116,14 +120,14 @@ mod tests {
 
     #[test]
     fn a_piece_says_where_the_next_one_begins_unless_it_is_the_last() {
-        let mut mistakes = Mistakes::default();
-        let piece = Piece::read(Some(2), None, &mut mistakes);
+        let mut errors = ErrorCollector::default();
+        let piece = CursorPage::read(Some(2), None, &mut errors);
         assert_eq!(piece.asked(), 3);
         let (rows, next) = piece.cut(vec![9, 8, 7], |row| *row);
         assert_eq!(rows, [9, 8]);
-        let next = Piece::read(Some(2), next.as_deref(), &mut mistakes);
+        let next = CursorPage::read(Some(2), next.as_deref(), &mut errors);
         assert_eq!(next.before, Some(8));
         assert_eq!(next.cut(vec![7, 6], |row| *row), (vec![7, 6], None));
-        assert!(mistakes.finish().is_ok());
+        assert!(errors.finish().is_ok());
     }
 }

@@ -36,12 +36,12 @@ pub(crate) struct Problem {
     culprit: Option<String>,
     /// Every field that does not parse.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Mistake>,
+    errors: Vec<FieldError>,
 }
 
 /// One field that does not parse.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Mistake {
+pub(crate) struct FieldError {
     /// Its JSON pointer (RFC 6901) in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/pip/packages/3")]
@@ -75,7 +75,7 @@ impl Problem {
                     } else {
                         (None, path)
                     };
-                    Mistake {
+                    FieldError {
                         pointer,
                         parameter,
                         detail: field.detail().in_language(language).to_owned(),

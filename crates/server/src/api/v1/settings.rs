@@ -12,12 +12,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     problem::Problems,
-    view::{Revision, RevisionList, SettingsInForce},
+    view::{CurrentSettings, SettingsHistory, SettingsRevision},
 };
 use crate::{
     api::{Controller, ops::view::Readiness},
     error::Error,
-    extract::{Fields, PathWord},
+    extract::{JsonBody, PathWord},
     http::localize::InLanguage,
     state::AppState,
 };
@@ -46,10 +46,10 @@ const LIMIT: Duration = Duration::from_secs(30);
     get,
     path = "/api/v1/settings",
     tag = "v1 settings",
-    responses((status = 200, body = SettingsInForce), Problems)
+    responses((status = 200, body = CurrentSettings), Problems)
 )]
-async fn in_force(State(state): State<AppState>) -> Result<Json<SettingsInForce>, Error> {
-    Ok(Json(SettingsInForce {
+async fn in_force(State(state): State<AppState>) -> Result<Json<CurrentSettings>, Error> {
+    Ok(Json(CurrentSettings {
         host: newest(&state, SettingsKind::Host).await?,
         registry: newest(&state, SettingsKind::Registry).await?,
         docker_server: newest(&state, SettingsKind::DockerServer).await?,
@@ -58,12 +58,12 @@ async fn in_force(State(state): State<AppState>) -> Result<Json<SettingsInForce>
     }))
 }
 
-async fn newest(state: &AppState, kind: SettingsKind) -> Result<Option<Revision>, Error> {
+async fn newest(state: &AppState, kind: SettingsKind) -> Result<Option<SettingsRevision>, Error> {
     Ok(history(state, kind).await?.into_iter().next())
 }
 
 /// Everything of a kind that ever was in force, newest first.
-async fn history(state: &AppState, kind: SettingsKind) -> Result<Vec<Revision>, Error> {
+async fn history(state: &AppState, kind: SettingsKind) -> Result<Vec<SettingsRevision>, Error> {
     let store = state.store();
     Ok(match kind {
         SettingsKind::Host => shown(store.host_history().await?),
@@ -73,7 +73,7 @@ async fn history(state: &AppState, kind: SettingsKind) -> Result<Vec<Revision>, 
     })
 }
 
-fn shown<T: Into<Revision>>(rows: Vec<T>) -> Vec<Revision> {
+fn shown<T: Into<SettingsRevision>>(rows: Vec<T>) -> Vec<SettingsRevision> {
     rows.into_iter().map(Into::into).collect()
 }
 
@@ -83,14 +83,14 @@ fn shown<T: Into<Revision>>(rows: Vec<T>) -> Vec<Revision> {
     path = "/api/v1/settings/{kind}/history",
     tag = "v1 settings",
     params(("kind" = String, Path, description = "`host`, `registry`, `docker-server` or `callback-headers`.")),
-    responses((status = 200, body = RevisionList), Problems)
+    responses((status = 200, body = SettingsHistory), Problems)
 )]
 async fn revisions(
     State(state): State<AppState>,
     PathWord(kind): PathWord,
-) -> Result<Json<RevisionList>, Error> {
+) -> Result<Json<SettingsHistory>, Error> {
     let revisions = history(&state, read_kind(&kind)?).await?;
-    Ok(Json(RevisionList { revisions }))
+    Ok(Json(SettingsHistory { revisions }))
 }
 
 /// Which revision to put in force again.
@@ -110,13 +110,13 @@ struct Rollback {
     tag = "v1 settings",
     params(("kind" = String, Path, description = "`host`, `registry`, `docker-server` or `callback-headers`.")),
     request_body = Rollback,
-    responses((status = 200, body = Revision, description = "The revision that is in force now."), Problems)
+    responses((status = 200, body = SettingsRevision, description = "The revision that is in force now."), Problems)
 )]
 async fn roll_back(
     State(state): State<AppState>,
     PathWord(kind): PathWord,
-    Fields(Rollback { revision }): Fields<Rollback>,
-) -> Result<Json<Revision>, Error> {
+    JsonBody(Rollback { revision }): JsonBody<Rollback>,
+) -> Result<Json<SettingsRevision>, Error> {
     let kind = read_kind(&kind)?;
     state.builder.roll_back(kind, revision).await?;
     let newest = newest(&state, kind).await?;

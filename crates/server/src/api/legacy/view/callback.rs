@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::PageShown;
+use super::PageInfo;
 use crate::api::view::of_signing;
 
 /// A callback that was or will be delivered.
@@ -89,7 +89,7 @@ impl From<DeliveryHistory> for CallbackHistory {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CallbackList {
     /// Which part of the list it is.
-    pub(crate) page: PageShown,
+    pub(crate) page: PageInfo,
     /// The callbacks, newest first.
     pub(crate) callback_list: Vec<CallbackHistory>,
 }

@@ -61,11 +61,11 @@ pub(crate) struct Uploaded {
     #[schema(example = json!(["Python-3.8.10.tgz"]))]
     names: Vec<String>,
     /// The same files with what became of them.
-    files: Vec<UploadedFileShown>,
+    files: Vec<StoredFile>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct UploadedFileShown {
+struct StoredFile {
     /// The file's name.
     name: String,
     /// SHA-256 of its content, hexadecimal.
@@ -116,7 +116,7 @@ impl From<Catalog> for SoftwareList {
                 ToolKind::Python => &mut software_list.python,
                 ToolKind::Pip2 | ToolKind::Pip3 => &mut software_list.pip,
                 ToolKind::Conda => &mut software_list.conda,
-                // Nothing to choose: where these are, they install whatever pip and conda would.
+                // EmptyObject to choose: where these are, they install whatever pip and conda would.
                 ToolKind::Uv | ToolKind::Micromamba => continue,
             };
             // The two Pythons' `get-pip.py` is one choice to a caller.
@@ -134,7 +134,7 @@ impl From<Vec<UploadedFile>> for Uploaded {
             names: files.iter().map(|file| file.name.clone()).collect(),
             files: files
                 .into_iter()
-                .map(|file| UploadedFileShown {
+                .map(|file| StoredFile {
                     name: file.name,
                     sha256: file.sha256,
                     size: file.size,

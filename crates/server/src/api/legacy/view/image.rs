@@ -5,7 +5,7 @@ use fastbuild_store::{Image, ImageLife};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::PageShown;
+use super::PageInfo;
 
 /// An image that people choose as a base, or that a build made.
 #[derive(Debug, Serialize, ToSchema)]
@@ -84,7 +84,7 @@ fn gigabytes(bytes: u64) -> String {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImageList {
     /// Which part of the list it is.
-    pub(crate) page: PageShown,
+    pub(crate) page: PageInfo,
     /// The images, newest first.
     pub(crate) image_list: Vec<ImageRow>,
 }

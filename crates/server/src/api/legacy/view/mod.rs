@@ -19,6 +19,6 @@ pub(super) use catalog::{SoftwareList, SourceList, Uploaded};
 pub(super) use check_result::CheckResult;
 pub(super) use image::{ImageLifeRow, ImageList, ImageRow};
 pub(super) use settings::{DockerServerRow, HarborRow, HostRow};
-pub(super) use step::{Progress, ProgressAnswer, StepRecord};
+pub(super) use step::{Progress, ProgressDetails, StepRecord};
 pub(super) use submitted::Accepted;
-pub(super) use task::{PageShown, Task, TaskList};
+pub(super) use task::{PageInfo, Task, TaskList};

@@ -15,7 +15,7 @@ use super::Address;
 /// How a build goes; an empty object for a number no build has.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(crate) enum ProgressAnswer {
+pub(crate) enum ProgressDetails {
     /// The build is known.
     Known(Progress),
     /// No build has this number.

@@ -12,7 +12,7 @@ use super::Address;
 
 /// An object the old protocol has and nobody reads.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyObject {}
 
 /// A build request that was taken.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,7 +20,7 @@ pub(crate) struct Accepted {
     /// The request with its defaults filled in and its secrets masked.
     image_request: Value,
     /// Always an empty object.
-    image_utils: Nothing,
+    image_utils: EmptyObject,
     /// The build's number.
     #[schema(example = 1_795_426_218_678_i64)]
     task_id: i64,
@@ -44,7 +44,7 @@ pub(crate) struct Accepted {
     /// The same part of the request once more.
     dockerfile_json: Value,
     /// Always an empty object.
-    record: Nothing,
+    record: EmptyObject,
     /// The state it is in: `QUEUED`.
     #[schema(example = "QUEUED")]
     state: String,
@@ -62,11 +62,11 @@ impl Accepted {
         Self {
             dockerfile_json: request.get("dockerfile_json").cloned().unwrap_or_default(),
             image_request: request,
-            image_utils: Nothing {},
+            image_utils: EmptyObject {},
             task_id: build.task_id,
             task_work_dir: address.folder(),
             image_descriptor: profile.map(|profile| Descriptor::new(&build.base_image, &profile)),
-            record: Nothing {},
+            record: EmptyObject {},
             state: build.state.to_string(),
             task_name: build.task_name,
             callback_url: build.callback_url,

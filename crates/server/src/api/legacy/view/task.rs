@@ -103,14 +103,14 @@ impl Task {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TaskList {
     /// Which part of the list it is.
-    pub(crate) page: PageShown,
+    pub(crate) page: PageInfo,
     /// The builds, newest first.
     pub(crate) task_list: Vec<Task>,
 }
 
 /// Which part of a list an answer is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PageShown {
+pub(crate) struct PageInfo {
     /// Its number, from 1.
     #[schema(example = 1)]
     current: i64,
@@ -121,7 +121,7 @@ pub(crate) struct PageShown {
     page_size: i64,
 }
 
-impl PageShown {
+impl PageInfo {
     /// The page that was asked for, of a list with `total` rows.
     pub(crate) fn new(page: Page, total: u64) -> Self {
         Self {

@@ -7,7 +7,7 @@ use fastbuild_spec::{
     limits::BuildLimits,
     plan::ContextSource,
 };
-use fastbuild_store::{Build, MadeByPlan};
+use fastbuild_store::{self as store, MadeByPlan};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use crate::api::v1::problem::fault;
 
 /// A build.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BuildShown {
+pub(crate) struct Build {
     /// Its number.
     #[schema(example = 1_795_426_218_678_i64)]
     id: i64,
@@ -54,10 +54,10 @@ pub(crate) struct BuildShown {
     /// Builds of a higher priority go first.
     priority: i64,
     /// How long it may take; null for builds of an old installation.
-    limits: Option<LimitsShown>,
+    limits: Option<Limits>,
     /// Where it stands, while it is queued; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<QueueShown>,
+    queue: Option<QueueEntry>,
     /// Whether somebody asked to stop it.
     cancel_requested: bool,
     /// The number of its newest event.
@@ -66,9 +66,9 @@ pub(crate) struct BuildShown {
     image: Option<ImageMade>,
     /// How it came by its image, once that is pushed; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    made: Option<MadeShown>,
+    made: Option<Provenance>,
     /// Why it failed.
-    failure: Option<FailureShown>,
+    failure: Option<FailureDetail>,
     /// Where to go on from here.
     links: Links,
 }
@@ -86,7 +86,7 @@ pub(crate) struct ImageMade {
 
 /// How long a build may take, in seconds.
 #[derive(Debug, Serialize, ToSchema)]
-struct LimitsShown {
+struct Limits {
     /// From the start of an attempt to its end.
     #[serde(rename = "total_seconds")]
     total: u64,
@@ -98,7 +98,7 @@ struct LimitsShown {
     push: u64,
 }
 
-impl From<BuildLimits> for LimitsShown {
+impl From<BuildLimits> for Limits {
     fn from(limits: BuildLimits) -> Self {
         Self {
             total: limits.total,
@@ -110,7 +110,7 @@ impl From<BuildLimits> for LimitsShown {
 
 /// Where a build stands in the queue.
 #[derive(Debug, Serialize, ToSchema)]
-struct QueueShown {
+struct QueueEntry {
     /// Its place if nothing else were queued or cancelled: 1 is the next to be taken.
     position: u64,
     /// Whether that is all; a place behind some ten thousand is told as the least it can be.
@@ -122,12 +122,12 @@ struct QueueShown {
     /// When it may end.
     ends_at: Option<String>,
     /// What these times rest on; null before the first build that succeeded.
-    based_on: Option<UsualShown>,
+    based_on: Option<TypicalDuration>,
 }
 
 /// How long builds took.
 #[derive(Debug, Serialize, ToSchema)]
-struct UsualShown {
+struct TypicalDuration {
     /// Their median, in seconds.
     median_seconds: u64,
     /// So many builds.
@@ -136,7 +136,7 @@ struct UsualShown {
     alike: bool,
 }
 
-impl QueueShown {
+impl QueueEntry {
     fn new(estimate: QueueEstimate) -> Option<Self> {
         let place = estimate.place?;
         Some(Self {
@@ -145,7 +145,7 @@ impl QueueShown {
             running: place.running,
             starts_at: estimate.starts_at.map(|time| time.to_string()),
             ends_at: estimate.ends_at.map(|time| time.to_string()),
-            based_on: estimate.usual.map(|usual| UsualShown {
+            based_on: estimate.usual.map(|usual| TypicalDuration {
                 median_seconds: usual.median.as_secs(),
                 builds: usual.builds,
                 alike: usual.alike,
@@ -156,7 +156,7 @@ impl QueueShown {
 
 /// How a build came by its image.
 #[derive(Debug, Serialize, ToSchema)]
-struct MadeShown {
+struct Provenance {
     /// `built` on an engine, or `reused`: an equal build had made it, and the registry was told its
     /// new name.
     #[schema(example = "reused")]
@@ -174,7 +174,7 @@ struct MadeShown {
     engine: Option<String>,
 }
 
-impl MadeShown {
+impl Provenance {
     /// `None` where nothing is known: the build is from before this was kept.
     fn new(
         because: Option<BuildReason>,
@@ -203,7 +203,7 @@ impl MadeShown {
 
 /// Why a build failed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FailureShown {
+pub(crate) struct FailureDetail {
     /// The stable code of the reason.
     #[schema(example = "PackageNotFound")]
     code: String,
@@ -235,7 +235,7 @@ pub(crate) struct Links {
     dockerfile: String,
 }
 
-impl FailureShown {
+impl FailureDetail {
     /// A failure in a language.
     pub(crate) fn new(failure: &Failure, language: Language) -> Self {
         Self {
@@ -250,9 +250,9 @@ impl FailureShown {
     }
 }
 
-impl BuildShown {
+impl Build {
     /// A build's row, its failure in this language.
-    pub(crate) fn new(build: Build, language: Language) -> Self {
+    pub(crate) fn new(build: store::Build, language: Language) -> Self {
         let itself = path(build.task_id);
         Self {
             id: build.task_id,
@@ -266,7 +266,7 @@ impl BuildShown {
             engine: build.engine,
             owner: build.owner,
             priority: build.priority,
-            limits: build.limits.map(LimitsShown::from),
+            limits: build.limits.map(Limits::from),
             queue: None,
             made: None,
             cancel_requested: build.cancel_requested,
@@ -278,7 +278,7 @@ impl BuildShown {
             }),
             failure: build
                 .failure
-                .map(|failure| FailureShown::new(&failure, language)),
+                .map(|failure| FailureDetail::new(&failure, language)),
             links: Links {
                 events: format!("{itself}/events"),
                 log: format!("{itself}/log"),
@@ -294,10 +294,10 @@ impl BuildShown {
     }
 }
 
-impl BuildShown {
+impl Build {
     /// The same with where it stands in the queue.
     pub(crate) fn queued(mut self, estimate: Option<QueueEstimate>) -> Self {
-        self.queue = estimate.and_then(QueueShown::new);
+        self.queue = estimate.and_then(QueueEntry::new);
         self
     }
 
@@ -308,7 +308,7 @@ impl BuildShown {
         made: Option<MadeByPlan>,
         language: Language,
     ) -> Self {
-        self.made = MadeShown::new(because, made, language);
+        self.made = Provenance::new(because, made, language);
         self
     }
 }
@@ -320,16 +320,16 @@ pub(crate) fn path(task_id: i64) -> String {
 
 /// A piece of the list of builds.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BuildList {
+pub(crate) struct BuildPage {
     /// The builds, newest first.
-    pub(crate) builds: Vec<BuildShown>,
+    pub(crate) builds: Vec<Build>,
     /// What `cursor` is to be for the next piece; null at the end.
     pub(crate) next_cursor: Option<String>,
 }
 
 /// What a request to stop a build came to.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Cancelled {
+pub(crate) struct CancelResult {
     /// The build.
     pub(crate) id: i64,
     /// Whether it has ended already; a running one does as soon as its engine lets go.
@@ -338,11 +338,11 @@ pub(crate) struct Cancelled {
 
 /// What a build document would become.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PlanShown {
+pub(crate) struct RenderedPlan {
     /// The Dockerfile's text.
     dockerfile: String,
     /// The files of its context.
-    files: Vec<FileShown>,
+    files: Vec<ContextFile>,
     /// The names of the secrets it mounts.
     secrets: Vec<&'static str>,
     /// The document, its passwords masked.
@@ -351,7 +351,7 @@ pub(crate) struct PlanShown {
 
 /// One file of a build's context.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FileShown {
+pub(crate) struct ContextFile {
     /// Its path in the context.
     path: String,
     /// Its Unix permission bits, octal.
@@ -365,7 +365,7 @@ pub(crate) struct FileShown {
     text: Option<String>,
 }
 
-impl PlanShown {
+impl RenderedPlan {
     /// A rendered document.
     pub(crate) fn new(rendered: Rendered) -> Self {
         let plan = rendered.plan;
@@ -384,7 +384,7 @@ impl PlanShown {
                         ),
                         ContextSource::Tool(tool) => ("tool", Some(tool.file_name), None),
                     };
-                    FileShown {
+                    ContextFile {
                         path: file.path,
                         mode: format!("{:04o}", file.mode),
                         source,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 /// A callback that was or will be delivered.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CallbackShown {
+pub(crate) struct Callback {
     /// Its number.
     #[schema(example = 7)]
     id: i64,
@@ -38,7 +38,7 @@ pub(crate) struct CallbackShown {
     updated_at: String,
 }
 
-impl From<Delivery> for CallbackShown {
+impl From<Delivery> for Callback {
     fn from(delivery: Delivery) -> Self {
         Self {
             id: delivery.primary_id,
@@ -59,35 +59,39 @@ impl From<Delivery> for CallbackShown {
 
 /// A piece of the list of callbacks.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CallbackPiece {
+pub(crate) struct CallbackPage {
     /// The callbacks, newest first.
-    pub(crate) callbacks: Vec<CallbackShown>,
+    pub(crate) callbacks: Vec<Callback>,
     /// What `cursor` is to be for the next piece; null at the end.
     pub(crate) next_cursor: Option<String>,
 }
 
 /// A callback with every try of it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CallbackWithTries {
+pub(crate) struct CallbackDetail {
     /// The callback.
     #[serde(flatten)]
-    callback: CallbackShown,
+    callback: Callback,
     /// Its tries, in order.
-    attempts: Vec<TryShown>,
+    attempts: Vec<CallbackAttempt>,
 }
 
-impl From<DeliveryHistory> for CallbackWithTries {
+impl From<DeliveryHistory> for CallbackDetail {
     fn from(history: DeliveryHistory) -> Self {
         Self {
             callback: history.delivery.into(),
-            attempts: history.tries.into_iter().map(TryShown::from).collect(),
+            attempts: history
+                .tries
+                .into_iter()
+                .map(CallbackAttempt::from)
+                .collect(),
         }
     }
 }
 
 /// One try of a callback.
 #[derive(Debug, Serialize, ToSchema)]
-struct TryShown {
+struct CallbackAttempt {
     /// Which try, from 1.
     number: u32,
     /// When the request was begun (RFC 3339).
@@ -106,7 +110,7 @@ struct TryShown {
     error: Option<String>,
 }
 
-impl From<DeliveryTry> for TryShown {
+impl From<DeliveryTry> for CallbackAttempt {
     fn from(tried: DeliveryTry) -> Self {
         let took = tried.ended.duration_since(tried.started).as_millis();
         Self {
@@ -125,7 +129,7 @@ impl From<DeliveryTry> for TryShown {
 
 /// Which callbacks are sent once more.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SentAgain {
+pub(crate) struct RedeliveredCallbacks {
     /// Their numbers.
     pub(crate) callbacks: Vec<i64>,
 }

@@ -2,18 +2,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use fastbuild_builder::{EngineInfo, ProvenEngine, options::DiskMarks};
+use fastbuild_builder::{EngineInfo, ProvenEngine, options};
 use fastbuild_spec::failure::Language;
-use fastbuild_store::{DiskUse, EngineHealth, EngineRevision, NamedEngine};
+use fastbuild_store::{self as store, NamedEngine};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::build::FailureShown;
+use super::build::FailureDetail;
 
 /// An engine.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EngineShown {
+pub(crate) struct Engine {
     /// Its name.
     #[schema(example = "builder-2")]
     name: String,
@@ -34,11 +34,11 @@ pub(crate) struct EngineShown {
     /// What an operator says about it.
     labels: BTreeMap<String, String>,
     /// Whether it answers.
-    health: HealthShown,
+    health: EngineHealth,
     /// What its disk holds; null until it was looked at.
-    disk: Option<DiskShown>,
+    disk: Option<DiskUse>,
     /// How much it may hold; null where the configuration does not say.
-    disk_marks: Option<DiskMarksShown>,
+    disk_marks: Option<DiskMarks>,
     /// When it was added (RFC 3339).
     #[schema(example = "2026-11-23T09:30:18.683455Z")]
     created_at: String,
@@ -48,19 +48,19 @@ pub(crate) struct EngineShown {
 
 /// Whether an engine answers.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct HealthShown {
+pub(crate) struct EngineHealth {
     /// `up`; `down`, and then it takes no builds; `unknown` until it was asked.
     #[schema(example = "up")]
     state: String,
     /// Since when.
     since: Option<String>,
     /// Why it does not answer.
-    failure: Option<FailureShown>,
+    failure: Option<FailureDetail>,
 }
 
 /// What an engine's disk holds.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DiskShown {
+pub(crate) struct DiskUse {
     /// Bytes of images, containers, volumes and build cache.
     used_bytes: u64,
     /// Bytes of build cache among them.
@@ -71,15 +71,15 @@ pub(crate) struct DiskShown {
 
 /// How much an engine's disk may hold.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-pub(crate) struct DiskMarksShown {
+pub(crate) struct DiskMarks {
     /// With more bytes than this, build cache and unused images go.
     high_bytes: u64,
     /// Until no more bytes than this are left.
     low_bytes: u64,
 }
 
-impl From<DiskMarks> for DiskMarksShown {
-    fn from(marks: DiskMarks) -> Self {
+impl From<options::DiskMarks> for DiskMarks {
+    fn from(marks: options::DiskMarks) -> Self {
         Self {
             high_bytes: marks.high,
             low_bytes: marks.low,
@@ -87,9 +87,13 @@ impl From<DiskMarks> for DiskMarksShown {
     }
 }
 
-impl EngineShown {
+impl Engine {
     /// An engine, its failure in this language.
-    pub(crate) fn new(engine: NamedEngine, marks: Option<DiskMarks>, language: Language) -> Self {
+    pub(crate) fn new(
+        engine: NamedEngine,
+        marks: Option<options::DiskMarks>,
+        language: Language,
+    ) -> Self {
         Self {
             name: engine.name,
             host: engine.host,
@@ -99,28 +103,28 @@ impl EngineShown {
             running: engine.running,
             draining: engine.draining,
             labels: engine.labels,
-            health: HealthShown::new(&engine.health, language),
-            disk: engine.disk.map(DiskShown::from),
-            disk_marks: marks.map(DiskMarksShown::from),
+            health: EngineHealth::new(&engine.health, language),
+            disk: engine.disk.map(DiskUse::from),
+            disk_marks: marks.map(DiskMarks::from),
             created_at: engine.create_time.to_string(),
             updated_at: engine.update_time.to_string(),
         }
     }
 }
 
-impl HealthShown {
-    fn new(health: &EngineHealth, language: Language) -> Self {
+impl EngineHealth {
+    fn new(health: &store::EngineHealth, language: Language) -> Self {
         let failure = health.failure.as_ref();
         Self {
             state: health.state.to_string(),
             since: health.since.map(|since| since.to_string()),
-            failure: failure.map(|failure| FailureShown::new(failure, language)),
+            failure: failure.map(|failure| FailureDetail::new(failure, language)),
         }
     }
 }
 
-impl From<DiskUse> for DiskShown {
-    fn from(disk: DiskUse) -> Self {
+impl From<store::DiskUse> for DiskUse {
+    fn from(disk: store::DiskUse) -> Self {
         Self {
             used_bytes: disk.used_bytes,
             build_cache_bytes: disk.cache_bytes,
@@ -140,19 +144,19 @@ pub(crate) fn path(name: &str) -> String {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EngineList {
     /// The engines, by name.
-    pub(crate) engines: Vec<EngineShown>,
+    pub(crate) engines: Vec<Engine>,
 }
 
 /// What an engine was, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EngineHistory {
     /// Its revisions.
-    pub(crate) revisions: Vec<RevisionShown>,
+    pub(crate) revisions: Vec<EngineRevision>,
 }
 
 /// What an engine was from a time on.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RevisionShown {
+pub(crate) struct EngineRevision {
     /// When it came into force (RFC 3339).
     created_at: String,
     /// IP address or host name.
@@ -167,8 +171,8 @@ pub(crate) struct RevisionShown {
     labels: Option<BTreeMap<String, String>>,
 }
 
-impl From<EngineRevision> for RevisionShown {
-    fn from(row: EngineRevision) -> Self {
+impl From<store::EngineRevision> for EngineRevision {
+    fn from(row: store::EngineRevision) -> Self {
         Self {
             created_at: row.create_time.to_string(),
             host: row.host,
@@ -182,7 +186,7 @@ impl From<EngineRevision> for RevisionShown {
 
 /// What an engine answered when it was proven.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EngineProven {
+pub(crate) struct EngineProof {
     /// What it is.
     engine: EngineFound,
     /// Milliseconds until it had said so, the connection included.
@@ -216,7 +220,7 @@ pub(crate) struct EngineFound {
     containerd_store: bool,
 }
 
-impl From<ProvenEngine> for EngineProven {
+impl From<ProvenEngine> for EngineProof {
     fn from(proven: ProvenEngine) -> Self {
         let (registry, logged_in) = proven.login.unzip();
         Self {

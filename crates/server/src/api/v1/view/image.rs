@@ -1,13 +1,13 @@
 //! Images as version 1 shows them.
 
 use fastbuild_builder::PulledImage;
-use fastbuild_store::{Image, ImageKind};
+use fastbuild_store::{self as store, ImageKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// An image on the list.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ImageShown {
+pub(crate) struct Image {
     /// Its number.
     #[schema(example = 7)]
     id: i64,
@@ -37,8 +37,8 @@ pub(crate) struct ImageShown {
     updated_at: String,
 }
 
-impl From<Image> for ImageShown {
-    fn from(image: Image) -> Self {
+impl From<store::Image> for Image {
+    fn from(image: store::Image) -> Self {
         let (kind, build) = match image.kind {
             ImageKind::Base => ("base", None),
             ImageKind::Customized => ("built", Some(image.task_id)),
@@ -62,9 +62,9 @@ impl From<Image> for ImageShown {
 
 /// A piece of the list of images.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ImagePiece {
+pub(crate) struct ImagePage {
     /// The images, newest first.
-    pub(crate) images: Vec<ImageShown>,
+    pub(crate) images: Vec<Image>,
     /// What `cursor` is to be for the next piece; null at the end.
     pub(crate) next_cursor: Option<String>,
 }

@@ -8,11 +8,11 @@ mod image;
 mod profile;
 mod settings;
 
-pub(super) use build::{BuildList, BuildShown, Cancelled, PlanShown, path as build_path};
-pub(super) use callback::{CallbackPiece, CallbackShown, CallbackWithTries, SentAgain};
+pub(super) use build::{Build, BuildPage, CancelResult, RenderedPlan, path as build_path};
+pub(super) use callback::{Callback, CallbackDetail, CallbackPage, RedeliveredCallbacks};
 pub(super) use engine::{
-    EngineHistory, EngineList, EngineProven, EngineShown, RevisionShown, path as engine_path,
+    Engine, EngineHistory, EngineList, EngineProof, EngineRevision, path as engine_path,
 };
-pub(super) use image::{ImagePiece, ImagePulled, ImageRemoved, ImageShown};
+pub(super) use image::{Image, ImagePage, ImagePulled, ImageRemoved};
 pub(super) use profile::ProfiledImage;
-pub(super) use settings::{Revision, RevisionList, SettingsInForce};
+pub(super) use settings::{CurrentSettings, SettingsHistory, SettingsRevision};

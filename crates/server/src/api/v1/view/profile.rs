@@ -2,8 +2,8 @@
 
 use fastbuild_builder::CheckedImage;
 use fastbuild_spec::{
-    image_spec::PackageManager,
-    profile::{CommandFound, CondaFound, ImageProfile, PackageManagerFound},
+    image_spec,
+    profile::{self, CommandFound, CondaFound, PackageManagerFound},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ pub(crate) struct ProfiledImage {
     /// Whether this was known before; else the image was looked into just now.
     was_known: bool,
     /// What it contains.
-    profile: ProfileShown,
+    profile: ImageProfile,
 }
 
 impl From<CheckedImage> for ProfiledImage {
@@ -31,7 +31,7 @@ impl From<CheckedImage> for ProfiledImage {
 
 /// What an image contains.
 #[derive(Debug, Serialize, ToSchema)]
-struct ProfileShown {
+struct ImageProfile {
     /// The engine's id of the image.
     image_id: String,
     /// Bytes it takes on the engine.
@@ -42,19 +42,19 @@ struct ProfileShown {
     /// `uname -a` in a container of it.
     kernel: String,
     /// The distribution.
-    os: OsShown,
+    os: Os,
     /// Its package manager; null where there is no known one.
-    package_manager: Option<PackageManagerShown>,
+    package_manager: Option<PackageManager>,
     /// The Python commands.
-    pythons: Vec<CommandShown>,
+    pythons: Vec<Command>,
     /// The pip commands.
-    pips: Vec<CommandShown>,
+    pips: Vec<Command>,
     /// Whether its python3 refuses `pip install` outside an environment (PEP 668).
     externally_managed: bool,
     /// Known mirrors in pip's configuration.
     pip_mirrors: Vec<String>,
     /// conda; null where there is none.
-    conda: Option<CondaShown>,
+    conda: Option<Conda>,
     /// The SSH server's version; null where there is none.
     sshd: Option<String>,
     /// JupyterLab's version; null where there is none.
@@ -63,7 +63,7 @@ struct ProfileShown {
 
 /// A distribution.
 #[derive(Debug, Serialize, ToSchema)]
-struct OsShown {
+struct Os {
     /// `ID` of `/etc/os-release`.
     #[schema(example = "debian")]
     id: String,
@@ -80,7 +80,7 @@ struct OsShown {
 
 /// A package manager.
 #[derive(Debug, Serialize, ToSchema)]
-struct PackageManagerShown {
+struct PackageManager {
     /// `apt`, `yum`, or `dnf`, which answers to `yum` as well.
     #[schema(example = "apt")]
     name: &'static str,
@@ -92,7 +92,7 @@ struct PackageManagerShown {
 
 /// A command.
 #[derive(Debug, Serialize, ToSchema)]
-struct CommandShown {
+struct Command {
     /// Its name.
     #[schema(example = "python3")]
     command: String,
@@ -102,7 +102,7 @@ struct CommandShown {
 
 /// conda.
 #[derive(Debug, Serialize, ToSchema)]
-struct CondaShown {
+struct Conda {
     /// Its own version line.
     version: String,
     /// Where it lies.
@@ -113,27 +113,27 @@ struct CondaShown {
     mirrors: Vec<String>,
 }
 
-impl From<ImageProfile> for ProfileShown {
-    fn from(profile: ImageProfile) -> Self {
+impl From<profile::ImageProfile> for ImageProfile {
+    fn from(profile: profile::ImageProfile) -> Self {
         let commands = |found: Vec<CommandFound>| {
-            let shown = found.into_iter().map(|found| CommandShown {
+            let shown = found.into_iter().map(|found| Command {
                 command: found.command,
                 version: found.version,
             });
             shown.collect()
         };
         Self {
-            os: OsShown {
+            os: Os {
                 id: profile.os.id,
                 name: profile.os.name,
                 version: profile.os.version,
                 version_id: profile.os.version_id,
                 codename: profile.os.codename,
             },
-            package_manager: profile.package_manager.map(PackageManagerShown::from),
+            package_manager: profile.package_manager.map(PackageManager::from),
             pythons: commands(profile.pythons),
             pips: commands(profile.pips),
-            conda: profile.conda.map(CondaShown::from),
+            conda: profile.conda.map(Conda::from),
             image_id: profile.image_id,
             size: profile.size,
             architecture: profile.architecture,
@@ -146,13 +146,13 @@ impl From<ImageProfile> for ProfileShown {
     }
 }
 
-impl From<PackageManagerFound> for PackageManagerShown {
+impl From<PackageManagerFound> for PackageManager {
     fn from(found: PackageManagerFound) -> Self {
         Self {
             name: match (found.kind, found.has_dnf) {
-                (PackageManager::Apt, _) => "apt",
-                (PackageManager::Yum, false) => "yum",
-                (PackageManager::Yum, true) => "dnf",
+                (image_spec::PackageManager::Apt, _) => "apt",
+                (image_spec::PackageManager::Yum, false) => "yum",
+                (image_spec::PackageManager::Yum, true) => "dnf",
             },
             version: found.version,
             mirrors: found.mirrors,
@@ -160,7 +160,7 @@ impl From<PackageManagerFound> for PackageManagerShown {
     }
 }
 
-impl From<CondaFound> for CondaShown {
+impl From<CondaFound> for Conda {
     fn from(found: CondaFound) -> Self {
         Self {
             version: found.version,

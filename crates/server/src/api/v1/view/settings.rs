@@ -12,22 +12,22 @@ use crate::api::view::of_signing;
 
 /// What is in force; null for what is not configured.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SettingsInForce {
+pub(crate) struct CurrentSettings {
     /// The service's own address.
-    pub(crate) host: Option<Revision>,
+    pub(crate) host: Option<SettingsRevision>,
     /// The registry and its account.
-    pub(crate) registry: Option<Revision>,
+    pub(crate) registry: Option<SettingsRevision>,
     /// The default engine.
-    pub(crate) docker_server: Option<Revision>,
+    pub(crate) docker_server: Option<SettingsRevision>,
     /// The headers of callbacks.
-    pub(crate) callback_headers: Option<Revision>,
+    pub(crate) callback_headers: Option<SettingsRevision>,
     /// Whether callbacks are signed.
-    pub(crate) callback_signing: SigningShown,
+    pub(crate) callback_signing: Signing,
 }
 
 /// Settings and since when they are or were in force.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Revision {
+pub(crate) struct SettingsRevision {
     /// The number of this revision.
     #[serde(rename = "revision")]
     #[schema(example = 3)]
@@ -35,20 +35,20 @@ pub(crate) struct Revision {
     /// When it came into force (RFC 3339).
     since: String,
     /// What it says.
-    settings: Said,
+    settings: SettingsValues,
 }
 
 /// Every revision of a kind.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RevisionList {
+pub(crate) struct SettingsHistory {
     /// The revisions, newest first; the first one is in force.
-    pub(crate) revisions: Vec<Revision>,
+    pub(crate) revisions: Vec<SettingsRevision>,
 }
 
 /// What a revision says, by its kind.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum Said {
+enum SettingsValues {
     /// The service's own address.
     Host {
         /// IP address or host name.
@@ -81,8 +81,8 @@ enum Said {
     },
 }
 
-impl Revision {
-    fn new(number: i64, since: Timestamp, settings: Said) -> Self {
+impl SettingsRevision {
+    fn new(number: i64, since: Timestamp, settings: SettingsValues) -> Self {
         Self {
             number,
             since: since.to_string(),
@@ -91,50 +91,50 @@ impl Revision {
     }
 }
 
-impl From<HostRevision> for Revision {
+impl From<HostRevision> for SettingsRevision {
     fn from(row: HostRevision) -> Self {
-        let said = Said::Host {
+        let values = SettingsValues::Host {
             host: row.host,
             port: row.port,
         };
-        Self::new(row.primary_id, row.create_time, said)
+        Self::new(row.primary_id, row.create_time, values)
     }
 }
 
-impl From<RegistryRevision> for Revision {
+impl From<RegistryRevision> for SettingsRevision {
     fn from(row: RegistryRevision) -> Self {
-        let said = Said::Registry {
+        let values = SettingsValues::Registry {
             username: row.username,
             registry: row.registry,
             registry_dns: row.registry_dns,
         };
-        Self::new(row.primary_id, row.create_time, said)
+        Self::new(row.primary_id, row.create_time, values)
     }
 }
 
-impl From<DockerServerRevision> for Revision {
+impl From<DockerServerRevision> for SettingsRevision {
     fn from(row: DockerServerRevision) -> Self {
-        let said = Said::DockerServer {
+        let values = SettingsValues::DockerServer {
             host: row.host,
             port: row.port,
             tls: row.tls,
         };
-        Self::new(row.primary_id, row.create_time, said)
+        Self::new(row.primary_id, row.create_time, values)
     }
 }
 
-impl From<HeadersRevision> for Revision {
+impl From<HeadersRevision> for SettingsRevision {
     fn from(row: HeadersRevision) -> Self {
-        let said = Said::CallbackHeaders {
+        let values = SettingsValues::CallbackHeaders {
             headers: row.headers,
         };
-        Self::new(row.primary_id, row.create_time, said)
+        Self::new(row.primary_id, row.create_time, values)
     }
 }
 
 /// Whether callbacks are signed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SigningShown {
+pub(crate) struct Signing {
     /// Whether they are.
     signing: bool,
     /// `api` when the secret was set while the service ran, `configuration` when it stands in the
@@ -145,7 +145,7 @@ pub(crate) struct SigningShown {
     since: Option<String>,
 }
 
-impl From<SigningOrigin> for SigningShown {
+impl From<SigningOrigin> for Signing {
     fn from(origin: SigningOrigin) -> Self {
         let (signing, origin, at) = of_signing(origin);
         Self {
