@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use fastbuild_testkit::chaos::{cancels, run, streams};
+use fastbuild_testkit::chaos::{builds, cancels, streams};
 use tokio::runtime::Runtime;
 
 use crate::{env, run::build_fastbuild};
@@ -38,9 +38,9 @@ pub(crate) struct Options {
     /// builds: things that go wrong, one after the other
     #[arg(long, default_value_t = 60)]
     faults: usize,
-    /// builds: scripted engines beside the two real ones
+    /// builds: fake engines beside the two real ones
     #[arg(long, default_value_t = 2)]
-    scripted: usize,
+    fake_engines: usize,
     /// streams: clients that follow one build
     #[arg(long, default_value_t = 1000)]
     clients: usize,
@@ -85,7 +85,7 @@ pub(crate) fn execute(options: &Options) -> Result<()> {
     let seed = options.seed.unwrap_or_else(rand::random);
     println!("seed {seed}");
     let runtime = Runtime::new()?;
-    let mut wrongs = 0;
+    let mut violations = 0;
     for (part, name) in [
         (Only::Builds, "builds"),
         (Only::Streams, "streams"),
@@ -93,30 +93,30 @@ pub(crate) fn execute(options: &Options) -> Result<()> {
     ] {
         if options.only.is_none_or(|only| only == part) {
             println!("== {name}");
-            wrongs += match part {
+            violations += match part {
                 Only::Builds => runtime.block_on(options.run_builds(&binary, seed)),
                 Only::Streams => runtime.block_on(options.run_streams(&binary, seed)),
                 Only::Cancels => runtime.block_on(options.run_cancels(&binary, seed)),
             }?;
         }
     }
-    ensure!(wrongs == 0, "{wrongs} rules were broken");
+    ensure!(violations == 0, "{violations} rules were broken");
     Ok(())
 }
 
 /// Each prints its report and says how many rules were broken.
 impl Options {
     async fn run_builds(&self, binary: &Path, seed: u64) -> Result<usize> {
-        let plan = run::Plan {
+        let plan = builds::Plan {
             binary: binary.to_owned(),
             seed,
             builds: self.builds,
             faults: self.faults,
-            scripted: self.scripted,
+            fake_engines: self.fake_engines,
         };
-        let report = run::run(plan, |line| println!("{line}")).await?;
+        let report = builds::run(plan, |line| println!("{line}")).await?;
         println!("{report}");
-        Ok(report.wrongs().len())
+        Ok(report.violations().len())
     }
 
     async fn run_streams(&self, binary: &Path, seed: u64) -> Result<usize> {
@@ -130,7 +130,7 @@ impl Options {
         })
         .await?;
         println!("{report}");
-        Ok(report.wrongs().len())
+        Ok(report.violations().len())
     }
 
     async fn run_cancels(&self, binary: &Path, seed: u64) -> Result<usize> {
@@ -144,6 +144,6 @@ impl Options {
         })
         .await?;
         println!("{report}");
-        Ok(report.wrongs().len())
+        Ok(report.violations().len())
     }
 }

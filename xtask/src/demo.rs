@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use fastbuild_testkit::{
-    client::{SiteFields, is_terminal, wait_for_callbacks},
+    client::{ConfigFields, is_terminal, wait_for_callbacks},
     container::{self, Container},
-    parts::Parts,
+    env::TestEnv,
     request::Request,
     service::{Service, ServiceOptions},
 };
@@ -35,7 +35,7 @@ async fn demonstrate() -> Result<()> {
     let started = Instant::now();
     let mut table = Table::default();
     env::up()?;
-    let parts = Parts::load()?;
+    let env = TestEnv::load()?;
     table.add(
         "real parts",
         "two engines, a registry, a callback receiver",
@@ -44,8 +44,8 @@ async fn demonstrate() -> Result<()> {
 
     let begun = Instant::now();
     let binary = run::build_fastbuild(false)?;
-    let base_dir = fresh_folder(&parts.home.join("demo"))?;
-    let service = Service::start(ServiceOptions::new(binary, base_dir, &parts)).await?;
+    let base_dir = fresh_folder(&env.home.join("demo"))?;
+    let service = Service::start(ServiceOptions::new(binary, base_dir, &env)).await?;
     say(
         begun,
         &format!(
@@ -57,8 +57,8 @@ async fn demonstrate() -> Result<()> {
 
     let begun = Instant::now();
     let tag = run::now()?.as_secs();
-    let base = parts.image(&parts.images.debian);
-    let target = parts.image(&format!("demo/workbench:{tag}"));
+    let base = env.image(&env.images.debian);
+    let target = env.image(&format!("demo/workbench:{tag}"));
     let token = format!("demo-{tag}");
     let request = Request::new(&base, &target)
         .named("demo")
@@ -66,7 +66,7 @@ async fn demonstrate() -> Result<()> {
         .pip(&["numpy", "requests"])
         .ssh(SSH_PASSWORD)
         .jupyter_lab(JUPYTER_PASSWORD)
-        .callback(&format!("{}/cb/{token}/done", parts.callback.url));
+        .callback(&format!("{}/cb/{token}/done", env.callback.url));
     let refusal = service.client.submit(request.body()).await?;
     ensure!(
         refusal.status == 200 && refusal.body["code"] == -1,
@@ -80,7 +80,7 @@ async fn demonstrate() -> Result<()> {
     table.add("refusal", "no build before the site is configured", begun);
 
     let begun = Instant::now();
-    let site = SiteFields::new(&parts, &parts.engine_tls, service.port)?;
+    let site = ConfigFields::new(&env, &env.engine_tls, service.port)?;
     let configured = service.client.configure(site).await?;
     configured.data().context("configuring the site")?;
     say(
@@ -128,11 +128,11 @@ async fn demonstrate() -> Result<()> {
     );
 
     let begun = Instant::now();
-    let callbacks = wait_for_callbacks(&parts, &token, 1, Duration::from_secs(30)).await?;
+    let callbacks = wait_for_callbacks(&env, &token, 1, Duration::from_secs(30)).await?;
     say(begun, &format!("callback: {}", callbacks[0]["body"]));
     table.add("callback", "arrived once the image was pushed", begun);
 
-    prove(&parts, &target, &mut table).await?;
+    prove(&env, &target, &mut table).await?;
 
     println!("\n{}", table.render());
     println!(
@@ -143,17 +143,17 @@ async fn demonstrate() -> Result<()> {
 }
 
 /// Pulls the image on the other engine, which never saw it, and puts it to use.
-async fn prove(parts: &Parts, target: &str, table: &mut Table) -> Result<()> {
-    let engine = &parts.engine_plain;
+async fn prove(env: &TestEnv, target: &str, table: &mut Table) -> Result<()> {
+    let engine = &env.engine_plain;
     let begun = Instant::now();
-    container::pull(parts, engine, target)?;
+    container::pull(env, engine, target)?;
     say(begun, &format!("pulled {target} on the other engine"));
     table.add("pull", "from the registry to the other engine", begun);
 
     let begun = Instant::now();
-    let git = container::run_once(parts, engine, target, &["git", "--version"])?;
+    let git = container::run_once(env, engine, target, &["git", "--version"])?;
     let numpy = container::run_once(
-        parts,
+        env,
         engine,
         target,
         &[
@@ -165,7 +165,7 @@ async fn prove(parts: &Parts, target: &str, table: &mut Table) -> Result<()> {
     say(begun, &format!("{}; {}", git.trim(), numpy.trim()));
     table.add("packages", "git runs, numpy and requests import", begun);
 
-    let running = Container::start(parts, engine, target, &[])?;
+    let running = Container::start(env, engine, target, &[])?;
     let begun = Instant::now();
     let over_ssh = running
         .ssh(
@@ -206,7 +206,7 @@ async fn prove(parts: &Parts, target: &str, table: &mut Table) -> Result<()> {
         begun,
     );
     drop(running);
-    let mut remove = parts.docker(engine);
+    let mut remove = env.docker(engine);
     run::run(remove.args(["image", "rm", "--force", target]))?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use crate::parts::{EnginePart, Parts};
+use crate::env::{EnginePart, TestEnv};
 
 /// How often a condition is looked at while waiting for it.
 const LOOK: Duration = Duration::from_millis(20);
@@ -56,31 +56,31 @@ impl Answer {
 
 /// The fields of a `config-fastbuild` call.
 #[derive(Debug, Clone)]
-pub struct SiteFields {
+pub struct ConfigFields {
     /// Text fields by name.
     pub fields: Vec<(&'static str, String)>,
     /// The TLS archive's bytes.
     pub tls_archive: Option<Vec<u8>>,
 }
 
-impl SiteFields {
+impl ConfigFields {
     /// The fields that configure the given engine and the parts' registry, for a service on `port`.
     ///
     /// # Errors
     /// When the engine's client archive cannot be read.
-    pub fn new(parts: &Parts, engine: &EnginePart, port: u16) -> Result<Self> {
+    pub fn new(env: &TestEnv, engine: &EnginePart, port: u16) -> Result<Self> {
         let tls_archive = match engine.tls_dir {
-            Some(_) => Some(std::fs::read(&parts.certificates.client_tar)?),
+            Some(_) => Some(std::fs::read(&env.certificates.client_tar)?),
             None => None,
         };
         Ok(Self {
             fields: vec![
                 ("fastbuild_host", "127.0.0.1".to_owned()),
                 ("fastbuild_port", port.to_string()),
-                ("harbor_username", parts.registry.user.username.clone()),
-                ("harbor_password", parts.registry.user.password.clone()),
-                ("harbor_registry", parts.registry.registry.clone()),
-                ("harbor_registry_dns", parts.registry.registry_dns.clone()),
+                ("harbor_username", env.registry.user.username.clone()),
+                ("harbor_password", env.registry.user.password.clone()),
+                ("harbor_registry", env.registry.registry.clone()),
+                ("harbor_registry_dns", env.registry.registry_dns.clone()),
                 ("docker_host", engine.host.clone()),
                 ("docker_port", engine.port.to_string()),
             ],
@@ -251,7 +251,7 @@ impl Client {
     ///
     /// # Errors
     /// When nothing or no JSON comes back.
-    pub async fn configure(&self, fields: SiteFields) -> Result<Answer> {
+    pub async fn configure(&self, fields: ConfigFields) -> Result<Answer> {
         self.answer(
             self.http
                 .post(format!(
@@ -360,12 +360,12 @@ pub fn is_terminal(task: &Value) -> bool {
 /// # Errors
 /// What it has when `patience` runs out.
 pub async fn wait_for_callbacks(
-    parts: &Parts,
+    env: &TestEnv,
     token: &str,
     count: usize,
     patience: Duration,
 ) -> Result<Vec<Value>> {
-    let client = Client::new(parts.callback.url.clone())?;
+    let client = Client::new(env.callback.url.clone())?;
     let until = Instant::now() + patience;
     loop {
         let wait = until
@@ -373,7 +373,7 @@ pub async fn wait_for_callbacks(
             .min(LONGEST_WAIT);
         let url = format!(
             "{}/_received/{token}?at_least={count}&wait_seconds={}",
-            parts.callback.url,
+            env.callback.url,
             wait.as_secs_f64()
         );
         let response = client.http.get(url).send().await?.error_for_status()?;
@@ -394,11 +394,11 @@ pub async fn wait_for_callbacks(
 ///
 /// # Errors
 /// When the receiver does not answer.
-pub async fn set_callback_mode(parts: &Parts, token: &str, mode: &Value) -> Result<()> {
-    let client = Client::new(parts.callback.url.clone())?;
+pub async fn set_callback_mode(env: &TestEnv, token: &str, mode: &Value) -> Result<()> {
+    let client = Client::new(env.callback.url.clone())?;
     client
         .http
-        .put(format!("{}/_mode/{token}", parts.callback.url))
+        .put(format!("{}/_mode/{token}", env.callback.url))
         .json(mode)
         .send()
         .await?

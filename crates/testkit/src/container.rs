@@ -11,7 +11,7 @@ use reqwest::{
     header::{COOKIE, LOCATION, SET_COOKIE},
 };
 
-use crate::parts::{EnginePart, Parts};
+use crate::env::{EnginePart, TestEnv};
 
 /// How long a service in a container may take to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A running container; removed when dropped.
 #[derive(Debug)]
 pub struct Container {
-    parts: Parts,
+    env: TestEnv,
     engine: EnginePart,
     /// The engine's id of it.
     pub id: String,
@@ -31,12 +31,12 @@ pub struct Container {
 /// # Errors
 /// The command's output when it fails.
 pub fn run_once(
-    parts: &Parts,
+    env: &TestEnv,
     engine: &EnginePart,
     image: &str,
     command: &[&str],
 ) -> Result<String> {
-    let mut docker = parts.docker(engine);
+    let mut docker = env.docker(engine);
     docker.args(["run", "--rm", image]).args(command);
     output(&mut docker)
 }
@@ -46,8 +46,8 @@ pub fn run_once(
 ///
 /// # Errors
 /// When the engine does not have the image.
-pub fn inspect(parts: &Parts, engine: &EnginePart, image: &str, format: &str) -> Result<String> {
-    let mut docker = parts.docker(engine);
+pub fn inspect(env: &TestEnv, engine: &EnginePart, image: &str, format: &str) -> Result<String> {
+    let mut docker = env.docker(engine);
     docker.args(["image", "inspect", "--format", format, image]);
     Ok(output(&mut docker)?.trim().to_owned())
 }
@@ -56,8 +56,8 @@ pub fn inspect(parts: &Parts, engine: &EnginePart, image: &str, format: &str) ->
 ///
 /// # Errors
 /// What the engine says.
-pub fn pull(parts: &Parts, engine: &EnginePart, image: &str) -> Result<()> {
-    let mut docker = parts.docker(engine);
+pub fn pull(env: &TestEnv, engine: &EnginePart, image: &str) -> Result<()> {
+    let mut docker = env.docker(engine);
     docker.args(["pull", "--quiet", image]);
     output(&mut docker).map(drop)
 }
@@ -68,12 +68,12 @@ impl Container {
     /// # Errors
     /// What the engine says.
     pub fn start(
-        parts: &Parts,
+        env: &TestEnv,
         engine: &EnginePart,
         image: &str,
         options: &[&str],
     ) -> Result<Self> {
-        let mut docker = parts.docker(engine);
+        let mut docker = env.docker(engine);
         docker
             .args([
                 "run",
@@ -87,14 +87,14 @@ impl Container {
             .arg(image);
         let id = output(&mut docker)?.trim().to_owned();
         Ok(Self {
-            parts: parts.clone(),
+            env: env.clone(),
             engine: engine.clone(),
             id,
         })
     }
 
     fn docker(&self) -> Command {
-        self.parts.docker(&self.engine)
+        self.env.docker(&self.engine)
     }
 
     /// Runs a command in it.

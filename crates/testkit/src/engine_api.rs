@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::{chaos::scripted::BUILD_LABEL, parts::EnginePart};
+use crate::{env::EnginePart, fake_engine::BUILD_LABEL};
 
 /// A Docker Engine's API. Others share the engine and take things away while a list is made, over
 /// which it may fail: a list is to be asked for again.

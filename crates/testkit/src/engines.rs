@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::parts::EnginePart;
+use crate::env::EnginePart;
 
 /// The document that adds an engine of the parts under a name, with its keys where it has some.
 ///

@@ -13,7 +13,7 @@ pub const FILE_NAME: &str = "env.json";
 
 /// Everything a test needs to know about the running parts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Parts {
+pub struct TestEnv {
     /// Six hexadecimal digits that tell this set of parts from others on the same machine.
     pub id: String,
     /// Folder under which everything of the parts lies.
@@ -184,7 +184,7 @@ impl ImageNames {
     }
 }
 
-impl Parts {
+impl TestEnv {
     /// Reads the description that `cargo xtask env up` wrote.
     pub fn load() -> Result<Self> {
         Self::load_from(&home_dir()?)

@@ -8,10 +8,21 @@ pub mod client;
 pub mod container;
 pub mod engine_api;
 pub mod engines;
+pub mod env;
+pub mod fake_engine;
 pub mod memory;
-pub mod parts;
 pub mod ports;
 pub mod postgres;
 pub mod request;
 pub mod service;
+pub mod tcp_proxy;
 pub mod token_registry;
+
+/// The real time: what happened on engines is compared with the times of events.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what happened on engines is compared with the times of events"
+)]
+pub(crate) fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}

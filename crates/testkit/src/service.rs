@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{client::Client, parts::Parts};
+use crate::{client::Client, env::TestEnv};
 
 /// How long a start may take before it counts as failed.
 const START: Duration = Duration::from_secs(30);
@@ -30,14 +30,14 @@ pub struct ServiceOptions {
 
 impl ServiceOptions {
     /// A service that uses the mirrors and tools of the parts.
-    pub fn new(binary: impl Into<PathBuf>, base_dir: impl Into<PathBuf>, parts: &Parts) -> Self {
+    pub fn new(binary: impl Into<PathBuf>, base_dir: impl Into<PathBuf>, env: &TestEnv) -> Self {
         let text = |path: PathBuf| path.display().to_string();
         Self {
             binary: binary.into(),
             base_dir: base_dir.into(),
             variables: vec![
-                ("SOURCE_DIR".to_owned(), text(parts.base_dir.join("source"))),
-                ("TOOLS_DIR".to_owned(), text(parts.base_dir.join("tools"))),
+                ("SOURCE_DIR".to_owned(), text(env.base_dir.join("source"))),
+                ("TOOLS_DIR".to_owned(), text(env.base_dir.join("tools"))),
                 (
                     "CALLBACK__RETRY_SECONDS".to_owned(),
                     "[1,1,1,1,1,1]".to_owned(),
@@ -47,7 +47,7 @@ impl ServiceOptions {
                 ("BUILDS__REUSE_SECONDS".to_owned(), "0".to_owned()),
                 (
                     "BUILDS__REGISTRY_CA_FILE".to_owned(),
-                    text(parts.certificates.ca.clone()),
+                    text(env.certificates.ca.clone()),
                 ),
                 ("BUILDS__GRACE_SECONDS".to_owned(), "0".to_owned()),
             ],

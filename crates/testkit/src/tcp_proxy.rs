@@ -1,94 +1,130 @@
-//! A TCP proxy on loopback whose connections can be cut, held up or refused while they run: what a
-//! network does to a service, on demand.
+//! A TCP proxy on loopback in front of an engine, a registry or a database. A test sets the fault it
+//! needs; the server behind it goes on serving other tests.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, ToSocketAddrs},
     sync::watch,
     task::JoinHandle,
 };
 
-/// What the proxy does with connections, those that are open and those that come.
+/// What the proxy does to connections, open and new ones alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
+pub enum NetworkFault {
     /// Passes everything on at once.
-    Fair,
-    /// Passes everything on, each piece this much later.
-    Slow(Duration),
-    /// Holds everything back; what was sent arrives unharmed once the weather is fair.
-    Held,
+    None,
+    /// Passes everything on, each chunk this much later.
+    Delay(Duration),
+    /// Holds everything back; it arrives unharmed once the fault is over.
+    Stall,
     /// Resets open connections, and new ones as soon as they are accepted.
-    Cut,
+    Reset,
+    /// Resets a connection once its client has sent more than so many bytes: what breaks an upload
+    /// and lets questions through.
+    ResetAfter(usize),
 }
 
-/// A running proxy; ends when dropped.
+/// A running proxy; ends when dropped, with every connection through it.
 #[derive(Debug)]
-pub struct Proxy {
+pub struct TcpProxy {
     /// Where it listens.
     pub address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    fault: watch::Sender<NetworkFault>,
     accepting: JoinHandle<()>,
 }
 
-impl Proxy {
-    /// Starts a proxy on a free port of 127.0.0.1 in front of `upstream`.
+impl TcpProxy {
+    /// Starts a proxy on a free port of 127.0.0.1 in front of `upstream`, `host:port`.
     ///
     /// # Errors
     /// When no port can be had.
     pub async fn start(upstream: impl Into<String>) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_on("127.0.0.1:0", upstream).await
+    }
+
+    /// Starts a proxy on an address, such as that of one that was closed.
+    ///
+    /// # Errors
+    /// When the address is in use.
+    pub async fn start_on(
+        address: impl ToSocketAddrs,
+        upstream: impl Into<String>,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let (weather, seen) = watch::channel(Weather::Fair);
+        let (fault, current) = watch::channel(NetworkFault::None);
         let upstream: Arc<str> = upstream.into().into();
         let accepting = tokio::spawn(async move {
             // Connections end with the proxy: they are tasks of this set.
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(carry(client, upstream.clone(), seen.clone()));
+                connections.spawn(relay(client, upstream.clone(), current.clone()));
                 while connections.try_join_next().is_some() {}
             }
         });
         Ok(Self {
             address,
-            weather,
+            fault,
             accepting,
         })
     }
 
-    /// Changes the weather for open and new connections.
-    pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    /// Changes the fault for open and new connections.
+    pub fn set_fault(&self, fault: NetworkFault) {
+        self.fault.send_replace(fault);
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Ends it; new connections are refused once this returns.
+    pub async fn close(mut self) {
+        self.accepting.abort();
+        // It was aborted, so its result says nothing.
+        (&mut self.accepting).await.ok();
     }
 }
 
-impl Drop for Proxy {
+impl Drop for TcpProxy {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-/// Carries one connection until an end closes it or the weather cuts it.
-async fn carry(client: TcpStream, upstream: Arc<str>, mut weather: watch::Receiver<Weather>) {
-    let carried = async {
+/// Relays one connection until an end closes it or a fault resets it.
+async fn relay(client: TcpStream, upstream: Arc<str>, mut fault: watch::Receiver<NetworkFault>) {
+    let relayed = async {
         let server = TcpStream::connect(&*upstream).await?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         let (mut client_in, mut client_out) = client.into_split();
         let (mut server_in, mut server_out) = server.into_split();
         let outcome = {
-            let up = pass(&mut client_in, &mut server_out, weather.clone());
-            let down = pass(&mut server_in, &mut client_out, weather.clone());
+            let up = copy(
+                &mut client_in,
+                &mut server_out,
+                fault.clone(),
+                Direction::Up,
+            );
+            let down = copy(
+                &mut server_in,
+                &mut client_out,
+                fault.clone(),
+                Direction::Down,
+            );
             tokio::select! {
                 // One direction may end long before the other (half-close); both must.
                 ends = async { tokio::try_join!(up, down) } => ends.map(drop),
-                () = cut(&mut weather) => Err(std::io::ErrorKind::ConnectionReset.into()),
+                () = reset(&mut fault) => Err(std::io::ErrorKind::ConnectionReset.into()),
             }
         };
         if outcome.is_err() {
-            // Closed with something unread or with no linger, a socket resets rather than ends.
+            // With no linger, a socket that is closed resets rather than ends.
             for stream in [
                 client_in.reunite(client_out).ok(),
                 server_in.reunite(server_out).ok(),
@@ -102,39 +138,60 @@ async fn carry(client: TcpStream, upstream: Arc<str>, mut weather: watch::Receiv
         outcome
     };
     // What becomes of a connection is its two ends' business.
-    let _: std::io::Result<()> = carried.await;
+    let _: std::io::Result<()> = relayed.await;
 }
 
-/// Resolves once the weather cuts connections.
-async fn cut(weather: &mut watch::Receiver<Weather>) {
-    if weather.wait_for(|now| *now == Weather::Cut).await.is_err() {
+/// Resolves once connections are to be reset.
+async fn reset(fault: &mut watch::Receiver<NetworkFault>) {
+    if fault
+        .wait_for(|now| *now == NetworkFault::Reset)
+        .await
+        .is_err()
+    {
         std::future::pending::<()>().await;
     }
 }
 
-/// Carries one direction until its end, which is passed on.
-async fn pass(
+/// Which way bytes go: up to the server or down to the client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+/// Copies one direction until its end, which is passed on.
+async fn copy(
     from: &mut tokio::net::tcp::OwnedReadHalf,
     to: &mut tokio::net::tcp::OwnedWriteHalf,
-    mut weather: watch::Receiver<Weather>,
+    mut fault: watch::Receiver<NetworkFault>,
+    direction: Direction,
 ) -> std::io::Result<()> {
-    let mut piece = vec![0; 64 * 1024];
+    let mut chunk = vec![0; 64 * 1024];
+    let mut passed = 0;
     loop {
-        let length = from.read(&mut piece).await?;
-        let now = *weather.borrow();
+        let length = from.read(&mut chunk).await?;
+        passed += length;
+        let now = *fault.borrow();
         match now {
-            Weather::Slow(delay) => tokio::time::sleep(delay).await,
-            Weather::Held => {
-                if weather.wait_for(|now| *now != Weather::Held).await.is_err() {
+            NetworkFault::Delay(delay) => tokio::time::sleep(delay).await,
+            NetworkFault::Stall => {
+                if fault
+                    .wait_for(|now| *now != NetworkFault::Stall)
+                    .await
+                    .is_err()
+                {
                     return Err(std::io::ErrorKind::ConnectionReset.into());
                 }
             }
-            Weather::Fair | Weather::Cut => {}
+            NetworkFault::ResetAfter(limit) if direction == Direction::Up && passed > limit => {
+                return Err(std::io::ErrorKind::ConnectionReset.into());
+            }
+            NetworkFault::None | NetworkFault::Reset | NetworkFault::ResetAfter(_) => {}
         }
         if length == 0 {
             return to.shutdown().await;
         }
-        to.write_all(&piece[..length]).await?;
+        to.write_all(&chunk[..length]).await?;
     }
 }
 
@@ -165,46 +222,67 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fair_and_slow_weather_carry_everything() {
-        let proxy = Proxy::start(echo().await.to_string()).await.unwrap();
+    async fn everything_passes_with_and_without_a_delay() {
+        let proxy = TcpProxy::start(echo().await.to_string()).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address).await.unwrap();
         assert_eq!(say(&mut stream, "fair").await.unwrap(), "fair");
-        proxy.set(Weather::Slow(Duration::from_millis(5)));
+        proxy.set_fault(NetworkFault::Delay(Duration::from_millis(5)));
         assert_eq!(say(&mut stream, "slow").await.unwrap(), "slow");
     }
 
     #[tokio::test]
-    async fn what_is_held_arrives_later_and_unharmed() {
-        let proxy = Proxy::start(echo().await.to_string()).await.unwrap();
+    async fn stalled_bytes_arrive_after_the_fault() {
+        let proxy = TcpProxy::start(echo().await.to_string()).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address).await.unwrap();
         say(&mut stream, "first").await.unwrap();
-        proxy.set(Weather::Held);
+        proxy.set_fault(NetworkFault::Stall);
         let (mut reader, mut writer) = stream.split();
         let mut heard = [0; 4];
         writer.write_all(b"held").await.unwrap();
         tokio::select! {
             biased;
-            _ = reader.read_exact(&mut heard) => panic!("held weather let something through"),
-            () = tokio::task::yield_now() => proxy.set(Weather::Fair),
+            _ = reader.read_exact(&mut heard) => panic!("bytes passed a stalled proxy"),
+            () = tokio::task::yield_now() => proxy.set_fault(NetworkFault::None),
         }
         reader.read_exact(&mut heard).await.unwrap();
         assert_eq!(&heard, b"held");
     }
 
     #[tokio::test]
-    async fn a_cut_resets_open_and_new_connections_until_it_is_fair() {
-        let proxy = Proxy::start(echo().await.to_string()).await.unwrap();
+    async fn reset_hits_open_and_new_connections_until_it_is_over() {
+        let proxy = TcpProxy::start(echo().await.to_string()).await.unwrap();
         let mut open = TcpStream::connect(proxy.address).await.unwrap();
         say(&mut open, "open").await.unwrap();
-        proxy.set(Weather::Cut);
+        proxy.set_fault(NetworkFault::Reset);
         assert!(say(&mut open, "open").await.is_err());
         let refused = async {
             let mut new = TcpStream::connect(proxy.address).await?;
             say(&mut new, "new").await
         };
         assert!(refused.await.is_err());
-        proxy.set(Weather::Fair);
+        proxy.set_fault(NetworkFault::None);
         let mut again = TcpStream::connect(proxy.address).await.unwrap();
         assert_eq!(say(&mut again, "again").await.unwrap(), "again");
+    }
+
+    #[tokio::test]
+    async fn reset_after_lets_small_requests_through_and_breaks_uploads() {
+        let proxy = TcpProxy::start(echo().await.to_string()).await.unwrap();
+        proxy.set_fault(NetworkFault::ResetAfter(8));
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        assert_eq!(say(&mut stream, "question").await.unwrap(), "question");
+        assert!(say(&mut stream, "!").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_closed_proxy_refuses_and_another_takes_its_address() {
+        let upstream = echo().await.to_string();
+        let proxy = TcpProxy::start(upstream.clone()).await.unwrap();
+        let address = proxy.address;
+        proxy.close().await;
+        assert!(TcpStream::connect(address).await.is_err());
+        let again = TcpProxy::start_on(address, upstream).await.unwrap();
+        let mut stream = TcpStream::connect(again.address).await.unwrap();
+        assert_eq!(say(&mut stream, "again").await.unwrap(), "again");
     }
 }

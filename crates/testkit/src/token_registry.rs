@@ -32,7 +32,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     child::wait_until_up,
-    parts::{EnginePart, Login, Parts},
+    env::{EnginePart, Login, TestEnv},
     ports::free_ports,
 };
 
@@ -137,10 +137,10 @@ impl TokenRegistry {
     ///
     /// # Errors
     /// What the engine says.
-    pub async fn bring(&self, parts: &Parts, engine: &EnginePart, name: &str) -> Result<String> {
-        let (from, to) = (parts.image(name), format!("{}/{name}", self.address));
-        crate::container::pull(parts, engine, &from)?;
-        let mut tag = parts.docker(engine);
+    pub async fn bring(&self, env: &TestEnv, engine: &EnginePart, name: &str) -> Result<String> {
+        let (from, to) = (env.image(name), format!("{}/{name}", self.address));
+        crate::container::pull(env, engine, &from)?;
+        let mut tag = env.docker(engine);
         tag.args(["tag", &from, &to]);
         run(tag).await?;
         // The account goes into a configuration of its own, which no other test reads.
@@ -150,11 +150,11 @@ impl TokenRegistry {
             settings.path().join("config.json"),
             json!({"auths": {&self.address: {"auth": account}}}).to_string(),
         )?;
-        let mut push = parts.docker(engine);
+        let mut push = env.docker(engine);
         push.env("DOCKER_CONFIG", settings.path())
             .args(["push", "--quiet", &to]);
         run(push).await?;
-        let mut forget = parts.docker(engine);
+        let mut forget = env.docker(engine);
         forget.args(["rmi", &to]);
         run(forget).await?;
         Ok(to)
@@ -265,12 +265,12 @@ impl Front {
     }
 
     async fn exchange(&self, request: Request) -> Result<Response> {
-        let (parts, body) = request.into_parts();
-        let path = parts
+        let (head, body) = request.into_parts();
+        let path = head
             .uri
             .path_and_query()
             .context("a request without a path")?;
-        let mut headers = parts.headers;
+        let mut headers = head.headers;
         let has_body = headers.contains_key(header::CONTENT_LENGTH)
             || headers.contains_key(header::TRANSFER_ENCODING);
         for own in [header::HOST, header::TRANSFER_ENCODING, header::CONNECTION] {
@@ -278,7 +278,7 @@ impl Front {
         }
         let mut onward = self
             .http
-            .request(parts.method, format!("{}{path}", self.registry))
+            .request(head.method, format!("{}{path}", self.registry))
             .headers(headers);
         if has_body {
             onward = onward.body(reqwest::Body::wrap_stream(body.into_data_stream()));

@@ -12,9 +12,9 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use fastbuild_testkit::{
-    client::SiteFields,
+    client::ConfigFields,
+    env::{EnginePart, TestEnv},
     memory::Memory,
-    parts::{EnginePart, Parts},
     service::{Service, ServiceOptions},
 };
 
@@ -48,16 +48,16 @@ pub(crate) fn execute(options: &Options) -> Result<()> {
 
 async fn measure(options: &Options) -> Result<()> {
     env::up()?;
-    let parts = Parts::load()?;
+    let env = TestEnv::load()?;
     let binary = run::build_fastbuild(true)?;
-    let folder = parts.home.join("bench");
+    let folder = env.home.join("bench");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
     let mut figures = Figures::load()?;
-    let starts = starts(&parts, &binary, &folder, options.rounds).await?;
+    let starts = starts(&env, &binary, &folder, options.rounds).await?;
     let mut memory = None;
-    for engine in [&parts.engine_plain, parts.engine_store()?] {
+    for engine in [&env.engine_plain, env.engine_store()?] {
         if options
             .engine
             .as_ref()
@@ -65,9 +65,9 @@ async fn measure(options: &Options) -> Result<()> {
         {
             continue;
         }
-        let service = service(&parts, engine, &binary, &folder).await?;
+        let service = service(&env, engine, &binary, &folder).await?;
         let configured = Memory::of(service.pid())?.resident;
-        let mut bench = Bench::new(&parts, engine, &service).await?;
+        let mut bench = Bench::new(&env, engine, &service).await?;
         for round in Round::ALL {
             let cases = round.cases();
             if options.cases.is_empty() || cases.iter().any(|case| options.cases.contains(case)) {
@@ -93,10 +93,10 @@ async fn measure(options: &Options) -> Result<()> {
 }
 
 /// From starting the program to its ready line, each time with nothing there.
-async fn starts(parts: &Parts, binary: &Path, folder: &Path, rounds: usize) -> Result<Spread> {
+async fn starts(env: &TestEnv, binary: &Path, folder: &Path, rounds: usize) -> Result<Spread> {
     let mut seconds = Vec::new();
     for round in 0..rounds {
-        let options = ServiceOptions::new(binary, folder.join(format!("start-{round}")), parts);
+        let options = ServiceOptions::new(binary, folder.join(format!("start-{round}")), env);
         std::fs::create_dir_all(&options.base_dir)?;
         let mut service = Service::start(options).await?;
         seconds.push(service.ready_after.as_secs_f64());
@@ -167,7 +167,7 @@ async fn lines(
 
 /// A configured service on an engine, with uv among its tools, which gives built images to equal requests.
 async fn service(
-    parts: &Parts,
+    env: &TestEnv,
     engine: &EnginePart,
     binary: &Path,
     folder: &Path,
@@ -176,18 +176,18 @@ async fn service(
     let tools = base_dir.join("tools");
     std::fs::create_dir_all(&tools)?;
     for (name, program) in [
-        ("python", parts.base_dir.join("tools/python")),
-        ("uv", parts.uv_folder()),
+        ("python", env.base_dir.join("tools/python")),
+        ("uv", env.uv_folder()),
     ] {
         std::os::unix::fs::symlink(program, tools.join(name))?;
     }
-    let options = ServiceOptions::new(binary, base_dir, parts)
+    let options = ServiceOptions::new(binary, base_dir, env)
         .variable("TOOLS_DIR", tools.display().to_string())
         .variable("BUILDS__REUSE_SECONDS", "3600");
     let service = Service::start(options).await?;
     service
         .client
-        .configure(SiteFields::new(parts, engine, service.port)?)
+        .configure(ConfigFields::new(env, engine, service.port)?)
         .await?
         .data()?;
     Ok(service)

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fastbuild_testkit::parts::{EnginePart, Parts};
+use fastbuild_testkit::env::{EnginePart, TestEnv};
 
 use crate::run;
 
@@ -45,26 +45,26 @@ impl Wanted {
     }
 
     /// Builds and pushes it.
-    pub(super) fn make(&self, parts: &Parts, engine: &EnginePart, target: &str) -> Result<()> {
+    pub(super) fn make(&self, env: &TestEnv, engine: &EnginePart, target: &str) -> Result<()> {
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("Dockerfile"), self.dockerfile())?;
         if let Some(python) = &self.python {
             std::fs::copy(python, folder.path().join("python.tgz"))?;
         }
-        build(parts, engine, folder.path(), target, "0")?;
-        push(parts, engine, target)
+        build(env, engine, folder.path(), target, "0")?;
+        push(env, engine, target)
     }
 }
 
 /// Builds with the engine's own command line, with BuildKit (`1`) or without (`0`).
 pub(super) fn build(
-    parts: &Parts,
+    env: &TestEnv,
     engine: &EnginePart,
     folder: &Path,
     target: &str,
     buildkit: &str,
 ) -> Result<()> {
-    let mut build = parts.docker(engine);
+    let mut build = env.docker(engine);
     build.env("DOCKER_BUILDKIT", buildkit);
     run::run(
         build
@@ -75,6 +75,6 @@ pub(super) fn build(
 }
 
 /// Pushes with the engine's own command line.
-pub(super) fn push(parts: &Parts, engine: &EnginePart, target: &str) -> Result<()> {
-    run::run(parts.docker(engine).args(["push", "--quiet", target])).map(drop)
+pub(super) fn push(env: &TestEnv, engine: &EnginePart, target: &str) -> Result<()> {
+    run::run(env.docker(engine).args(["push", "--quiet", target])).map(drop)
 }

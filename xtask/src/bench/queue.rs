@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
 use fastbuild_testkit::{
-    client::SiteFields,
-    parts::Parts,
+    client::ConfigFields,
+    env::TestEnv,
     request::Request,
     service::{Service, ServiceOptions},
 };
@@ -50,20 +50,20 @@ pub(crate) fn execute() -> Result<()> {
 
 /// From sending a request to the start of its first step, on an engine that has nothing else to do.
 async fn first_step() -> Result<Spread> {
-    let parts = Parts::load()?;
+    let env = TestEnv::load()?;
     let binary = run::build_fastbuild(true)?;
-    let folder = parts.home.join("bench-queue");
+    let folder = env.home.join("bench-queue");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
-    let service = Service::start(ServiceOptions::new(&binary, &folder, &parts)).await?;
-    let fields = SiteFields::new(&parts, &parts.engine_plain, service.port)?;
+    let service = Service::start(ServiceOptions::new(&binary, &folder, &env)).await?;
+    let fields = ConfigFields::new(&env, &env.engine_plain, service.port)?;
     service.client.configure(fields).await?.data()?;
     let mut seconds = Vec::new();
     for _ in 0..SUBMISSIONS {
-        let target = parts.image(&format!("bench/queue:{}", sides::stamp()?));
-        let request = Request::new(&parts.image(&parts.images.debian), &target);
+        let target = env.image(&format!("bench/queue:{}", sides::stamp()?));
+        let request = Request::new(&env.image(&env.images.debian), &target);
         let sent = run::now()?.as_micros();
         let answer = service.client.submit(request.body()).await?;
         let task_id = answer.data()?["task_id"].as_i64().context("no task_id")?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use fastbuild_testkit::{
     client::wait_for_callbacks,
     container,
-    parts::{EnginePart, Parts},
+    env::{EnginePart, TestEnv},
     request::Request,
     service::Service,
 };
@@ -38,7 +38,7 @@ pub(super) const MOST_ROUNDS: usize = 7;
 
 /// Everything a case is measured with.
 pub(super) struct Bench<'a> {
-    parts: &'a Parts,
+    env: &'a TestEnv,
     engine: &'a EnginePart,
     service: &'a Service,
     /// The base that Python was compiled upon, which its rounds have in common.
@@ -59,12 +59,12 @@ struct Made {
 impl<'a> Bench<'a> {
     /// A bench on an engine whose caches have every download that the cases ask for.
     pub(super) async fn new(
-        parts: &'a Parts,
+        env: &'a TestEnv,
         engine: &'a EnginePart,
         service: &'a Service,
     ) -> Result<Self> {
         let bench = Self {
-            parts,
+            env,
             engine,
             service,
             python_base: None,
@@ -87,16 +87,16 @@ impl<'a> Bench<'a> {
 
     /// Takes away what a round left on the engine but for downloads, so that rounds do not fill the disk.
     pub(super) fn tidy(&self) -> Result<()> {
-        let mut list = self.parts.docker(self.engine);
-        let reference = format!("reference={}", self.parts.image("bench/*"));
+        let mut list = self.env.docker(self.engine);
+        let reference = format!("reference={}", self.env.image("bench/*"));
         list.args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
         let images = run::run(list.args(["--filter", &reference]))?;
         if !images.is_empty() {
-            let mut remove = self.parts.docker(self.engine);
+            let mut remove = self.env.docker(self.engine);
             remove.args(["image", "rm", "--force"]).args(images.lines());
             run::run(&mut remove)?;
         }
-        let mut prune = self.parts.docker(self.engine);
+        let mut prune = self.env.docker(self.engine);
         prune.args(["builder", "prune", "--all", "--force", "--filter"]);
         run::run(prune.arg("type=regular")).map(drop)
     }
@@ -154,7 +154,7 @@ impl<'a> Bench<'a> {
     pub(super) async fn baseline(&self, round: Round, number: usize) -> Result<Vec<f64>> {
         let timed = |wanted: &Wanted, target: &str| -> Result<f64> {
             let begun = Instant::now();
-            wanted.make(self.parts, self.engine, target)?;
+            wanted.make(self.env, self.engine, target)?;
             Ok(begun.elapsed().as_secs_f64())
         };
         Ok(match round {
@@ -176,9 +176,8 @@ impl<'a> Bench<'a> {
                         let mut wanted = wanted.clone();
                         wanted.pip.extend(owned(pip_of(round, number)));
                         let target = self.target()?;
-                        threads.push(
-                            scope.spawn(move || wanted.make(self.parts, self.engine, &target)),
-                        );
+                        threads
+                            .push(scope.spawn(move || wanted.make(self.env, self.engine, &target)));
                     }
                     for thread in threads {
                         thread
@@ -193,7 +192,7 @@ impl<'a> Bench<'a> {
             Round::Check => {
                 let base = self.base()?;
                 let begun = Instant::now();
-                container::run_once(self.parts, self.engine, &base, &["true"])?;
+                container::run_once(self.env, self.engine, &base, &["true"])?;
                 vec![begun.elapsed().as_secs_f64()]
             }
             // What it built before on this base is of no use to it: the packages come first, and they changed.
@@ -202,7 +201,7 @@ impl<'a> Bench<'a> {
                     base: self.python_base()?.to_owned(),
                     system: owned(&LATER[number..=number]),
                     pip: vec![],
-                    python: Some(self.parts.base_dir.join("tools/python").join(PYTHON)),
+                    python: Some(self.env.base_dir.join("tools/python").join(PYTHON)),
                 };
                 vec![timed(&wanted, &self.target()?)?]
             }
@@ -265,12 +264,12 @@ impl<'a> Bench<'a> {
     async fn build(&self, request: Request) -> Result<Made> {
         let token = format!("bench-{}", stamp()?);
         let service = self.service;
-        let request = request.callback(&format!("{}/cb/{token}/done", self.parts.callback.url));
+        let request = request.callback(&format!("{}/cb/{token}/done", self.env.callback.url));
         let sent = timestamp(run::now()?)?;
         let begun = Instant::now();
         let answer = service.client.submit(request.body()).await?;
         let task_id = answer.data()?["task_id"].as_i64().context("no task_id")?;
-        wait_for_callbacks(self.parts, &token, 1, PATIENCE).await?;
+        wait_for_callbacks(self.env, &token, 1, PATIENCE).await?;
         let seconds = begun.elapsed().as_secs_f64();
         let arrived = timestamp(run::now()?)?;
         let task = service.client.task(task_id).await?;
@@ -300,8 +299,8 @@ impl<'a> Bench<'a> {
         self.copy_context(&made, folder.path())?;
         let target = self.target()?;
         let begun = Instant::now();
-        old_way::build(self.parts, self.engine, folder.path(), &target, "1")?;
-        old_way::push(self.parts, self.engine, &target)?;
+        old_way::build(self.env, self.engine, folder.path(), &target, "1")?;
+        old_way::push(self.env, self.engine, &target)?;
         Ok(begun.elapsed().as_secs_f64())
     }
 
@@ -310,7 +309,7 @@ impl<'a> Bench<'a> {
     fn copy_context(&self, made: &Made, folder: &Path) -> Result<()> {
         let uv = folder.join("tools/uv");
         fs::create_dir_all(&uv)?;
-        fs::copy(self.parts.uv(), uv.join("uv"))?;
+        fs::copy(self.env.uv(), uv.join("uv"))?;
         fs::create_dir(folder.join("layers"))?;
         fs::write(folder.join("layers/layers.py"), LAYERS)?;
         for line in made.dockerfile.lines() {
@@ -321,7 +320,7 @@ impl<'a> Bench<'a> {
             let [from, to] = names.as_slice() else {
                 bail!("the benchmark cannot repeat the line {line}");
             };
-            let text = container::run_once(self.parts, self.engine, &made.target, &["cat", to])?;
+            let text = container::run_once(self.env, self.engine, &made.target, &["cat", to])?;
             let path = folder.join(from);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
@@ -332,30 +331,30 @@ impl<'a> Bench<'a> {
     }
 
     fn target(&self) -> Result<String> {
-        Ok(self.parts.image(&format!("bench/made:{}", stamp()?)))
+        Ok(self.env.image(&format!("bench/made:{}", stamp()?)))
     }
 
     /// A base image with Python that differs from every other by one small file, on the engine and in the registry, so that
     /// no layer upon it was built before.
     fn base(&self) -> Result<String> {
-        let name = self.parts.image(&format!("bench/base:{}", stamp()?));
+        let name = self.env.image(&format!("bench/base:{}", stamp()?));
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("stamp"), &name)?;
-        let from = self.parts.image(&self.parts.images.python);
+        let from = self.env.image(&self.env.images.python);
         fs::write(
             folder.path().join("Dockerfile"),
             format!("FROM {from}\nCOPY stamp /bench-stamp\n"),
         )?;
         // Neither side pulls it while it is timed.
-        container::pull(self.parts, self.engine, &from)?;
-        old_way::build(self.parts, self.engine, folder.path(), &name, "0")?;
-        old_way::push(self.parts, self.engine, &name)?;
+        container::pull(self.env, self.engine, &from)?;
+        old_way::build(self.env, self.engine, folder.path(), &name, "0")?;
+        old_way::push(self.env, self.engine, &name)?;
         Ok(name)
     }
 
     /// Empties what builds leave on the engine: layers and cache mounts.
     fn empty_caches(&self) -> Result<()> {
-        let mut prune = self.parts.docker(self.engine);
+        let mut prune = self.env.docker(self.engine);
         run::run(prune.args(["builder", "prune", "--all", "--force"])).map(drop)
     }
 
@@ -363,7 +362,7 @@ impl<'a> Bench<'a> {
     fn megabytes(&self, image: &str) -> Result<f64> {
         let (_, path) = image.split_once('/').context("a name without registry")?;
         let (repository, tag) = path.rsplit_once(':').context("a name without tag")?;
-        let storage = self.parts.registry.storage.join("docker/registry/v2");
+        let storage = self.env.registry.storage.join("docker/registry/v2");
         let link = storage.join(format!(
             "repositories/{repository}/_manifests/tags/{tag}/current/link"
         ));

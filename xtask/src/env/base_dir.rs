@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use fastbuild_testkit::parts::Parts;
+use fastbuild_testkit::env::TestEnv;
 
 use super::home::Home;
 use super::mirror;
@@ -30,7 +30,7 @@ const MADE_TOOLS: [(&str, &str); 3] = [
 const CONDA_FILE: &str = "tools/conda/Miniconda3-fixture-Linux-x86_64.sh";
 
 /// Writes the mirrors and makes the tools that are missing.
-pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
+pub(super) fn ensure(home: &Home, env: &TestEnv) -> Result<()> {
     let debian = mirror::package_list(home)?;
     for (name, content) in [
         ("source/apt/local/debian-12.list", debian.as_str()),
@@ -45,9 +45,9 @@ pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
         ("source/conda/local/.condarc", CONDARC),
         (CONDA_FILE, CONDA_INSTALLER),
     ] {
-        write_if_changed(&parts.base_dir.join(name), content)?;
+        write_if_changed(&env.base_dir.join(name), content)?;
     }
-    fs::create_dir_all(parts.base_dir.join("task"))?;
+    fs::create_dir_all(env.base_dir.join("task"))?;
 
     let root = mirror::stamp(home)?;
     let stamp = Stamp::new(
@@ -55,37 +55,30 @@ pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
         "python-tools",
         &[root.content(), PYTHON_TOOLS_SCRIPT, GET_PIP],
     );
-    if stamp.is_current() && missing(parts).is_empty() {
+    if stamp.is_current() && missing(env).is_empty() {
         return Ok(());
     }
     step("Python source, prebuilt Python and get-pip.py made", || {
-        make_python_tools(home, parts)
+        make_python_tools(home, env)
     })?;
     stamp.set()
 }
 
 /// Names of the tools that are not there.
-pub(super) fn missing(parts: &Parts) -> Vec<&'static str> {
+pub(super) fn missing(env: &TestEnv) -> Vec<&'static str> {
     let mut missing: Vec<_> = MADE_TOOLS
         .into_iter()
-        .filter(|(folder, name)| {
-            !parts
-                .base_dir
-                .join("tools")
-                .join(folder)
-                .join(name)
-                .exists()
-        })
+        .filter(|(folder, name)| !env.base_dir.join("tools").join(folder).join(name).exists())
         .map(|(_, name)| name)
         .collect();
-    if !parts.base_dir.join(CONDA_FILE).exists() {
+    if !env.base_dir.join(CONDA_FILE).exists() {
         missing.push(CONDA_FILE);
     }
     missing
 }
 
 /// Runs the script in a container with Debian's Python, and takes over what it made.
-fn make_python_tools(home: &Home, parts: &Parts) -> Result<()> {
+fn make_python_tools(home: &Home, env: &TestEnv) -> Result<()> {
     let (input, output) = (
         home.path("work/python-tools-in"),
         home.path("work/python-tools-out"),
@@ -95,16 +88,16 @@ fn make_python_tools(home: &Home, parts: &Parts) -> Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(input.join("get-pip.py"), GET_PIP)?;
-    run(parts
-        .docker(&parts.engine_plain)
+    run(env
+        .docker(&env.engine_plain)
         .args(["run", "--rm", "--volume"])
         .arg(format!("{}:/in:ro", input.display()))
         .arg("--volume")
         .arg(format!("{}:/out", output.display()))
-        .arg(parts.image(&parts.images.python))
+        .arg(env.image(&env.images.python))
         .args(["sh", "-c", PYTHON_TOOLS_SCRIPT]))?;
     for (folder, name) in MADE_TOOLS {
-        let folder = parts.base_dir.join("tools").join(folder);
+        let folder = env.base_dir.join("tools").join(folder);
         fs::create_dir_all(&folder)?;
         fs::rename(output.join(name), folder.join(name))
             .with_context(|| format!("{name} was not made"))?;

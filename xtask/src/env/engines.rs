@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fastbuild_testkit::parts::{EnginePart, Parts};
+use fastbuild_testkit::env::{EnginePart, TestEnv};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -17,11 +17,11 @@ use crate::run::{program, run, succeeds};
 const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// Starts the engine unless it answers.
-pub(super) fn ensure(home: &Home, parts: &Parts, engine: &EnginePart) -> Result<bool> {
-    if is_up(home, parts, engine) {
+pub(super) fn ensure(home: &Home, env: &TestEnv, engine: &EnginePart) -> Result<bool> {
+    if is_up(home, env, engine) {
         return Ok(false);
     }
-    stop(home, parts, engine, Signal::SIGTERM)?;
+    stop(home, env, engine, Signal::SIGTERM)?;
     network::ensure_bridge(engine)?;
     let folder = home.path(&engine.name);
     fs::create_dir_all(&folder)?;
@@ -33,10 +33,10 @@ pub(super) fn ensure(home: &Home, parts: &Parts, engine: &EnginePart) -> Result<
     let file = folder.join("daemon.json");
     fs::write(
         &file,
-        serde_json::to_string_pretty(&configuration(home, parts, engine))?,
+        serde_json::to_string_pretty(&configuration(home, env, engine))?,
     )?;
     let certificates = home.certificates();
-    let programs = programs(home, parts, engine);
+    let programs = programs(home, env, engine);
     home.daemon(&engine.name).start(
         programs.dockerd(),
         START_LIMIT,
@@ -50,16 +50,16 @@ pub(super) fn ensure(home: &Home, parts: &Parts, engine: &EnginePart) -> Result<
                 command.env("PATH", path);
             }
         },
-        || answers(parts, engine),
+        || answers(env, engine),
     )?;
     Ok(true)
 }
 
-fn configuration(home: &Home, parts: &Parts, engine: &EnginePart) -> Value {
+fn configuration(home: &Home, env: &TestEnv, engine: &EnginePart) -> Value {
     let folder = home.path(&engine.name);
     let mut configuration = json!({
         "data-root": folder.join("data"),
-        "exec-root": exec_root(parts, engine),
+        "exec-root": exec_root(env, engine),
         "pidfile": folder.join("docker.pid"),
         "hosts": [
             format!("unix://{}", engine.socket.display()),
@@ -78,26 +78,25 @@ fn configuration(home: &Home, parts: &Parts, engine: &EnginePart) -> Value {
         configuration["tlscert"] = json!(certificates.file("server-cert.pem"));
         configuration["tlskey"] = json!(certificates.file("server-key.pem"));
     }
-    if has_store(parts, engine) {
+    if has_store(env, engine) {
         configuration["features"] = json!({"containerd-snapshotter": true});
     }
-    if old_identity(&programs(home, parts, engine)) {
+    if old_identity(&programs(home, env, engine)) {
         configuration["deprecated-key-path"] = json!(folder.join("key.json"));
     }
     configuration
 }
 
 /// Whether the engine is the one with containerd's image store.
-fn has_store(parts: &Parts, engine: &EnginePart) -> bool {
-    parts
-        .engine_store
+fn has_store(env: &TestEnv, engine: &EnginePart) -> bool {
+    env.engine_store
         .as_ref()
         .is_some_and(|store| store.name == engine.name)
 }
 
 /// The programs an engine is started from.
-fn programs(home: &Home, parts: &Parts, engine: &EnginePart) -> newer::Programs {
-    if has_store(parts, engine) {
+fn programs(home: &Home, env: &TestEnv, engine: &EnginePart) -> newer::Programs {
+    if has_store(env, engine) {
         newer::programs(home)
     } else {
         newer::Programs::of_the_machine()
@@ -111,24 +110,24 @@ fn old_identity(programs: &newer::Programs) -> bool {
 }
 
 /// Where the engine keeps its sockets and those of its containerd.
-fn exec_root(parts: &Parts, engine: &EnginePart) -> PathBuf {
-    short_path(&parts.id).join(&engine.name).join("exec")
+fn exec_root(env: &TestEnv, engine: &EnginePart) -> PathBuf {
+    short_path(&env.id).join(&engine.name).join("exec")
 }
 
 /// Whether the engine runs, answers, and its containers have their network.
-pub(super) fn is_up(home: &Home, parts: &Parts, engine: &EnginePart) -> bool {
+pub(super) fn is_up(home: &Home, env: &TestEnv, engine: &EnginePart) -> bool {
     home.daemon(&engine.name).pid().is_some()
         && network::bridge_is_there(engine)
-        && answers(parts, engine)
+        && answers(env, engine)
 }
 
-fn answers(parts: &Parts, engine: &EnginePart) -> bool {
-    succeeds(parts.docker(engine).arg("version"))
+fn answers(env: &TestEnv, engine: &EnginePart) -> bool {
+    succeeds(env.docker(engine).arg("version"))
 }
 
 /// Version of the engine, for the status table.
-pub(super) fn version(parts: &Parts, engine: &EnginePart) -> Result<String> {
-    let version = run(parts
+pub(super) fn version(env: &TestEnv, engine: &EnginePart) -> Result<String> {
+    let version = run(env
         .docker(engine)
         .args(["version", "--format", "{{.Server.Version}}"]))?;
     Ok(version.trim().to_owned())
@@ -137,12 +136,12 @@ pub(super) fn version(parts: &Parts, engine: &EnginePart) -> Result<String> {
 /// Ends the engine, and what an engine that was killed left running and mounted; true when there was something.
 pub(super) fn stop(
     home: &Home,
-    parts: &Parts,
+    env: &TestEnv,
     engine: &EnginePart,
     signal: Signal,
 ) -> Result<bool> {
     let stopped = home.daemon(&engine.name).stop(signal)?;
-    let root = exec_root(parts, engine);
+    let root = exec_root(env, engine);
     let own = root.to_str().context("the folder's name is not UTF-8")?;
     let left = processes_with_argument("containerd", own);
     // A shim that is ended leaves its containers running, so these are ended first.

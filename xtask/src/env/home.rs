@@ -6,9 +6,9 @@ use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use fastbuild_testkit::parts::{
-    self, CallbackPart, CertificateFiles, DockerCli, EnginePart, ImageNames, Login, Parts,
-    RegistryPart,
+use fastbuild_testkit::env::{
+    self, CallbackPart, CertificateFiles, DockerCli, EnginePart, ImageNames, Login, RegistryPart,
+    TestEnv,
 };
 use fastbuild_testkit::ports::free_ports;
 
@@ -24,7 +24,7 @@ pub(super) struct Home {
 impl Home {
     pub(super) fn find() -> Result<Self> {
         Ok(Self {
-            root: parts::home_dir()?,
+            root: env::home_dir()?,
         })
     }
 
@@ -73,44 +73,44 @@ impl Home {
     }
 
     /// The description file, if `env up` wrote one.
-    pub(super) fn parts(&self) -> Result<Option<Parts>> {
-        if !self.path(parts::FILE_NAME).exists() {
+    pub(super) fn env(&self) -> Result<Option<TestEnv>> {
+        if !self.path(env::FILE_NAME).exists() {
             return Ok(None);
         }
-        let parts = Parts::load_from(&self.root)?;
-        if parts.home != self.root {
+        let env = TestEnv::load_from(&self.root)?;
+        if env.home != self.root {
             bail!(
                 "{} describes parts in {}: the folder was moved; remove it and run `cargo xtask env up`",
-                self.path(parts::FILE_NAME).display(),
-                parts.home.display()
+                self.path(env::FILE_NAME).display(),
+                env.home.display()
             );
         }
-        Ok(Some(parts))
+        Ok(Some(env))
     }
 
     /// The description as it is, or a new one with free ports, free networks and random passwords.
-    pub(super) fn parts_or_new(&self) -> Result<Parts> {
-        let mut parts = match self.parts()? {
-            Some(parts) => parts,
+    pub(super) fn parts_or_new(&self) -> Result<TestEnv> {
+        let mut env = match self.env()? {
+            Some(env) => env,
             None => self.new_parts()?,
         };
-        if parts.engine_store.is_none() {
+        if env.engine_store.is_none() {
             let [port] = free_ports()?;
             let [network] = network::free_networks()?;
-            parts.engine_store = Some(engine_part(&parts.id, "engine-c", port, network, None));
+            env.engine_store = Some(engine_part(&env.id, "engine-c", port, network, None));
         }
-        if parts.postgres.is_none() {
-            parts.postgres = Some(postgres::new_part(self)?);
+        if env.postgres.is_none() {
+            env.postgres = Some(postgres::new_part(self)?);
         }
-        Ok(parts)
+        Ok(env)
     }
 
-    fn new_parts(&self) -> Result<Parts> {
+    fn new_parts(&self) -> Result<TestEnv> {
         let id = format!("{:06x}", rand::random::<u32>() & 0x00ff_ffff);
         let [plain, tls, registry, callback] = free_ports()?;
         let [plain_network, tls_network] = network::free_networks()?;
         let certificates = self.certificates();
-        Ok(Parts {
+        Ok(TestEnv {
             home: self.root.clone(),
             docker: DockerCli {
                 binary: packages::docker()?,
@@ -158,16 +158,16 @@ impl Home {
     }
 
     /// Writes the description; only its owner may read it.
-    pub(super) fn write_parts(&self, parts: &Parts) -> Result<()> {
+    pub(super) fn write_parts(&self, env: &TestEnv) -> Result<()> {
         write_private(
-            &self.path(parts::FILE_NAME),
-            &serde_json::to_string_pretty(parts)?,
+            &self.path(env::FILE_NAME),
+            &serde_json::to_string_pretty(env)?,
         )
     }
 
     /// Makes the short way to this folder: a socket's path may have 107 bytes, and the clone may lie deep.
-    pub(super) fn link_short_path(&self, parts: &Parts) -> Result<()> {
-        let link = short_path(&parts.id);
+    pub(super) fn link_short_path(&self, env: &TestEnv) -> Result<()> {
+        let link = short_path(&env.id);
         if fs::read_link(&link).is_ok_and(|target| target == self.root) {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
-use fastbuild_testkit::parts::Parts;
+use fastbuild_testkit::env::TestEnv;
 
 use super::home::Home;
 use super::stamp::Stamp;
@@ -33,14 +33,14 @@ struct Recipe<'a> {
 }
 
 /// Makes, pushes or pulls whatever is missing.
-pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
-    let names = &parts.images;
+pub(super) fn ensure(home: &Home, env: &TestEnv) -> Result<()> {
+    let names = &env.images;
     let changes = plain_changes();
     let root = mirror::stamp(home)?;
     let workshop = Workshop {
         home,
-        parts,
-        on_engine: images_on_engine(parts)?,
+        env,
+        on_engine: images_on_engine(env)?,
         base: format!("{}\n{}", root.content(), changes.join("\n")),
     };
     let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
@@ -76,10 +76,7 @@ pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
             })
             .collect();
         workshop.ensure(&names.private_debian, "tag", || {
-            let (from, to) = (
-                parts.image(&names.debian),
-                parts.image(&names.private_debian),
-            );
+            let (from, to) = (env.image(&names.debian), env.image(&names.private_debian));
             workshop.docker(&["tag", &from, &to])
         })?;
         work.into_iter().try_for_each(joined)
@@ -87,21 +84,20 @@ pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
 }
 
 /// Names of the base images that the registry does not have.
-pub(super) fn missing_from_registry(parts: &Parts) -> Vec<&str> {
-    parts
-        .images
+pub(super) fn missing_from_registry(env: &TestEnv) -> Vec<&str> {
+    env.images
         .all()
         .into_iter()
-        .filter(|name| !is_in_registry(parts, name))
+        .filter(|name| !is_in_registry(env, name))
         .collect()
 }
 
 /// Looks into the registry's storage, which is quicker than asking and needs no password.
-fn is_in_registry(parts: &Parts, name: &str) -> bool {
+fn is_in_registry(env: &TestEnv, name: &str) -> bool {
     let Some((repository, tag)) = name.split_once(':') else {
         return false;
     };
-    let storage = parts.registry.storage.join("docker/registry/v2");
+    let storage = env.registry.storage.join("docker/registry/v2");
     let link = storage.join(format!(
         "repositories/{repository}/_manifests/tags/{tag}/current/link"
     ));
@@ -119,8 +115,8 @@ fn is_in_registry(parts: &Parts, name: &str) -> bool {
         .is_some()
 }
 
-fn images_on_engine(parts: &Parts) -> Result<Vec<String>> {
-    let list = run(parts.docker(&parts.engine_plain).args([
+fn images_on_engine(env: &TestEnv) -> Result<Vec<String>> {
+    let list = run(env.docker(&env.engine_plain).args([
         "image",
         "ls",
         "--format",
@@ -149,7 +145,7 @@ fn plain_changes() -> Vec<String> {
 
 struct Workshop<'a> {
     home: &'a Home,
-    parts: &'a Parts,
+    env: &'a TestEnv,
     on_engine: Vec<String>,
     /// Recipe of the plain image, part of every other.
     base: String,
@@ -157,15 +153,15 @@ struct Workshop<'a> {
 
 impl Workshop<'_> {
     fn docker(&self, arguments: &[&str]) -> Result<()> {
-        run(self.parts.docker(&self.parts.engine_plain).args(arguments)).map(drop)
+        run(self.env.docker(&self.env.engine_plain).args(arguments)).map(drop)
     }
 
     /// Brings one image onto the engine and into the registry, by the shortest way.
     fn ensure(&self, name: &str, recipe: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
         let stamp = Stamp::new(self.home, &name.replace('/', "-"), &[&self.base, recipe]);
-        let full_name = self.parts.image(name);
+        let full_name = self.env.image(name);
         let on_engine = self.on_engine.contains(&full_name);
-        let in_registry = is_in_registry(self.parts, name);
+        let in_registry = is_in_registry(self.env, name);
         match (stamp.is_current(), on_engine, in_registry) {
             (true, true, true) => return Ok(()),
             (true, false, true) => {
@@ -183,25 +179,25 @@ impl Workshop<'_> {
     }
 
     fn import(&self, name: &str, changes: &[&str]) -> Result<()> {
-        let mut command = self.parts.docker(&self.parts.engine_plain);
+        let mut command = self.env.docker(&self.env.engine_plain);
         command.arg("import");
         for change in changes {
             command.args(["--change", change]);
         }
         run(command
             .arg(mirror::archive(self.home))
-            .arg(self.parts.image(name)))
+            .arg(self.env.image(name)))
         .map(drop)
     }
 
     /// Runs the script in a container of the plain image and makes an image of the container.
     fn derive(&self, recipe: &Recipe<'_>) -> Result<()> {
         let container = format!("fastbuild-env-{}", recipe.name.replace(['/', ':'], "-"));
-        let from = self.parts.image(&self.parts.images.debian);
+        let from = self.env.image(&self.env.images.debian);
         // One that an interrupted run left behind is in the way.
         succeeds(
-            self.parts
-                .docker(&self.parts.engine_plain)
+            self.env
+                .docker(&self.env.engine_plain)
                 .args(["rm", "--force", &container]),
         );
         self.docker(&[
@@ -213,12 +209,12 @@ impl Workshop<'_> {
             "-c",
             recipe.script,
         ])?;
-        let mut commit = self.parts.docker(&self.parts.engine_plain);
+        let mut commit = self.env.docker(&self.env.engine_plain);
         commit.arg("commit");
         for change in recipe.changes {
             commit.args(["--change", change]);
         }
-        run(commit.args([&container, &self.parts.image(recipe.name)]))?;
+        run(commit.args([&container, &self.env.image(recipe.name)]))?;
         self.docker(&["rm", &container])
     }
 }

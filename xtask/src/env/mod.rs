@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use fastbuild_testkit::parts::{FILE_NAME, Parts};
+use fastbuild_testkit::env::{FILE_NAME, TestEnv};
 
 use crate::run::{program, run, step};
 use home::{Home, short_path};
@@ -77,44 +77,44 @@ pub(crate) fn execute(task: &EnvTask) -> Result<()> {
 }
 
 /// Brings everything up and returns its description. What is up already is left alone.
-pub(crate) fn up() -> Result<Parts> {
+pub(crate) fn up() -> Result<TestEnv> {
     let start = Instant::now();
     packages::ensure()?;
     let home = Home::find()?;
     let _lock = home.lock()?;
     home.create()?;
-    let parts = home.parts_or_new()?;
+    let env = home.parts_or_new()?;
     home.certificates().ensure()?;
-    home.link_short_path(&parts)?;
+    home.link_short_path(&env)?;
 
     // Nothing of the root file system needs an engine, and it takes longest: both at once.
     std::thread::scope(|scope| -> Result<()> {
         let root_file_system = scope.spawn(|| mirror::ensure_root_file_system(&home));
         newer::ensure(&home)?;
         for service in Service::ALL {
-            service.ensure(&home, &parts)?;
+            service.ensure(&home, &env)?;
         }
-        home.write_parts(&parts)?;
-        if !parts.docker.config_dir.join("config.json").exists() {
+        home.write_parts(&env)?;
+        if !env.docker.config_dir.join("config.json").exists() {
             step(
                 "both engines logged in to the registry under both names",
                 || {
-                    registry::log_in(&parts, &parts.engine_plain)?;
-                    registry::log_in(&parts, &parts.engine_tls)
+                    registry::log_in(&env, &env.engine_plain)?;
+                    registry::log_in(&env, &env.engine_tls)
                 },
             )?;
         }
         joined(root_file_system)
     })?;
-    images::ensure(&home, &parts)?;
-    base_dir::ensure(&home, &parts)?;
-    uv::ensure(&home, &parts)?;
+    images::ensure(&home, &env)?;
+    base_dir::ensure(&home, &env)?;
+    uv::ensure(&home, &env)?;
     println!(
         "Everything is up after {:.1} s; {} describes it.",
         start.elapsed().as_secs_f64(),
         home.path(FILE_NAME).display()
     );
-    Ok(parts)
+    Ok(env)
 }
 
 /// The result of a thread; its panic goes on here.
@@ -131,14 +131,14 @@ fn down(purge: bool) -> Result<()> {
         return Ok(());
     }
     let _lock = home.lock()?;
-    if let Some(parts) = home.parts()? {
+    if let Some(env) = home.env()? {
         for service in Service::ALL.into_iter().rev() {
-            service.stop(&home, &parts, false)?;
+            service.stop(&home, &env, false)?;
         }
-        for engine in parts.engines() {
+        for engine in env.engines() {
             network::remove_bridge(engine)?;
         }
-        let link = short_path(&parts.id);
+        let link = short_path(&env.id);
         if link.is_symlink() {
             fs::remove_file(&link)
                 .with_context(|| format!("{} cannot be removed", link.display()))?;
@@ -166,8 +166,8 @@ fn delete(root: &Path) -> Result<()> {
 }
 
 /// The description, or a sentence that there is none.
-fn known_parts(home: &Home) -> Result<Parts> {
-    home.parts()?.with_context(|| {
+fn known_parts(home: &Home) -> Result<TestEnv> {
+    home.env()?.with_context(|| {
         format!(
             "nothing was started in {} yet; `cargo xtask env up` does it",
             home.root().display()
@@ -177,10 +177,10 @@ fn known_parts(home: &Home) -> Result<Parts> {
 
 fn status() -> Result<()> {
     let home = Home::find()?;
-    let parts = known_parts(&home)?;
+    let env = known_parts(&home)?;
     let mut all_up = true;
     for service in Service::ALL {
-        let state = service.state(&home, &parts);
+        let state = service.state(&home, &env);
         all_up &= state.is_some();
         println!(
             "{:<18} {:<5} {}",
@@ -189,26 +189,26 @@ fn status() -> Result<()> {
             state.unwrap_or_default()
         );
     }
-    let missing = images::missing_from_registry(&parts);
+    let missing = images::missing_from_registry(&env);
     all_up &= missing.is_empty();
     println!(
         "{:<18} {:<5} {}",
         "base images",
         up_or_down(missing.is_empty()),
         if missing.is_empty() {
-            parts.images.all().join(", ")
+            env.images.all().join(", ")
         } else {
             format!("missing: {}", missing.join(", "))
         }
     );
-    let missing = base_dir::missing(&parts);
+    let missing = base_dir::missing(&env);
     all_up &= missing.is_empty();
     println!(
         "{:<18} {:<5} {}",
         "base_dir",
         up_or_down(missing.is_empty()),
         if missing.is_empty() {
-            parts.base_dir.display().to_string()
+            env.base_dir.display().to_string()
         } else {
             format!("missing: {}", missing.join(", "))
         }
@@ -227,9 +227,9 @@ fn up_or_down(up: bool) -> &'static str {
 pub(crate) fn start(service: Service) -> Result<()> {
     let home = Home::find()?;
     let _lock = home.lock()?;
-    let parts = known_parts(&home)?;
-    home.link_short_path(&parts)?;
-    service.ensure(&home, &parts)
+    let env = known_parts(&home)?;
+    home.link_short_path(&env)?;
+    service.ensure(&home, &env)
 }
 
 /// Stops one part, or kills it.

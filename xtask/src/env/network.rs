@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, net::Ipv4Addr};
 
 use anyhow::{Context, Result};
-use fastbuild_testkit::parts::EnginePart;
+use fastbuild_testkit::env::EnginePart;
 
 use crate::run::{program, run, succeeds};
 

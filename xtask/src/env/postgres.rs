@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fastbuild_testkit::parts::{Login, Parts, PostgresPart};
+use fastbuild_testkit::env::{Login, PostgresPart, TestEnv};
 use fastbuild_testkit::ports::free_ports;
 use fastbuild_testkit::postgres::cluster::LAUNCHER;
 use nix::sys::signal::Signal;
@@ -30,8 +30,8 @@ pub(super) fn new_part(home: &Home) -> Result<PostgresPart> {
 }
 
 /// Makes and starts the server unless it runs.
-pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
-    let part = parts.postgres()?;
+pub(super) fn ensure(home: &Home, env: &TestEnv) -> Result<()> {
+    let part = env.postgres()?;
     home.daemon(NAME).stop(Signal::SIGINT)?;
     part.make_cluster()?;
     home.daemon(NAME).start(
@@ -43,11 +43,11 @@ pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
 }
 
 /// Whether it runs and takes connections.
-pub(super) fn is_up(home: &Home, parts: &Parts) -> bool {
-    home.daemon(NAME).pid().is_some() && parts.postgres().is_ok_and(PostgresPart::answers)
+pub(super) fn is_up(home: &Home, env: &TestEnv) -> bool {
+    home.daemon(NAME).pid().is_some() && env.postgres().is_ok_and(PostgresPart::answers)
 }
 
 /// The server's version.
-pub(super) fn version(parts: &Parts) -> Result<String> {
-    parts.postgres()?.execute("postgres", "SHOW server_version")
+pub(super) fn version(env: &TestEnv) -> Result<String> {
+    env.postgres()?.execute("postgres", "SHOW server_version")
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
-use fastbuild_testkit::parts::{EnginePart, Login, Parts};
+use fastbuild_testkit::env::{EnginePart, Login, TestEnv};
 
 use super::home::{Home, write_private};
 use crate::run::{program, run_with_input};
@@ -16,27 +16,27 @@ pub(super) const NAME: &str = "registry";
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Starts the registry unless it runs.
-pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<bool> {
-    if is_up(home, parts) {
+pub(super) fn ensure(home: &Home, env: &TestEnv) -> Result<bool> {
+    if is_up(home, env) {
         return Ok(false);
     }
     home.daemon(NAME).stop(nix::sys::signal::Signal::SIGTERM)?;
-    write_configuration(home, parts)?;
+    write_configuration(home, env)?;
     home.daemon(NAME).start(
         "docker-registry",
         START_LIMIT,
         |command| {
             command.arg("serve").arg(home.path("registry.yml"));
         },
-        || port_answers(parts.registry.port),
+        || port_answers(env.registry.port),
     )?;
     Ok(true)
 }
 
-fn write_configuration(home: &Home, parts: &Parts) -> Result<()> {
+fn write_configuration(home: &Home, env: &TestEnv) -> Result<()> {
     let users = home.path("registry.htpasswd");
     if !users.exists() {
-        let lines = [&parts.registry.user, &parts.registry.second_user].map(hashed);
+        let lines = [&env.registry.user, &env.registry.second_user].map(hashed);
         let [first, second] = lines;
         write_private(&users, &format!("{}\n{}\n", first?.trim(), second?.trim()))?;
     }
@@ -45,12 +45,12 @@ fn write_configuration(home: &Home, parts: &Parts) -> Result<()> {
         "version": 0.1,
         "log": { "level": "info" },
         "storage": {
-            "filesystem": { "rootdirectory": parts.registry.storage },
+            "filesystem": { "rootdirectory": env.registry.storage },
             "delete": { "enabled": true },
         },
         "auth": { "htpasswd": { "realm": "fastbuild", "path": users } },
         "http": {
-            "addr": parts.registry.registry,
+            "addr": env.registry.registry,
             "relativeurls": true,
             "tls": {
                 "certificate": certificates.file("registry-cert.pem"),
@@ -74,8 +74,8 @@ fn hashed(login: &Login) -> Result<String> {
 }
 
 /// Whether the registry runs and accepts connections.
-pub(super) fn is_up(home: &Home, parts: &Parts) -> bool {
-    home.daemon(NAME).pid().is_some() && port_answers(parts.registry.port)
+pub(super) fn is_up(home: &Home, env: &TestEnv) -> bool {
+    home.daemon(NAME).pid().is_some() && port_answers(env.registry.port)
 }
 
 /// Whether somebody listens on a port of 127.0.0.1.
@@ -85,11 +85,11 @@ pub(super) fn port_answers(port: u16) -> bool {
 }
 
 /// Logs the engine in under both of the registry's names.
-pub(super) fn log_in(parts: &Parts, engine: &EnginePart) -> Result<()> {
-    let user = &parts.registry.user;
-    for name in [&parts.registry.registry, &parts.registry.registry_dns] {
+pub(super) fn log_in(env: &TestEnv, engine: &EnginePart) -> Result<()> {
+    let user = &env.registry.user;
+    for name in [&env.registry.registry, &env.registry.registry_dns] {
         run_with_input(
-            parts.docker(engine).args([
+            env.docker(engine).args([
                 "login",
                 "--username",
                 &user.username,

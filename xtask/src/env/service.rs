@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use fastbuild_testkit::parts::{EnginePart, Parts};
+use fastbuild_testkit::env::{EnginePart, TestEnv};
 use nix::sys::signal::Signal;
 
 use super::home::Home;
@@ -53,43 +53,43 @@ impl Service {
         }
     }
 
-    fn engine(self, parts: &Parts) -> Option<&EnginePart> {
+    fn engine(self, env: &TestEnv) -> Option<&EnginePart> {
         match self {
-            Self::EngineA => Some(&parts.engine_plain),
-            Self::EngineB => Some(&parts.engine_tls),
-            Self::EngineC => parts.engine_store.as_ref(),
+            Self::EngineA => Some(&env.engine_plain),
+            Self::EngineB => Some(&env.engine_tls),
+            Self::EngineC => env.engine_store.as_ref(),
             Self::Registry | Self::CallbackReceiver | Self::Postgres => None,
         }
     }
 
-    fn is_up(self, home: &Home, parts: &Parts) -> bool {
-        match self.engine(parts) {
-            Some(engine) => engines::is_up(home, parts, engine),
-            None if self == Self::Registry => registry::is_up(home, parts),
-            None if self == Self::Postgres => postgres::is_up(home, parts),
+    fn is_up(self, home: &Home, env: &TestEnv) -> bool {
+        match self.engine(env) {
+            Some(engine) => engines::is_up(home, env, engine),
+            None if self == Self::Registry => registry::is_up(home, env),
+            None if self == Self::Postgres => postgres::is_up(home, env),
             None => {
-                home.daemon(RECEIVER).pid().is_some() && registry::port_answers(parts.callback.port)
+                home.daemon(RECEIVER).pid().is_some() && registry::port_answers(env.callback.port)
             }
         }
     }
 
     /// Starts it unless it is up.
-    pub(super) fn ensure(self, home: &Home, parts: &Parts) -> Result<()> {
-        if self.is_up(home, parts) {
+    pub(super) fn ensure(self, home: &Home, env: &TestEnv) -> Result<()> {
+        if self.is_up(home, env) {
             return Ok(());
         }
         step(&format!("{} started", self.name()), || {
-            match self.engine(parts) {
-                Some(engine) => engines::ensure(home, parts, engine).map(drop),
-                None if self == Self::Registry => registry::ensure(home, parts).map(drop),
-                None if self == Self::Postgres => postgres::ensure(home, parts),
-                None => start_receiver(home, parts),
+            match self.engine(env) {
+                Some(engine) => engines::ensure(home, env, engine).map(drop),
+                None if self == Self::Registry => registry::ensure(home, env).map(drop),
+                None if self == Self::Postgres => postgres::ensure(home, env),
+                None => start_receiver(home, env),
             }
         })
     }
 
     /// Stops it if it runs.
-    pub(super) fn stop(self, home: &Home, parts: &Parts, kill: bool) -> Result<()> {
+    pub(super) fn stop(self, home: &Home, env: &TestEnv, kill: bool) -> Result<()> {
         let signal = match self {
             _ if kill => Signal::SIGKILL,
             // Its SIGTERM waits until every client has gone by itself.
@@ -97,8 +97,8 @@ impl Service {
             _ => Signal::SIGTERM,
         };
         let start = Instant::now();
-        let stopped = match self.engine(parts) {
-            Some(engine) => engines::stop(home, parts, engine, signal),
+        let stopped = match self.engine(env) {
+            Some(engine) => engines::stop(home, env, engine, signal),
             None => home.daemon(self.name()).stop(signal),
         }
         .with_context(|| format!("{} could not be stopped", self.name()))?;
@@ -109,14 +109,14 @@ impl Service {
     }
 
     /// Where it listens, its process and version; none when it is not up.
-    pub(super) fn state(self, home: &Home, parts: &Parts) -> Option<String> {
-        if !self.is_up(home, parts) {
+    pub(super) fn state(self, home: &Home, env: &TestEnv) -> Option<String> {
+        if !self.is_up(home, env) {
             return None;
         }
         let pid = home.daemon(self.name()).pid()?;
-        let place = match self.engine(parts) {
+        let place = match self.engine(env) {
             Some(engine) => {
-                let version = engines::version(parts, engine).ok()?;
+                let version = engines::version(env, engine).ok()?;
                 let security = if engine.tls_dir.is_some() {
                     "mutual TLS"
                 } else {
@@ -130,21 +130,21 @@ impl Service {
             None if self == Self::Registry => {
                 format!(
                     "https://{} and https://{}",
-                    parts.registry.registry, parts.registry.registry_dns
+                    env.registry.registry, env.registry.registry_dns
                 )
             }
             None if self == Self::Postgres => format!(
                 "127.0.0.1:{}, PostgreSQL {}",
-                parts.postgres().ok()?.port,
-                postgres::version(parts).ok()?
+                env.postgres().ok()?.port,
+                postgres::version(env).ok()?
             ),
-            None => parts.callback.url.clone(),
+            None => env.callback.url.clone(),
         };
         Some(format!("{place}, process {pid}"))
     }
 }
 
-fn start_receiver(home: &Home, parts: &Parts) -> Result<()> {
+fn start_receiver(home: &Home, env: &TestEnv) -> Result<()> {
     let daemon = home.daemon(RECEIVER);
     daemon.stop(Signal::SIGTERM)?;
     let this_program = std::env::current_exe().context("this program's own file was not found")?;
@@ -155,14 +155,9 @@ fn start_receiver(home: &Home, parts: &Parts) -> Result<()> {
         RECEIVER_START_LIMIT,
         |command| {
             command
-                .args([
-                    RECEIVER,
-                    "--port",
-                    &parts.callback.port.to_string(),
-                    "--log",
-                ])
-                .arg(&parts.callback.log);
+                .args([RECEIVER, "--port", &env.callback.port.to_string(), "--log"])
+                .arg(&env.callback.log);
         },
-        || registry::port_answers(parts.callback.port),
+        || registry::port_answers(env.callback.port),
     )
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context, Result};
-use fastbuild_testkit::parts::Parts;
+use fastbuild_testkit::env::TestEnv;
 
 use super::home::Home;
 use super::stamp::Stamp;
@@ -15,8 +15,8 @@ use crate::run::{program, run, step};
 const REQUIREMENT: &str = "uv==0.13.9";
 
 /// Fetches and unpacks it unless it is there.
-pub(super) fn ensure(home: &Home, parts: &Parts) -> Result<()> {
-    let wanted = parts.uv();
+pub(super) fn ensure(home: &Home, env: &TestEnv) -> Result<()> {
+    let wanted = env.uv();
     let stamp = Stamp::new(home, "uv", &[REQUIREMENT]);
     if stamp.is_current() && wanted.exists() {
         return Ok(());

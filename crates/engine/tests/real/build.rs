@@ -12,27 +12,23 @@ use fastbuild_spec::{
 };
 
 use crate::common::{
-    channel, drain, image, log_of, memory, parts, plain_engine, registry, request, runs, stages,
+    channel, drain, env, image, log_of, memory, plain_engine, registry, request, runs, stages,
     tls_engine, unique, until,
 };
 
 fn debian(instructions: &str) -> ImageBuild {
-    let parts = parts();
-    request(
-        &parts,
-        &image(&parts.image(&parts.images.debian)),
-        instructions,
-    )
+    let env = env();
+    request(&env, &image(&env.image(&env.images.debian)), instructions)
 }
 
 #[tokio::test]
 async fn secrets_caches_and_files_reach_the_build_and_only_the_files_stay() {
-    let parts = parts();
+    let env = env();
     let nonce = unique("build");
     let secret = format!("$6$salt${nonce}");
     let disk = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(disk.path(), vec![b'x'; 5_000_000]).unwrap();
-    for engine in [plain_engine(&parts), tls_engine(&parts)] {
+    for engine in [plain_engine(&env), tls_engine(&env)] {
         let mut wanted = debian(&format!(
             "RUN --mount=type=secret,id=password : {nonce}; test \"$(cat /run/secrets/password | wc -c)\" = {} && cat /run/secrets/password && echo
 RUN --mount=type=cache,target=/cache,id={nonce} echo kept > /cache/file
@@ -120,7 +116,7 @@ RUN ls /cache /big || script",
 
 #[tokio::test]
 async fn a_large_file_travels_once() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let disk = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(disk.path(), vec![b'y'; 40_000_000]).unwrap();
     let name = unique("large");
@@ -149,15 +145,15 @@ async fn a_large_file_travels_once() {
 
 #[tokio::test]
 async fn a_private_base_is_pulled_with_the_account_under_either_name() {
-    let parts = parts();
-    let engine = tls_engine(&parts);
+    let env = env();
+    let engine = tls_engine(&env);
     for name in [
-        parts.image(&parts.images.private_debian),
-        parts.image_dns(&parts.images.private_debian),
+        env.image(&env.images.private_debian),
+        env.image_dns(&env.images.private_debian),
     ] {
         let base = image(&name);
         engine.remove_image(&name).await.unwrap();
-        let mut wanted = request(&parts, &base, &format!("RUN echo {}", unique("private")));
+        let mut wanted = request(&env, &base, &format!("RUN echo {}", unique("private")));
         let tag = wanted.tag.to_string();
         engine
             .build(wanted.clone(), &ProgressSender::discarding())
@@ -168,9 +164,9 @@ async fn a_private_base_is_pulled_with_the_account_under_either_name() {
         // The engine now has the layers, not the right to read the name.
         wanted.registry = Some(RegistrySettings {
             password: "wrong".to_owned().into(),
-            ..registry(&parts)
+            ..registry(&env)
         });
-        wanted.base = image(&parts.image("private/nothing:1"));
+        wanted.base = image(&env.image("private/nothing:1"));
         wanted.dockerfile = format!("FROM {}\nRUN true", wanted.base);
         let error = engine
             .build(wanted, &ProgressSender::discarding())
@@ -186,12 +182,12 @@ async fn a_private_base_is_pulled_with_the_account_under_either_name() {
 
 #[tokio::test]
 async fn a_base_that_cannot_be_had_is_named() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
+    let env = env();
+    let engine = plain_engine(&env);
     let silent = ProgressSender::discarding();
-    let missing = image(&parts.image(&format!("{}:1", unique("nothing/here"))));
+    let missing = image(&env.image(&format!("{}:1", unique("nothing/here"))));
     let error = engine
-        .build(request(&parts, &missing, "RUN true"), &silent)
+        .build(request(&env, &missing, "RUN true"), &silent)
         .await
         .unwrap_err();
     assert_eq!(
@@ -201,7 +197,7 @@ async fn a_base_that_cannot_be_had_is_named() {
     );
     assert_eq!(error.failure().culprit, Some(missing.to_string()));
 
-    let mut unknown = request(&parts, &missing, "RUN true");
+    let mut unknown = request(&env, &missing, "RUN true");
     unknown.registry = None;
     let error = engine.build(unknown, &silent).await.unwrap_err();
     assert_eq!(
@@ -212,7 +208,7 @@ async fn a_base_that_cannot_be_had_is_named() {
 
     let down = image("127.0.0.1:1/a/b:1");
     let error = engine
-        .build(request(&parts, &down, "RUN true"), &silent)
+        .build(request(&env, &down, "RUN true"), &silent)
         .await
         .unwrap_err();
     assert_eq!(
@@ -224,7 +220,7 @@ async fn a_base_that_cannot_be_had_is_named() {
 
 #[tokio::test]
 async fn a_failing_step_is_named_with_its_code_and_last_lines() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let nonce = unique("fail");
     let (sender, receiver) = channel();
     let error = engine
@@ -259,7 +255,7 @@ async fn a_failing_step_is_named_with_its_code_and_last_lines() {
 
 #[tokio::test]
 async fn want_of_memory_and_of_disk_have_names_of_their_own() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let silent = ProgressSender::discarding();
     let killed = engine
         .build(
@@ -282,7 +278,7 @@ async fn want_of_memory_and_of_disk_have_names_of_their_own() {
 
 #[tokio::test]
 async fn a_dockerfile_the_engine_does_not_read_is_unsupported() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let error = engine
         .build(debian("NONSENSE"), &ProgressSender::discarding())
         .await
@@ -296,9 +292,9 @@ async fn a_dockerfile_the_engine_does_not_read_is_unsupported() {
 
 #[tokio::test]
 async fn dropping_the_build_stops_it_within_two_seconds() {
-    let parts = parts();
+    let env = env();
     let silent = ProgressSender::discarding();
-    for engine in [plain_engine(&parts), tls_engine(&parts)] {
+    for engine in [plain_engine(&env), tls_engine(&env)] {
         let marker = format!(": {}", unique("cancel"));
         tokio::select! {
             ended = engine.build(debian(&format!("RUN sleep 3600; {marker}")), &silent) => panic!("{ended:?}"),
@@ -313,8 +309,8 @@ async fn dropping_the_build_stops_it_within_two_seconds() {
 
 #[tokio::test]
 async fn a_connection_that_breaks_in_the_middle_is_lost() {
-    let parts = parts();
-    let target = (parts.engine_plain.host.clone(), parts.engine_plain.port);
+    let env = env();
+    let target = (env.engine_plain.host.clone(), env.engine_plain.port);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let proxy = tokio::spawn(async move {

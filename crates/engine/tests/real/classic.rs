@@ -7,30 +7,30 @@ use fastbuild_spec::plan::Dialect;
 use fastbuild_spec::{event::StageStatus, failure::ReasonCode};
 
 use crate::common::{
-    channel, drain, image, log_of, memory, parts, plain_engine, registry, request, runs, stages,
+    channel, drain, env, image, log_of, memory, plain_engine, registry, request, runs, stages,
     unique, until,
 };
 
 fn classic(instructions: &str) -> ImageBuild {
-    let parts = parts();
-    let base = image(&parts.image(&parts.images.debian));
+    let env = env();
+    let base = image(&env.image(&env.images.debian));
     ImageBuild {
         dialect: Dialect::Classic,
-        ..request(&parts, &base, instructions)
+        ..request(&env, &base, instructions)
     }
 }
 
 #[tokio::test]
 async fn a_plain_dockerfile_with_files_builds() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
-    let base = image(&parts.image_dns(&parts.images.private_debian));
+    let env = env();
+    let engine = plain_engine(&env);
+    let base = image(&env.image_dns(&env.images.private_debian));
     let nonce = unique("classic");
     let mut wanted =
         classic("COPY from/memory from/disk /made/\nRUN cat /made/memory && wc -c /made/disk");
     wanted.dockerfile = wanted
         .dockerfile
-        .replace(&parts.image(&parts.images.debian), &base.to_string());
+        .replace(&env.image(&env.images.debian), &base.to_string());
     wanted.base = base;
     let disk = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(disk.path(), vec![b'x'; 3_000_000]).unwrap();
@@ -69,7 +69,7 @@ async fn a_plain_dockerfile_with_files_builds() {
 
 #[tokio::test]
 async fn a_failing_step_is_named_with_its_last_lines() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let error = engine
         .build(
             classic("RUN true\nRUN echo before; echo the end >&2; exit 3"),
@@ -99,8 +99,8 @@ async fn a_failing_step_is_named_with_its_last_lines() {
 
 #[tokio::test]
 async fn secrets_and_missing_bases_are_refused() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
+    let env = env();
+    let engine = plain_engine(&env);
     let silent = ProgressSender::discarding();
     let mut with_secret = classic("RUN true");
     with_secret.secrets = vec![("password".into(), "$6$hash".to_owned().into())];
@@ -111,8 +111,8 @@ async fn secrets_and_missing_bases_are_refused() {
         "{error}"
     );
 
-    let missing = image(&parts.image(&format!("{}:1", unique("nothing/here"))));
-    let mut lost = request(&parts, &missing, "RUN true");
+    let missing = image(&env.image(&format!("{}:1", unique("nothing/here"))));
+    let mut lost = request(&env, &missing, "RUN true");
     lost.dialect = Dialect::Classic;
     let error = engine.build(lost.clone(), &silent).await.unwrap_err();
     assert_eq!(
@@ -122,7 +122,7 @@ async fn secrets_and_missing_bases_are_refused() {
     );
     lost.registry = Some(fastbuild_spec::settings::RegistrySettings {
         password: "wrong".to_owned().into(),
-        ..registry(&parts)
+        ..registry(&env)
     });
     let error = engine.build(lost, &silent).await.unwrap_err();
     assert_eq!(
@@ -134,7 +134,7 @@ async fn secrets_and_missing_bases_are_refused() {
 
 #[tokio::test]
 async fn dropping_the_build_stops_it() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let silent = ProgressSender::discarding();
     let marker = unique("classic-cancel");
     tokio::select! {

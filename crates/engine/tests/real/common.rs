@@ -13,15 +13,15 @@ use fastbuild_spec::{
     reference::ImageReference,
     settings::{RegistrySettings, TlsMaterial},
 };
-use fastbuild_testkit::parts::{EnginePart, Login, Parts};
+use fastbuild_testkit::env::{EnginePart, Login, TestEnv};
 use tokio::time::{Instant, sleep};
 
-pub(crate) fn parts() -> Parts {
-    Parts::load().unwrap()
+pub(crate) fn env() -> TestEnv {
+    TestEnv::load().unwrap()
 }
 
-pub(crate) fn plain(parts: &Parts) -> Endpoint {
-    of(&parts.engine_plain)
+pub(crate) fn plain(env: &TestEnv) -> Endpoint {
+    of(&env.engine_plain)
 }
 
 /// One that listens on plain TCP.
@@ -32,10 +32,10 @@ pub(crate) fn of(part: &EnginePart) -> Endpoint {
     }
 }
 
-pub(crate) fn tls(parts: &Parts, tar: &Path) -> Endpoint {
+pub(crate) fn tls(env: &TestEnv, tar: &Path) -> Endpoint {
     Endpoint::Tls {
-        host: parts.engine_tls.host.clone(),
-        port: parts.engine_tls.port,
+        host: env.engine_tls.host.clone(),
+        port: env.engine_tls.port,
         material: material(tar),
     }
 }
@@ -44,12 +44,12 @@ pub(crate) fn engine(endpoint: &Endpoint) -> Engine {
     Engine::new(endpoint, EngineLimits::default()).unwrap()
 }
 
-pub(crate) fn plain_engine(parts: &Parts) -> Engine {
-    engine(&plain(parts))
+pub(crate) fn plain_engine(env: &TestEnv) -> Engine {
+    engine(&plain(env))
 }
 
-pub(crate) fn tls_engine(parts: &Parts) -> Engine {
-    engine(&tls(parts, &parts.certificates.client_tar))
+pub(crate) fn tls_engine(env: &TestEnv) -> Engine {
+    engine(&tls(env, &env.certificates.client_tar))
 }
 
 /// The client side of TLS as `config-fastbuild` takes it.
@@ -75,17 +75,17 @@ pub(crate) fn material(tar: &Path) -> TlsMaterial {
     }
 }
 
-pub(crate) fn account(parts: &Parts, login: &Login) -> RegistrySettings {
+pub(crate) fn account(env: &TestEnv, login: &Login) -> RegistrySettings {
     RegistrySettings {
         username: login.username.clone(),
         password: login.password.clone().into(),
-        registry: parts.registry.registry.clone(),
-        registry_dns: Some(parts.registry.registry_dns.clone()),
+        registry: env.registry.registry.clone(),
+        registry_dns: Some(env.registry.registry_dns.clone()),
     }
 }
 
-pub(crate) fn registry(parts: &Parts) -> RegistrySettings {
-    account(parts, &parts.registry.user)
+pub(crate) fn registry(env: &TestEnv) -> RegistrySettings {
+    account(env, &env.registry.user)
 }
 
 pub(crate) fn image(name: &str) -> ImageReference {
@@ -97,15 +97,15 @@ pub(crate) fn unique(what: &str) -> String {
 }
 
 /// A build with nothing but a Dockerfile, on the given base, with a tag of its own.
-pub(crate) fn request(parts: &Parts, base: &ImageReference, instructions: &str) -> ImageBuild {
+pub(crate) fn request(env: &TestEnv, base: &ImageReference, instructions: &str) -> ImageBuild {
     let name = unique("engine-test");
     ImageBuild {
         dockerfile: format!("FROM {base}\n{instructions}\n"),
         files: vec![],
         secrets: vec![],
         base: base.clone(),
-        tag: image(&parts.image(&format!("tests/{name}:1"))),
-        registry: Some(registry(parts)),
+        tag: image(&env.image(&format!("tests/{name}:1"))),
+        registry: Some(registry(env)),
         dialect: Dialect::BuildKit,
         packing: None,
         no_cache: false,

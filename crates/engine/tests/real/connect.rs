@@ -7,7 +7,7 @@ use fastbuild_spec::{failure::ReasonCode, settings::TlsMaterial};
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::common::{channel, engine, material, parts, plain, tls};
+use crate::common::{channel, engine, env, material, plain, tls};
 
 async fn tls_problem(endpoint: &Endpoint) -> TlsProblem {
     let error = engine(endpoint).ping().await.unwrap_err();
@@ -20,12 +20,12 @@ async fn tls_problem(endpoint: &Endpoint) -> TlsProblem {
 
 #[tokio::test]
 async fn an_engine_says_what_it_is_over_tcp_tls_and_its_socket() {
-    let parts = parts();
-    let over_tcp = engine(&plain(&parts)).ping().await.unwrap();
+    let env = env();
+    let over_tcp = engine(&plain(&env)).ping().await.unwrap();
     assert!(over_tcp.buildkit, "{over_tcp:?}");
     assert_eq!(over_tcp.os, "linux");
-    let output = parts
-        .docker(&parts.engine_plain)
+    let output = env
+        .docker(&env.engine_plain)
         .args(["info", "--format", "{{json .DriverStatus}}"])
         .output();
     let driver = String::from_utf8(output.unwrap().stdout).unwrap();
@@ -37,13 +37,13 @@ async fn an_engine_says_what_it_is_over_tcp_tls_and_its_socket() {
     assert!(over_tcp.cpus > 0 && over_tcp.memory > 0, "{over_tcp:?}");
     assert!(over_tcp.api_version.starts_with("1."), "{over_tcp:?}");
 
-    let over_socket = engine(&Endpoint::Unix(parts.engine_plain.socket.clone()))
+    let over_socket = engine(&Endpoint::Unix(env.engine_plain.socket.clone()))
         .ping()
         .await
         .unwrap();
     assert_eq!(over_socket, over_tcp);
 
-    let over_tls = engine(&tls(&parts, &parts.certificates.client_tar))
+    let over_tls = engine(&tls(&env, &env.certificates.client_tar))
         .ping()
         .await
         .unwrap();
@@ -52,17 +52,17 @@ async fn an_engine_says_what_it_is_over_tcp_tls_and_its_socket() {
 
 #[tokio::test]
 async fn a_certificate_of_another_authority_is_refused_by_us() {
-    let parts = parts();
+    let env = env();
     assert_eq!(
-        tls_problem(&tls(&parts, &parts.certificates.wrong_ca_tar)).await,
+        tls_problem(&tls(&env, &env.certificates.wrong_ca_tar)).await,
         TlsProblem::UnknownIssuer
     );
 }
 
 #[tokio::test]
 async fn an_expired_client_certificate_is_refused_by_the_engine_every_time() {
-    let parts = parts();
-    let expired = tls(&parts, &parts.certificates.expired_client_tar);
+    let env = env();
+    let expired = tls(&env, &env.certificates.expired_client_tar);
     // The refusal races with our request: it must come out the same each time.
     for _ in 0..20 {
         let problem = tls_problem(&expired).await;
@@ -75,9 +75,9 @@ async fn an_expired_client_certificate_is_refused_by_the_engine_every_time() {
 
 #[tokio::test]
 async fn a_plain_port_and_a_tls_port_are_told_apart() {
-    let parts = parts();
-    let (plain_engine, tls_engine) = (&parts.engine_plain, &parts.engine_tls);
-    let material = material(&parts.certificates.client_tar);
+    let env = env();
+    let (plain_engine, tls_engine) = (&env.engine_plain, &env.engine_tls);
+    let material = material(&env.certificates.client_tar);
     let to_plain = Endpoint::Tls {
         host: plain_engine.host.clone(),
         port: plain_engine.port,
@@ -90,15 +90,15 @@ async fn a_plain_port_and_a_tls_port_are_told_apart() {
         port: tls_engine.port,
     };
     assert_eq!(tls_problem(&to_tls).await, TlsProblem::PortWantsTls);
-    let image = parts.image("base/debian:12").parse().unwrap();
+    let image = env.image("base/debian:12").parse().unwrap();
     let error = engine(&to_tls).find_image(&image).await.unwrap_err();
     assert_eq!(error.failure().code, ReasonCode::EngineTlsFailed, "{error}");
 }
 
 #[tokio::test]
 async fn pem_files_are_checked_without_any_connection() {
-    let parts = parts();
-    let good = material(&parts.certificates.client_tar);
+    let env = env();
+    let good = material(&env.certificates.client_tar);
     let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
     let try_material = |material: TlsMaterial| {
         let endpoint = Endpoint::Tls {
@@ -208,7 +208,7 @@ async fn a_closed_port_and_an_unknown_name_are_named() {
 
 #[tokio::test]
 async fn silence_and_other_services_are_no_engine() {
-    let parts = parts();
+    let env = env();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = Endpoint::Tcp {
         host: "127.0.0.1".into(),
@@ -236,7 +236,7 @@ async fn silence_and_other_services_are_no_engine() {
 
     let callback = Endpoint::Tcp {
         host: "127.0.0.1".into(),
-        port: parts.callback.port,
+        port: env.callback.port,
     };
     let error = engine(&callback).ping().await.unwrap_err();
     assert!(

@@ -2,12 +2,12 @@
 
 use fastbuild_engine::{Endpoint, ProgressSender};
 
-use crate::common::{engine, image, parts, plain_engine, request, tls_engine, unique};
+use crate::common::{engine, env, image, plain_engine, request, tls_engine, unique};
 
 fn docker(arguments: &[&str]) -> String {
-    let parts = parts();
-    let output = parts
-        .docker(&parts.engine_tls)
+    let env = env();
+    let output = env
+        .docker(&env.engine_tls)
         .args(arguments)
         .output()
         .unwrap();
@@ -21,13 +21,13 @@ fn docker(arguments: &[&str]) -> String {
 
 #[tokio::test]
 async fn leftovers_go_and_what_is_wanted_or_not_ours_stays() {
-    let parts = parts();
-    let engine = tls_engine(&parts);
-    let debian = parts.image(&parts.images.debian);
+    let env = env();
+    let engine = tls_engine(&env);
+    let debian = env.image(&env.images.debian);
     engine
         .pull(
             &image(&debian),
-            Some(&crate::common::registry(&parts)),
+            Some(&crate::common::registry(&env)),
             &ProgressSender::discarding(),
         )
         .await
@@ -51,8 +51,8 @@ async fn leftovers_go_and_what_is_wanted_or_not_ours_stays() {
     let foreign_id = make(&foreign, &[]);
 
     // Building under the same name again takes the first image's name away.
-    let first = request(&parts, &image(&debian), "RUN echo first > /made");
-    let mut second = request(&parts, &image(&debian), "RUN echo second > /made");
+    let first = request(&env, &image(&debian), "RUN echo first > /made");
+    let mut second = request(&env, &image(&debian), "RUN echo second > /made");
     second.tag = first.tag.clone();
     let (tag, first_label) = (first.tag.to_string(), first.build_id.clone());
     let nameless = engine
@@ -83,15 +83,15 @@ async fn leftovers_go_and_what_is_wanted_or_not_ours_stays() {
 
 #[tokio::test]
 async fn every_engine_tells_what_its_disk_holds() {
-    let parts = parts();
-    let store = parts.engine_store().unwrap();
+    let env = env();
+    let store = env.engine_store().unwrap();
     let store = engine(&Endpoint::Tcp {
         host: store.host.clone(),
         port: store.port,
     });
-    for engine in [plain_engine(&parts), tls_engine(&parts), store] {
-        let base = image(&parts.image(&parts.images.debian));
-        let registry = crate::common::registry(&parts);
+    for engine in [plain_engine(&env), tls_engine(&env), store] {
+        let base = image(&env.image(&env.images.debian));
+        let registry = crate::common::registry(&env);
         let pulled = engine
             .pull(&base, Some(&registry), &ProgressSender::discarding())
             .await

@@ -6,18 +6,14 @@ use fastbuild_engine::{Engine, EngineError, EngineLimits, ProgressSender};
 use fastbuild_spec::failure::ReasonCode;
 
 use crate::common::{
-    image, memory, parts, plain, plain_engine, registry, request, runs, unique, until,
+    env, image, memory, plain, plain_engine, registry, request, runs, unique, until,
 };
 
 async fn debian(engine: &Engine) -> String {
-    let parts = parts();
-    let base = image(&parts.image(&parts.images.debian));
+    let env = env();
+    let base = image(&env.image(&env.images.debian));
     engine
-        .pull(
-            &base,
-            Some(&registry(&parts)),
-            &ProgressSender::discarding(),
-        )
+        .pull(&base, Some(&registry(&env)), &ProgressSender::discarding())
         .await
         .unwrap()
         .id
@@ -25,10 +21,10 @@ async fn debian(engine: &Engine) -> String {
 
 /// Containers with this label, running or not, as the engine's own command line sees them.
 fn containers(label: &str) -> String {
-    let parts = parts();
+    let env = env();
     let filter = format!("label=org.fastbuild.build={label}");
-    let output = parts
-        .docker(&parts.engine_plain)
+    let output = env
+        .docker(&env.engine_plain)
         .args(["ps", "--all", "--quiet", "--filter", &filter])
         .output()
         .unwrap();
@@ -38,7 +34,7 @@ fn containers(label: &str) -> String {
 
 #[tokio::test]
 async fn a_probe_runs_as_root_without_network_rights_or_a_writable_root() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let label = unique("probe");
     let script = "id -u; ls /sys/class/net; grep CapEff /proc/self/status; touch /x 2>&1; pwd; echo gone >&2; exit 0";
     let output = engine
@@ -54,11 +50,11 @@ async fn a_probe_runs_as_root_without_network_rights_or_a_writable_root() {
 
 #[tokio::test]
 async fn an_image_with_user_and_entrypoint_is_probed_all_the_same() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
-    let app = image(&parts.image(&parts.images.app));
+    let env = env();
+    let engine = plain_engine(&env);
+    let app = image(&env.image(&env.images.app));
     let id = engine
-        .pull(&app, Some(&registry(&parts)), &ProgressSender::discarding())
+        .pull(&app, Some(&registry(&env)), &ProgressSender::discarding())
         .await
         .unwrap()
         .id;
@@ -73,9 +69,9 @@ async fn an_image_with_user_and_entrypoint_is_probed_all_the_same() {
 
 #[tokio::test]
 async fn an_image_without_a_shell_is_told_so() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
-    let mut bare = request(&parts, &image("scratch"), "COPY only /only");
+    let env = env();
+    let engine = plain_engine(&env);
+    let mut bare = request(&env, &image("scratch"), "COPY only /only");
     bare.dockerfile = "FROM scratch\nCOPY only /only\n".into();
     bare.files = vec![memory("only", "a file")];
     let (tag, label) = (bare.tag.to_string(), bare.build_id.clone());
@@ -96,7 +92,7 @@ async fn an_image_without_a_shell_is_told_so() {
 
 #[tokio::test]
 async fn a_script_that_fails_or_an_image_that_is_missing_is_an_error() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let label = unique("probe");
     let error = engine
         .run_probe(&debian(&engine).await, "echo why >&2; exit 7", &label)
@@ -116,7 +112,7 @@ async fn a_script_that_fails_or_an_image_that_is_missing_is_an_error() {
 
 #[tokio::test]
 async fn output_beyond_the_bound_is_left() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let script =
         "i=0; while [ $i -lt 60000 ]; do echo 012345678901234567890123456789; i=$((i+1)); done";
     let output = engine
@@ -136,7 +132,7 @@ async fn a_probe_that_takes_too_long_leaves_no_container() {
         probe: Duration::from_secs(1),
         ..EngineLimits::default()
     };
-    let engine = Engine::new(&plain(&parts()), limits).unwrap();
+    let engine = Engine::new(&plain(&env()), limits).unwrap();
     let label = unique("probe");
     let error = engine
         .run_probe(&debian(&engine).await, "sleep 3600", &label)
@@ -148,7 +144,7 @@ async fn a_probe_that_takes_too_long_leaves_no_container() {
 
 #[tokio::test]
 async fn a_probe_nobody_waits_for_leaves_no_container() {
-    let engine = plain_engine(&parts());
+    let engine = plain_engine(&env());
     let id = debian(&engine).await;
     // Dropped while it runs.
     let label = unique("probe");

@@ -5,7 +5,7 @@ use fastbuild_spec::{event::Progress, failure::ReasonCode, settings::RegistrySet
 use secrecy::ExposeSecret as _;
 
 use crate::common::{
-    account, channel, drain, engine, image, log_of, of, parts, plain_engine, registry, request,
+    account, channel, drain, engine, env, image, log_of, of, plain_engine, registry, request,
     tls_engine, unique,
 };
 
@@ -19,26 +19,26 @@ fn wrong_password(settings: &RegistrySettings) -> RegistrySettings {
 
 #[tokio::test]
 async fn an_engine_logs_in_with_and_without_tls() {
-    let parts = parts();
-    for engine in [plain_engine(&parts), tls_engine(&parts)] {
-        for login in [&parts.registry.user, &parts.registry.second_user] {
-            engine.login(&account(&parts, login)).await.unwrap();
+    let env = env();
+    for engine in [plain_engine(&env), tls_engine(&env)] {
+        for login in [&env.registry.user, &env.registry.second_user] {
+            engine.login(&account(&env, login)).await.unwrap();
         }
     }
 }
 
 #[tokio::test]
 async fn a_wrong_password_and_a_registry_that_is_down_are_told_apart() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
+    let env = env();
+    let engine = plain_engine(&env);
     let wrong = engine
-        .login(&wrong_password(&registry(&parts)))
+        .login(&wrong_password(&registry(&env)))
         .await
         .unwrap_err();
     let failure = wrong.failure();
     assert_eq!(failure.code, ReasonCode::RegistryLoginFailed, "{wrong}");
     assert!(
-        failure.message.en.contains(&parts.registry.registry)
+        failure.message.en.contains(&env.registry.registry)
             && failure.message.en.contains("fastbuild")
     );
     assert!(!format!("{failure:?}{wrong:?}").contains("~~~"));
@@ -46,7 +46,7 @@ async fn a_wrong_password_and_a_registry_that_is_down_are_told_apart() {
     let down = RegistrySettings {
         registry: "127.0.0.1:1".into(),
         registry_dns: None,
-        ..registry(&parts)
+        ..registry(&env)
     };
     let down = engine.login(&down).await.unwrap_err();
     assert_eq!(
@@ -58,16 +58,13 @@ async fn a_wrong_password_and_a_registry_that_is_down_are_told_apart() {
 
 #[tokio::test]
 async fn an_image_is_pulled_under_both_names_of_its_registry() {
-    let parts = parts();
-    let engine = tls_engine(&parts);
-    for name in [
-        parts.image(&parts.images.app),
-        parts.image_dns(&parts.images.app),
-    ] {
+    let env = env();
+    let engine = tls_engine(&env);
+    for name in [env.image(&env.images.app), env.image_dns(&env.images.app)] {
         let (sender, receiver) = channel();
         let reference = image(&name);
         let pulled = engine
-            .pull(&reference, Some(&registry(&parts)), &sender)
+            .pull(&reference, Some(&registry(&env)), &sender)
             .await
             .unwrap();
         assert!(
@@ -98,7 +95,7 @@ async fn an_image_is_pulled_under_both_names_of_its_registry() {
             engine
                 .pull(
                     &by_digest,
-                    Some(&registry(&parts)),
+                    Some(&registry(&env)),
                     &ProgressSender::discarding()
                 )
                 .await
@@ -111,9 +108,9 @@ async fn an_image_is_pulled_under_both_names_of_its_registry() {
 
 #[tokio::test]
 async fn a_pull_that_fails_says_why() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
-    let (silent, ours) = (ProgressSender::discarding(), registry(&parts));
+    let env = env();
+    let engine = plain_engine(&env);
+    let (silent, ours) = (ProgressSender::discarding(), registry(&env));
     let pull = async |name: &str, credentials: Option<&RegistrySettings>| {
         let error = engine
             .pull(&image(name), credentials, &silent)
@@ -123,17 +120,17 @@ async fn a_pull_that_fails_says_why() {
         assert!(failure.message.zh.ends_with('。'), "{failure:?}");
         failure.code
     };
-    let missing = parts.image(&format!("{}:1", unique("nothing/here")));
+    let missing = env.image(&format!("{}:1", unique("nothing/here")));
     assert_eq!(
         pull(&missing, Some(&ours)).await,
         ReasonCode::BaseImageNotFound
     );
-    let missing_tag = parts.image(&format!("base/debian:{}", unique("no")));
+    let missing_tag = env.image(&format!("base/debian:{}", unique("no")));
     assert_eq!(
         pull(&missing_tag, Some(&ours)).await,
         ReasonCode::BaseImageNotFound
     );
-    let missing_digest = parts.image(&format!("base/debian@sha256:{}", "ab".repeat(32)));
+    let missing_digest = env.image(&format!("base/debian@sha256:{}", "ab".repeat(32)));
     assert_eq!(
         pull(&missing_digest, Some(&ours)).await,
         ReasonCode::BaseImageNotFound
@@ -152,14 +149,10 @@ async fn a_pull_that_fails_says_why() {
 
 #[tokio::test]
 async fn a_push_says_the_digest_that_the_registry_has() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
-    let base = image(&parts.image(&parts.images.debian));
-    let request = request(
-        &parts,
-        &base,
-        &format!("RUN echo {} > /made", unique("push")),
-    );
+    let env = env();
+    let engine = plain_engine(&env);
+    let base = image(&env.image(&env.images.debian));
+    let request = request(&env, &base, &format!("RUN echo {} > /made", unique("push")));
     let tag = request.tag.clone();
     engine
         .build(request, &ProgressSender::discarding())
@@ -168,7 +161,7 @@ async fn a_push_says_the_digest_that_the_registry_has() {
 
     let (sender, receiver) = channel();
     let pushed = engine
-        .push(&tag, Some(&registry(&parts)), &sender)
+        .push(&tag, Some(&registry(&env)), &sender)
         .await
         .unwrap();
     let all = drain(sender, receiver).await;
@@ -179,16 +172,15 @@ async fn a_push_says_the_digest_that_the_registry_has() {
         "{all:?}"
     );
 
-    let ca =
-        reqwest::Certificate::from_pem(&std::fs::read(&parts.certificates.ca).unwrap()).unwrap();
+    let ca = reqwest::Certificate::from_pem(&std::fs::read(&env.certificates.ca).unwrap()).unwrap();
     let client = reqwest::Client::builder()
         .tls_certs_only([ca])
         .no_proxy()
         .build()
         .unwrap();
     let manifest = client
-        .head(format!("https://{}/v2/{}/manifests/{}", parts.registry.registry, tag.repository(), tag.tag()))
-        .basic_auth(&parts.registry.user.username, Some(&parts.registry.user.password))
+        .head(format!("https://{}/v2/{}/manifests/{}", env.registry.registry, tag.repository(), tag.tag()))
+        .basic_auth(&env.registry.user.username, Some(&env.registry.user.password))
         .header("accept", "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json")
         .send()
         .await
@@ -205,13 +197,13 @@ async fn a_push_says_the_digest_that_the_registry_has() {
 
 #[tokio::test]
 async fn a_push_that_fails_says_why() {
-    let parts = parts();
-    let engine = plain_engine(&parts);
+    let env = env();
+    let engine = plain_engine(&env);
     let silent = ProgressSender::discarding();
-    let base = image(&parts.image(&parts.images.debian));
-    let ours = registry(&parts);
+    let base = image(&env.image(&env.images.debian));
+    let ours = registry(&env);
 
-    let made = request(&parts, &base, "RUN true");
+    let made = request(&env, &base, "RUN true");
     let tag = made.tag.clone();
     engine.build(made, &silent).await.unwrap();
     let denied = engine.push(&tag, None, &silent).await.unwrap_err();
@@ -229,7 +221,7 @@ async fn a_push_that_fails_says_why() {
     engine.remove_image(&tag.to_string()).await.unwrap();
 
     let nowhere = image(&format!("127.0.0.1:1/{}:1", unique("tests/nowhere")));
-    let mut made = request(&parts, &base, "RUN true");
+    let mut made = request(&env, &base, "RUN true");
     made.tag = nowhere.clone();
     engine.build(made, &silent).await.unwrap();
     let down = engine
@@ -249,21 +241,21 @@ async fn a_push_that_fails_says_why() {
 
 #[tokio::test]
 async fn a_registry_tells_which_image_a_name_stands_for() {
-    let parts = parts();
-    let authorities = std::fs::read(&parts.certificates.ca).unwrap();
+    let env = env();
+    let authorities = std::fs::read(&env.certificates.ca).unwrap();
     let distribution = RegistryClient::new(Some(&authorities)).unwrap();
-    let name = parts.image(&parts.images.app);
+    let name = env.image(&env.images.app);
     let reference = image(&name);
     let digest = distribution
-        .digest_of(&registry(&parts), &reference)
+        .digest_of(&registry(&env), &reference)
         .await
         .unwrap();
-    let with_containerd = engine(&of(parts.engine_store().unwrap()));
-    for engine in [plain_engine(&parts), with_containerd] {
+    let with_containerd = engine(&of(env.engine_store().unwrap()));
+    for engine in [plain_engine(&env), with_containerd] {
         let pulled = engine
             .pull(
                 &reference,
-                Some(&registry(&parts)),
+                Some(&registry(&env)),
                 &ProgressSender::discarding(),
             )
             .await
@@ -273,13 +265,13 @@ async fn a_registry_tells_which_image_a_name_stands_for() {
     }
     // A name with a digest stands for just that.
     let pinned = image(&format!("{}@{digest}", reference.name()));
-    let again = distribution.digest_of(&registry(&parts), &pinned).await;
+    let again = distribution.digest_of(&registry(&env), &pinned).await;
     assert_eq!(again.unwrap(), digest);
 
-    let missing = image(&parts.image("no/such:1"));
-    let gone = distribution.digest_of(&registry(&parts), &missing).await;
+    let missing = image(&env.image("no/such:1"));
+    let gone = distribution.digest_of(&registry(&env), &missing).await;
     assert!(matches!(gone, Err(RegistryError::Gone(_))), "{gone:?}");
-    let wrong = wrong_password(&registry(&parts));
+    let wrong = wrong_password(&registry(&env));
     let refused = distribution.digest_of(&wrong, &reference).await;
     assert!(
         matches!(refused, Err(RegistryError::Refused { .. })),
@@ -287,7 +279,7 @@ async fn a_registry_tells_which_image_a_name_stands_for() {
     );
     // The account goes to no other registry.
     let elsewhere = image("127.0.0.1:1/base/app:1");
-    let other = distribution.digest_of(&registry(&parts), &elsewhere).await;
+    let other = distribution.digest_of(&registry(&env), &elsewhere).await;
     assert!(
         matches!(other, Err(RegistryError::Refused { .. })),
         "{other:?}"

@@ -5,36 +5,11 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-mod browser;
 mod builds;
 mod callbacks;
-mod catalog;
-mod chaos;
-mod cleaning;
-mod configuration;
-mod contract;
-mod crashes;
-mod ends;
-mod engines;
-mod faults;
-mod gate;
-mod hostile;
-mod images;
-mod imports;
-mod leftovers;
-mod lists;
-mod micromamba;
-mod oversized;
-mod pushes;
-mod raw;
+mod config;
+mod protocol;
+mod recovery;
 mod replicas;
-mod restarts;
-mod reuse;
-mod scripted;
-mod secrets;
-mod services;
-mod shape;
-mod site;
-mod uv;
-mod v1;
-mod v1_site;
+mod security;
+mod support;

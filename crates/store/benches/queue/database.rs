@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use fastbuild_store::{Seal, Store};
-use fastbuild_testkit::{parts::Parts, postgres::TestDatabase};
+use fastbuild_testkit::{env::TestEnv, postgres::TestDatabase};
 use jiff::Timestamp;
 use sea_orm::ConnectionTrait as _;
 use tempfile::TempDir;
@@ -43,8 +43,8 @@ impl Database {
         let place = match kind {
             Kind::Sqlite => Place::Sqlite(tempfile::tempdir()?),
             Kind::Postgres => {
-                let parts = Parts::load()?;
-                Place::Postgres(TestDatabase::create(parts.postgres()?)?)
+                let env = TestEnv::load()?;
+                Place::Postgres(TestDatabase::create(env.postgres()?)?)
             }
         };
         let store = Store::open(&place.url(), Seal::from_key(&[7; 32])?).await?;

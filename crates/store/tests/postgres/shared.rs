@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastbuild_store::{Seal, Store, StoreError};
 use fastbuild_testkit::{
-    parts::Parts,
+    env::TestEnv,
     postgres::{TestDatabase, server::OwnServer},
 };
 
@@ -78,8 +78,8 @@ async fn a_text_with_a_nul_character_is_kept_as_well_as_can_be() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named_without_its_password() {
-    let parts = Parts::load().unwrap();
-    let server = parts.postgres().unwrap();
+    let env = TestEnv::load().unwrap();
+    let server = env.postgres().unwrap();
     let seal = || Seal::from_key(&KEY).unwrap();
     let nowhere = "postgres://me:hunter2@127.0.0.1:1/x";
     let wrong_account = format!("postgres://me:hunter2@127.0.0.1:{}/postgres", server.port);
@@ -116,8 +116,8 @@ async fn a_wake_up_reaches_the_other_processes_also_after_their_connections_were
 
 #[tokio::test]
 async fn a_server_that_ends_and_comes_back_is_used_again() {
-    let parts = Parts::load().unwrap();
-    let mut server = OwnServer::start(parts.postgres().unwrap()).await.unwrap();
+    let env = TestEnv::load().unwrap();
+    let mut server = OwnServer::start(env.postgres().unwrap()).await.unwrap();
     let database = TestDatabase::create(&server.part).unwrap();
     let open = async || Store::open(&database.url, Seal::from_key(&KEY).unwrap()).await;
     let (here, there) = (open().await.unwrap(), open().await.unwrap());

@@ -1,7 +1,7 @@
 //! A PostgreSQL database of a story's own.
 
 use fastbuild_store::{Seal, Store};
-use fastbuild_testkit::{parts::Parts, postgres::TestDatabase};
+use fastbuild_testkit::{env::TestEnv, postgres::TestDatabase};
 use sea_orm::{ConnectionTrait as _, Database};
 
 use crate::parts::KEY;
@@ -13,9 +13,9 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let parts = Parts::load().unwrap();
+        let env = TestEnv::load().unwrap();
         Self {
-            database: TestDatabase::create(parts.postgres().unwrap()).unwrap(),
+            database: TestDatabase::create(env.postgres().unwrap()).unwrap(),
         }
     }
 

@@ -1,44 +1,57 @@
-//! Chaos: a site of replicas, engines, a database and a registry whose parts fail by a schedule drawn
-//! from a seed, and what must be true of every build when it is over.
+//! Chaos: a cluster of replicas, engines, a database and a registry whose connections and processes
+//! fail by a schedule drawn from a seed, and rules that every build must keep.
 //!
-//! [`run::run`] does all of it: it starts a [`world`], gives it the [`orders`] of the seed while the
-//! faults of the [`schedule`] happen, gathers what became of it as [`evidence`], and judges that by
-//! the rules of [`check`].
+//! [`builds`] runs a workload under faults, [`streams`] follows one build with many clients, and
+//! [`cancels`] cancels builds at any moment; `cargo xtask chaos` runs all three.
 
-pub mod callers;
+pub mod builds;
+pub mod caller;
 pub mod cancels;
-pub mod check;
-pub mod evidence;
-pub mod orders;
-pub mod proxy;
-pub mod real;
-pub mod receiver;
-pub mod report;
-pub mod run;
-pub mod schedule;
-pub mod scripted;
+pub mod real_engine;
 pub mod streams;
-pub mod world;
+
+use std::collections::BTreeMap;
 
 /// Writes which rules were broken, or that none was.
 fn write_verdict(
     out: &mut std::fmt::Formatter<'_>,
-    wrongs: &[impl std::fmt::Display],
+    violations: &[impl std::fmt::Display],
 ) -> std::fmt::Result {
-    if wrongs.is_empty() {
+    if violations.is_empty() {
         return writeln!(out, "every rule was kept");
     }
-    writeln!(out, "{} rules were broken:", wrongs.len())?;
-    wrongs
+    writeln!(out, "{} rules were broken:", violations.len())?;
+    violations
         .iter()
         .try_for_each(|wrong| writeln!(out, "  {wrong}"))
 }
 
-/// The time of this machine, which all parts of a run share.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what happened on engines is compared with the times of events"
-)]
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
+/// How often each came, the most frequent first.
+fn counted(items: impl Iterator<Item = String>) -> String {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for item in items {
+        *counts.entry(item).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let counts: Vec<String> = counts
+        .into_iter()
+        .map(|(item, count)| format!("{count} x {item}"))
+        .collect();
+    if counts.is_empty() {
+        return "none".to_owned();
+    }
+    counts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_most_often_is_first() {
+        let items = ["b", "a", "b"].into_iter().map(str::to_owned);
+        assert_eq!(counted(items), "2 x b, 1 x a");
+        assert_eq!(counted(std::iter::empty()), "none");
+    }
 }

@@ -16,8 +16,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::scripted::{BUILD_LABEL, Push};
-use crate::parts::{EnginePart, Parts};
+use crate::env::{EnginePart, TestEnv};
+use crate::fake_engine::{BUILD_LABEL, Push};
 
 /// How often a list is asked for until it is given.
 const LISTINGS: usize = 20;
@@ -26,7 +26,7 @@ const LISTINGS: usize = 20;
 /// others share.
 #[derive(Debug)]
 pub struct RealEngine {
-    parts: Parts,
+    env: TestEnv,
     part: EnginePart,
     /// Names that begin so are this run's.
     registry: String,
@@ -38,7 +38,7 @@ pub struct RealEngine {
 
 /// Something on an engine that was made for a build, or to probe an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Thing {
+pub struct EngineObject {
     /// `image` or `container`.
     pub kind: &'static str,
     /// Its name, or its id where it has none.
@@ -52,8 +52,8 @@ impl RealEngine {
     ///
     /// # Errors
     /// When the Docker command line cannot be started.
-    pub fn follow(parts: &Parts, part: &EnginePart, registry: &str) -> Result<Self> {
-        let mut command = parts.docker(part);
+    pub fn follow(env: &TestEnv, part: &EnginePart, registry: &str) -> Result<Self> {
+        let mut command = env.docker(part);
         command
             .args(["events", "--filter", "type=image"])
             .args(["--filter", "event=push", "--format", "{{json .}}"])
@@ -66,7 +66,7 @@ impl RealEngine {
         let registry = format!("{registry}/");
         let following = tokio::spawn(note(output, registry.clone(), pushes.clone()));
         Ok(Self {
-            parts: parts.clone(),
+            env: env.clone(),
             part: part.clone(),
             registry,
             pushes,
@@ -86,7 +86,7 @@ impl RealEngine {
     ///
     /// # Errors
     /// What the engine says.
-    pub fn things(&self, installation: &str) -> Result<Vec<Thing>> {
+    pub fn objects(&self, installation: &str) -> Result<Vec<EngineObject>> {
         let ours = format!("label={BUILD_LABEL}");
         let images = self.listed(&[
             "image",
@@ -107,7 +107,7 @@ impl RealEngine {
             "--format",
             "{{.ID}} {{.Names}}",
         ])?;
-        let mut things = Vec::new();
+        let mut objects = Vec::new();
         for (kind, listed) in [("image", images), ("container", containers)] {
             let listed: Vec<(&str, &str)> = listed
                 .lines()
@@ -121,7 +121,7 @@ impl RealEngine {
                     continue;
                 };
                 if label.split('/').next() == Some(installation) {
-                    things.push(Thing {
+                    objects.push(EngineObject {
                         kind,
                         name: if nameless { id } else { name }.to_owned(),
                         label: label.clone(),
@@ -129,7 +129,7 @@ impl RealEngine {
                 }
             }
         }
-        Ok(things)
+        Ok(objects)
     }
 
     /// The labels of images or containers, by id.
@@ -139,7 +139,7 @@ impl RealEngine {
         ids: impl Iterator<Item = &'a str>,
     ) -> Result<HashMap<String, String>> {
         let format = format!("{{{{.Id}}}} {{{{index .Config.Labels \"{BUILD_LABEL}\"}}}}");
-        let mut docker = self.parts.docker(&self.part);
+        let mut docker = self.env.docker(&self.part);
         docker
             .args([kind, "inspect", "--format", &format])
             .args(ids);
@@ -164,7 +164,7 @@ impl RealEngine {
     }
 
     fn docker(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.parts.docker(&self.part).args(arguments).output()?;
+        let output = self.env.docker(&self.part).args(arguments).output()?;
         ensure!(
             output.status.success(),
             "{} on {}: {}",

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::parts::Parts;
+use crate::env::TestEnv;
 
 /// How a scripted engine behaves.
 #[derive(Debug, Clone)]
-pub struct Script {
+pub struct Behaviour {
     /// How long each of a build's [`super::STEPS`] takes.
     pub step: Duration,
     /// Lines that each step says, evenly over that time.
@@ -17,16 +17,16 @@ pub struct Script {
     pub registry_ca: Vec<u8>,
 }
 
-impl Script {
+impl Behaviour {
     /// An engine whose steps take so long and say one line each.
     ///
     /// # Errors
     /// When the authority's certificate cannot be read.
-    pub fn new(parts: &Parts, step: Duration) -> Result<Self> {
+    pub fn new(env: &TestEnv, step: Duration) -> Result<Self> {
         Ok(Self {
             step,
             lines: 1,
-            registry_ca: std::fs::read(&parts.certificates.ca)?,
+            registry_ca: std::fs::read(&env.certificates.ca)?,
         })
     }
 

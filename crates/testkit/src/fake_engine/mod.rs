@@ -3,10 +3,10 @@
 //! pushes a real, small image to the real registry. It stands for engines of which there cannot be
 //! many on one machine, and it remembers what was asked of it.
 
+mod behaviour;
 mod http;
 mod push;
 mod routes;
-mod script;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,8 +32,8 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use self::http::{lines, missing};
-pub use self::{push::Push, script::Script};
-use super::real::Thing;
+pub use self::{behaviour::Behaviour, push::Push};
+use crate::chaos::real_engine::EngineObject;
 
 /// A base image with this in its name is in no registry.
 pub const NO_SUCH_IMAGE: &str = "no-such-image";
@@ -62,16 +62,16 @@ pub struct Holdings {
 
 /// A running scripted engine; ends when dropped.
 #[derive(Debug)]
-pub struct ScriptedEngine {
+pub struct FakeEngine {
     /// Where it listens.
     pub address: SocketAddr,
-    engine: Arc<Scripted>,
+    engine: Arc<FakeEngineState>,
     serving: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Scripted {
-    script: Script,
+struct FakeEngineState {
+    script: Behaviour,
     registry: reqwest::Client,
     state: Mutex<Holding>,
     hurried: watch::Sender<bool>,
@@ -122,19 +122,19 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
-impl ScriptedEngine {
+impl FakeEngine {
     /// Starts one on a free port of 127.0.0.1.
     ///
     /// # Errors
     /// When no port can be had or the authority's certificate does not parse.
-    pub async fn start(script: Script) -> Result<Self> {
+    pub async fn start(script: Behaviour) -> Result<Self> {
         let ca = reqwest::Certificate::from_pem(&script.registry_ca)?;
         let registry = reqwest::Client::builder()
             .tls_certs_only([ca])
             .timeout(Duration::from_secs(30))
             .no_proxy()
             .build()?;
-        let engine = Arc::new(Scripted {
+        let engine = Arc::new(FakeEngineState {
             script,
             registry,
             state: Mutex::default(),
@@ -176,15 +176,15 @@ impl ScriptedEngine {
     }
 
     /// The containers and built images there, each with its label.
-    pub fn things(&self) -> Vec<Thing> {
+    pub fn objects(&self) -> Vec<EngineObject> {
         let state = self.engine.state();
-        let containers = state.containers.iter().map(|(id, labels)| Thing {
+        let containers = state.containers.iter().map(|(id, labels)| EngineObject {
             kind: "container",
             name: id.clone(),
             label: labels[BUILD_LABEL].as_str().unwrap_or_default().to_owned(),
         });
         let built = state.images.iter().filter(|(_, image)| image.built);
-        let images = built.map(|(name, image)| Thing {
+        let images = built.map(|(name, image)| EngineObject {
             kind: "image",
             name: name.clone(),
             label: image.label(BUILD_LABEL),
@@ -211,17 +211,17 @@ impl ScriptedEngine {
     }
 }
 
-impl Drop for ScriptedEngine {
+impl Drop for FakeEngine {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
 /// Counts a running build; also one whose caller went away.
-struct Building(Arc<Scripted>);
+struct Building(Arc<FakeEngineState>);
 
 impl Building {
-    fn begin(engine: &Arc<Scripted>) -> Self {
+    fn begin(engine: &Arc<FakeEngineState>) -> Self {
         engine.state().building += 1;
         Self(engine.clone())
     }
@@ -233,7 +233,7 @@ impl Drop for Building {
     }
 }
 
-impl Scripted {
+impl FakeEngineState {
     fn state(&self) -> MutexGuard<'_, Holding> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -360,7 +360,7 @@ impl Scripted {
                 for step in 1..=STEPS {
                     say(json!({"stream": format!("Step {step}/{STEPS} : RUN step-{step}\n")}))
                         .await?;
-                    let Script {
+                    let Behaviour {
                         step: time, lines, ..
                     } = engine.script;
                     for line in 1..=lines {

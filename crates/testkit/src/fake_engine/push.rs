@@ -6,8 +6,8 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{BUILD_LABEL, Scripted, digest};
-use crate::chaos::now;
+use super::{BUILD_LABEL, FakeEngineState, digest};
+use crate::now;
 
 /// A push that an engine was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Push {
     pub ended: Option<Timestamp>,
 }
 
-impl Scripted {
+impl FakeEngineState {
     /// Pushes an image and remembers that; what the engine says about it.
     pub(super) async fn push(&self, name: &str, headers: &HeaderMap) -> Vec<Value> {
         let image = self.state().images.get(name).cloned();

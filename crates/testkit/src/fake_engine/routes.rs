@@ -11,16 +11,19 @@ use axum::{
 use serde_json::json;
 
 use super::{
-    PROFILE, Scripted,
+    FakeEngineState, PROFILE,
     http::{decoded, framed, lines, query, unversioned},
 };
 
-pub(super) async fn answer(State(engine): State<Arc<Scripted>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let query = query(&parts.uri);
-    let path = unversioned(parts.uri.path());
+pub(super) async fn answer(
+    State(engine): State<Arc<FakeEngineState>>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let query = query(&head.uri);
+    let path = unversioned(head.uri.path());
     let pieces: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let method = parts.method;
+    let method = head.method;
     if let (&Method::POST, ["build"]) = (&method, pieces.as_slice()) {
         return engine.build(&query, body);
     }
@@ -55,7 +58,7 @@ pub(super) async fn answer(State(engine): State<Arc<Scripted>>, request: Request
         (&Method::POST, ["images", name @ .., "push"]) => {
             let tag = query.get("tag").map_or("latest", String::as_str);
             let name = format!("{}:{tag}", decoded(&name.join("/")));
-            lines(&engine.push(&name, &parts.headers).await)
+            lines(&engine.push(&name, &head.headers).await)
         }
         (&Method::DELETE, ["images", name @ ..]) => engine.remove_image(&decoded(&name.join("/"))),
         (&Method::POST, ["containers", "create"]) => engine.create_container(&body),

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::output_of;
-use crate::parts::PostgresPart;
+use crate::env::PostgresPart;
 
 /// The user that the package made.
 const SYSTEM_USER: &str = "postgres";

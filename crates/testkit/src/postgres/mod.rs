@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::parts::PostgresPart;
+use crate::env::PostgresPart;
 
 /// A database that goes when it is dropped, with whoever is connected to it.
 #[derive(Debug)]

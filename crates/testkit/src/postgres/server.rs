@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::cluster::LAUNCHER;
 use crate::{
     child::{LOOK, wait_until_up},
-    parts::{Login, PostgresPart},
+    env::{Login, PostgresPart},
     ports::free_ports,
 };
 

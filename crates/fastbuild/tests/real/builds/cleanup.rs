@@ -12,15 +12,19 @@ use fastbuild_store::{Seal, Store};
 use fastbuild_testkit::{container, request::Request};
 use jiff::SignedDuration;
 
-use crate::site::{On, PATIENCE, Site};
+use crate::support::installation::{EngineKind, Installation, TIMEOUT};
 
 /// A builder on the database and folders of a service that has ended, with a clock that is ahead.
-async fn later(site: &Site, days: i64) -> Builder {
-    later_with(site, days, None).await
+async fn later(installation: &Installation, days: i64) -> Builder {
+    later_with(installation, days, None).await
 }
 
-async fn later_with(site: &Site, days: i64, disk_marks: Option<DiskMarks>) -> Builder {
-    let base = site.directory.path();
+async fn later_with(
+    installation: &Installation,
+    days: i64,
+    disk_marks: Option<DiskMarks>,
+) -> Builder {
+    let base = installation.directory.path();
     let seal = Seal::load_or_create(&base.join("seal.key")).unwrap();
     let url = format!("sqlite://{}", base.join("fastbuild.db").display());
     let store = Store::open(&url, seal).await.unwrap();
@@ -28,8 +32,8 @@ async fn later_with(site: &Site, days: i64, disk_marks: Option<DiskMarks>) -> Bu
     clock.advance(SignedDuration::from_hours(24 * days));
     let options = Options {
         folders: Folders {
-            source_dir: site.parts.base_dir.join("source"),
-            tools_dir: site.parts.base_dir.join("tools"),
+            source_dir: installation.env.base_dir.join("source"),
+            tools_dir: installation.env.base_dir.join("tools"),
             task_dir: base.join("task"),
         },
         limits: Limits {
@@ -73,31 +77,31 @@ async fn later_with(site: &Site, days: i64, disk_marks: Option<DiskMarks>) -> Bu
 
 #[tokio::test]
 async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
-    let on = On::PlainEngine;
-    let mut site = Site::configured(on).await;
-    let (base, target) = (site.own_base(on), site.target("1"));
-    let task = site.build(&Request::new(&base, &target)).await;
+    let on = EngineKind::PlainEngine;
+    let mut installation = Installation::configured(on).await;
+    let (base, target) = (installation.own_base(on), installation.target("1"));
+    let task = installation.build(&Request::new(&base, &target)).await;
     let task_id = task["task_id"].as_i64().unwrap();
-    let recent = site
+    let recent = installation
         .client()
         .post("system/auto_clean_image?reserve_days=7")
         .await
         .unwrap();
     assert_eq!(recent.data().unwrap(), &serde_json::json!([]));
-    assert!(!site.build_log(&task).await.is_empty());
+    assert!(!installation.build_log(&task).await.is_empty());
     let folder = std::path::PathBuf::from(task["task_work_dir"].as_str().unwrap());
     assert!(folder.join("build.log").exists());
-    site.service.stop().await.unwrap();
+    installation.service.stop().await.unwrap();
 
     // Long unused, but a queued build names the base and a container was made from the target.
-    let builder = later(&site, 8).await;
+    let builder = later(&installation, 8).await;
     let queued = builder
-        .submit(Request::new(&base, &site.target("2")).body())
+        .submit(Request::new(&base, &installation.target("2")).body())
         .await
         .unwrap();
-    let (parts, engine) = (site.parts.clone(), site.engine(on).clone());
+    let (env, engine) = (installation.env.clone(), installation.engine(on).clone());
     let docker = |arguments: &[&str]| {
-        let output = parts.docker(&engine).args(arguments).output().unwrap();
+        let output = env.docker(&engine).args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
@@ -106,7 +110,7 @@ async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
     builder.cancel(queued.build.task_id).await.unwrap();
     docker(&["rm", &container]);
     assert_eq!(none.unwrap(), Vec::<String>::new());
-    assert!(site.engine_has(on, &base) && site.engine_has(on, &target));
+    assert!(installation.engine_has(on, &base) && installation.engine_has(on, &target));
 
     // Not yet, then at once.
     assert_eq!(builder.clean_images(9).await.unwrap(), Vec::<String>::new());
@@ -115,8 +119,8 @@ async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
     let mut expected = vec![base.clone(), target.clone()];
     expected.sort_unstable();
     assert_eq!(removed, expected);
-    assert!(!site.engine_has(on, &base) && !site.engine_has(on, &target));
-    assert!(site.registry_has(&base).await && site.registry_has(&target).await);
+    assert!(!installation.engine_has(on, &base) && !installation.engine_has(on, &target));
+    assert!(installation.registry_has(&base).await && installation.registry_has(&target).await);
     assert_eq!(builder.clean_images(0).await.unwrap(), Vec::<String>::new());
 
     assert_eq!(builder.clean_tasks(9).await.unwrap(), 0);
@@ -132,44 +136,49 @@ async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
         .join(&queued.build.work_dir_name);
     assert!(never_ran.exists());
     builder.store().close().await.unwrap();
-    let builder = later(&site, 20).await;
+    let builder = later(&installation, 20).await;
     assert_eq!(builder.clean_tasks(7).await.unwrap(), 1);
     assert!(!never_ran.exists());
     builder.store().close().await.unwrap();
 
     // The service shows what is left, and what went, and can build upon it again.
-    site.service.restart_in_place().await.unwrap();
+    installation.service.restart_in_place().await.unwrap();
     for image in [&base, &target] {
-        assert!(site.life(image).await.unwrap()["delete_time"].is_string());
+        assert!(installation.life(image).await.unwrap()["delete_time"].is_string());
     }
     assert_eq!(
-        site.client().task(task_id).await.unwrap()["state"],
+        installation.client().task(task_id).await.unwrap()["state"],
         "PUSH_SUCCESS"
     );
-    assert_eq!(site.client().steps(task_id).await.unwrap().len(), 5);
-    assert_eq!(site.build_log(&task).await, "");
+    assert_eq!(installation.client().steps(task_id).await.unwrap().len(), 5);
+    assert_eq!(installation.build_log(&task).await, "");
     let dockerfile = task["work_dir_name"].as_str().unwrap();
-    let dockerfile = site
+    let dockerfile = installation
         .client()
         .task_file(dockerfile, "Dockerfile")
         .await
         .unwrap();
     assert!(dockerfile.contains("FROM"), "{dockerfile}");
-    site.build(&Request::new(&target, &site.target("3"))).await;
-    for image in [&target, &site.target("3")] {
-        container::inspect(&parts, &engine, image, "{{.Id}}").unwrap();
+    installation
+        .build(&Request::new(&target, &installation.target("3")))
+        .await;
+    for image in [&target, &installation.target("3")] {
+        container::inspect(&env, &engine, image, "{{.Id}}").unwrap();
         docker(&["image", "rm", image]);
     }
 }
 
 #[tokio::test]
 async fn the_build_cache_is_kept_below_a_limit() {
-    let on = On::PlainEngine;
-    let mut site = Site::configured(on).await;
-    let request = Request::new(&site.base(&site.parts.images.python), &site.target("1"));
-    site.build(&request.pip(&["six=1.16.0"])).await;
-    site.service.stop().await.unwrap();
-    let builder = later(&site, 0).await;
+    let on = EngineKind::PlainEngine;
+    let mut installation = Installation::configured(on).await;
+    let request = Request::new(
+        &installation.base(&installation.env.images.python),
+        &installation.target("1"),
+    );
+    installation.build(&request.pip(&["six=1.16.0"])).await;
+    installation.service.stop().await.unwrap();
+    let builder = later(&installation, 0).await;
     assert_eq!(builder.clean_build_cache(1 << 60).await.unwrap(), 0);
     let freed = builder.clean_build_cache(1).await.unwrap();
     assert!(freed > 0);
@@ -178,21 +187,25 @@ async fn the_build_cache_is_kept_below_a_limit() {
 
 #[tokio::test]
 async fn a_configured_service_cleans_when_it_starts_and_not_again_before_a_day() {
-    let mut site = Site::configured(On::PlainEngine).await;
-    site.service.stop().await.unwrap();
-    let builder = later(&site, 0).await;
+    let mut installation = Installation::configured(EngineKind::PlainEngine).await;
+    installation.service.stop().await.unwrap();
+    let builder = later(&installation, 0).await;
     assert_eq!(builder.store().last_cleaning().await.unwrap(), None);
     builder.store().close().await.unwrap();
 
     let done = "cleaned builds=0";
-    site.service.restart_in_place().await.unwrap();
-    site.service.wait_for_log(done, PATIENCE).await.unwrap();
-    site.service.restart_in_place().await.unwrap();
-    site.client().get("progress/status").await.unwrap();
-    site.service.stop().await.unwrap();
-    let log = site.service.log();
+    installation.service.restart_in_place().await.unwrap();
+    installation
+        .service
+        .wait_for_log(done, TIMEOUT)
+        .await
+        .unwrap();
+    installation.service.restart_in_place().await.unwrap();
+    installation.client().get("progress/status").await.unwrap();
+    installation.service.stop().await.unwrap();
+    let log = installation.service.log();
     assert_eq!(log.matches(done).count(), 1, "{log}");
-    let builder = later(&site, 0).await;
+    let builder = later(&installation, 0).await;
     assert!(builder.store().last_cleaning().await.unwrap().is_some());
     builder.store().close().await.unwrap();
 }
@@ -200,25 +213,25 @@ async fn a_configured_service_cleans_when_it_starts_and_not_again_before_a_day()
 #[tokio::test]
 async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
     // Not the engine of the other tests here: all of its build cache goes.
-    let on = On::TlsEngine;
-    let mut site = Site::configured(on).await;
+    let on = EngineKind::TlsEngine;
+    let mut installation = Installation::configured(on).await;
     let (base, used, unused) = (
-        site.own_base(on),
-        site.target("used"),
-        site.target("unused"),
+        installation.own_base(on),
+        installation.target("used"),
+        installation.target("unused"),
     );
     for target in [&used, &unused] {
-        site.build(&Request::new(&base, target)).await;
+        installation.build(&Request::new(&base, target)).await;
     }
-    site.service.stop().await.unwrap();
+    installation.service.stop().await.unwrap();
     // An image that others put on the engine is none of ours.
-    let (parts, engine) = (site.parts.clone(), site.engine(on).clone());
+    let (env, engine) = (installation.env.clone(), installation.engine(on).clone());
     let docker = |arguments: &[&str]| {
-        let output = parts.docker(&engine).args(arguments).output().unwrap();
+        let output = env.docker(&engine).args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
-    let foreign = site.target("foreign");
+    let foreign = installation.target("foreign");
     docker(&["image", "tag", &base, &foreign]);
     let container = docker(&["create", &used]);
 
@@ -230,7 +243,7 @@ async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
         high: u64::MAX,
         low: 0,
     };
-    let builder = later_with(&site, 0, Some(roomy)).await;
+    let builder = later_with(&installation, 0, Some(roomy)).await;
     let nothing = builder.clean_disk("default").await.unwrap();
     assert_eq!(nothing, fastbuild_builder::Freed::default());
     let measured = disk(&builder).await;
@@ -239,18 +252,18 @@ async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
 
     // A queued build names the base, a container was made from one image.
     let narrow = DiskMarks { high: 1, low: 0 };
-    let builder = later_with(&site, 0, Some(narrow)).await;
+    let builder = later_with(&installation, 0, Some(narrow)).await;
     let queued = builder
-        .submit(Request::new(&base, &site.target("queued")).body())
+        .submit(Request::new(&base, &installation.target("queued")).body())
         .await
         .unwrap();
     let freed = builder.clean_disk("default").await.unwrap();
     assert_eq!(freed.images, std::slice::from_ref(&unused));
     for stays in [&base, &used, &foreign] {
-        assert!(site.engine_has(on, stays), "{stays}");
+        assert!(installation.engine_has(on, stays), "{stays}");
     }
-    assert!(!site.engine_has(on, &unused));
-    assert!(site.registry_has(&unused).await);
+    assert!(!installation.engine_has(on, &unused));
+    assert!(installation.registry_has(&unused).await);
 
     builder.cancel(queued.build.task_id).await.unwrap();
     docker(&["rm", &container]);
@@ -259,7 +272,7 @@ async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
     let mut expected = vec![base, used];
     expected.sort_unstable();
     assert_eq!(freed, expected);
-    assert!(site.engine_has(on, &foreign));
+    assert!(installation.engine_has(on, &foreign));
     docker(&["image", "rm", &foreign]);
     builder.store().close().await.unwrap();
 }

@@ -3,17 +3,17 @@
 use fastbuild_testkit::{container, request::Request};
 use serde_json::{Value, json};
 
-use crate::site::{On, Site};
+use crate::support::installation::{EngineKind, Installation};
 
-impl Site {
+impl Installation {
     /// A base image that no other test uses: the registry's Debian with a label and a name of its
     /// own. Under its name alone it would be the image that other tests make containers from.
-    pub(crate) fn own_base(&self, on: On) -> String {
-        let (engine, debian) = (self.engine(on), self.base(&self.parts.images.debian));
+    pub(crate) fn own_base(&self, on: EngineKind) -> String {
+        let (engine, debian) = (self.engine(on), self.base(&self.env.images.debian));
         let own = self.target("base");
-        container::pull(&self.parts, engine, &debian).unwrap();
+        container::pull(&self.env, engine, &debian).unwrap();
         let docker = |arguments: &[&str]| {
-            let output = self.parts.docker(engine).args(arguments).output().unwrap();
+            let output = self.env.docker(engine).args(arguments).output().unwrap();
             assert!(output.status.success(), "{output:?}");
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
         };
@@ -26,8 +26,8 @@ impl Site {
     }
 
     /// Whether an engine has an image of this name.
-    pub(crate) fn engine_has(&self, on: On, image: &str) -> bool {
-        container::inspect(&self.parts, self.engine(on), image, "{{.Id}}").is_ok()
+    pub(crate) fn engine_has(&self, on: EngineKind, image: &str) -> bool {
+        container::inspect(&self.env, self.engine(on), image, "{{.Id}}").is_ok()
     }
 
     /// The row of an image in the list, by its full name.
@@ -62,16 +62,17 @@ impl Site {
 
 #[tokio::test]
 async fn a_base_image_is_registered_by_its_name_and_taken_off_again() {
-    let on = On::PlainEngine;
-    let site = Site::configured(on).await;
-    let base = site.own_base(on);
-    assert!(site.listed(&base).await.is_none());
+    let on = EngineKind::PlainEngine;
+    let installation = Installation::configured(on).await;
+    let base = installation.own_base(on);
+    assert!(installation.listed(&base).await.is_none());
     let path = |image: &str| format!("image/register-base-image?image_name={image}");
-    let answer = site.client().post(&path(&base)).await.unwrap();
+    let answer = installation.client().post(&path(&base)).await.unwrap();
     let registered = answer.data().unwrap();
-    let row = site.listed(&base).await.unwrap();
+    let row = installation.listed(&base).await.unwrap();
     assert_eq!(&row, registered);
-    let id = container::inspect(&site.parts, site.engine(on), &base, "{{.Id}}").unwrap();
+    let id =
+        container::inspect(&installation.env, installation.engine(on), &base, "{{.Id}}").unwrap();
     assert_eq!(
         [
             &row["type"],
@@ -85,15 +86,16 @@ async fn a_base_image_is_registered_by_its_name_and_taken_off_again() {
     assert!(row["size"].as_str().unwrap().ends_with('G'), "{row}");
 
     // Registering again renews the row; a name of no image is refused.
-    site.client()
+    installation
+        .client()
         .post(&path(&base))
         .await
         .unwrap()
         .data()
         .unwrap();
-    let nothing = site
+    let nothing = installation
         .client()
-        .post(&path(&site.target("nothing")))
+        .post(&path(&installation.target("nothing")))
         .await
         .unwrap();
     assert_eq!(
@@ -101,44 +103,47 @@ async fn a_base_image_is_registered_by_its_name_and_taken_off_again() {
         "{}",
         nothing.body
     );
-    let list = site.client().get("image/list-all").await.unwrap();
+    let list = installation.client().get("image/list-all").await.unwrap();
     assert_eq!(list.data().unwrap().as_array().map(Vec::len), Some(1));
 
-    let deleted = site.delete_image(&base).await;
+    let deleted = installation.delete_image(&base).await;
     assert_eq!(deleted.data().unwrap(), "Image deleted successfully");
     assert!(
         deleted.message().contains("镜像仓库"),
         "{}",
         deleted.message()
     );
-    assert!(site.listed(&base).await.is_none());
-    assert!(!site.engine_has(on, &base));
-    assert!(site.registry_has(&base).await);
-    let again = site.delete_image(&base).await;
+    assert!(installation.listed(&base).await.is_none());
+    assert!(!installation.engine_has(on, &base));
+    assert!(installation.registry_has(&base).await);
+    let again = installation.delete_image(&base).await;
     assert_eq!(
         (again.status, &again.body["code"], &again.body["data"]),
         (200, &json!(-1), &Value::Null)
     );
 
     // The engine brings it back from the registry when it is registered anew.
-    site.client()
+    installation
+        .client()
         .post(&path(&base))
         .await
         .unwrap()
         .data()
         .unwrap();
-    assert!(site.engine_has(on, &base));
-    site.delete_image(&base).await.data().unwrap();
+    assert!(installation.engine_has(on, &base));
+    installation.delete_image(&base).await.data().unwrap();
 }
 
 #[tokio::test]
 async fn configured_base_images_are_listed_and_learn_their_size_when_used() {
-    let base = Site::unconfigured(&[]).await.own_base(On::PlainEngine);
+    let base = Installation::unconfigured(&[])
+        .await
+        .own_base(EngineKind::PlainEngine);
     let names = format!("[{base:?}]");
     let variables = [("BASE_IMAGES", names.as_str())];
-    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    let installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
     let rows = async || {
-        let list = site.client().get("image/list-all").await.unwrap();
+        let list = installation.client().get("image/list-all").await.unwrap();
         list.data().unwrap().as_array().cloned().unwrap()
     };
     let [row]: [Value; 1] = rows().await.try_into().unwrap();
@@ -147,24 +152,30 @@ async fn configured_base_images_are_listed_and_learn_their_size_when_used() {
         [&json!("Base"), &json!(""), &json!("")]
     );
     let check = format!("task/check-image?image_name={base}");
-    site.client().post(&check).await.unwrap().data().unwrap();
+    installation
+        .client()
+        .post(&check)
+        .await
+        .unwrap()
+        .data()
+        .unwrap();
     let [row]: [Value; 1] = rows().await.try_into().unwrap();
     assert_eq!(row["id"].as_str().map(str::len), Some(64), "{row}");
     assert!(row["size"].as_str().unwrap().ends_with('G'), "{row}");
-    site.delete_image(&base).await.data().unwrap();
+    installation.delete_image(&base).await.data().unwrap();
 }
 
 #[tokio::test]
 async fn an_image_is_removed_only_once_no_build_and_no_container_uses_it() {
-    let on = On::PlainEngine;
-    let site = Site::configured(on).await;
-    let (base, target) = (site.own_base(on), site.target("1"));
+    let on = EngineKind::PlainEngine;
+    let installation = Installation::configured(on).await;
+    let (base, target) = (installation.own_base(on), installation.target("1"));
     let request = Request::new(&base, &target)
         .system("apt", &["git"])
         .ssh("Alkaid123456");
-    let task_id = site.submit(&request).await;
+    let task_id = installation.submit(&request).await;
     for image in [&base, &target] {
-        let refused = site.delete_image(image).await;
+        let refused = installation.delete_image(image).await;
         assert_eq!(
             (refused.status, &refused.body["reason"]),
             (200, &json!("InUse")),
@@ -178,36 +189,42 @@ async fn an_image_is_removed_only_once_no_build_and_no_container_uses_it() {
         );
     }
     let path = format!("task/delete-task-by-task-id?task_id={task_id}");
-    let refused = site.client().delete(&path).await.unwrap();
+    let refused = installation.client().delete(&path).await.unwrap();
     let expected = format!("任务id<{task_id}>任务仍在进行，无法删除");
     assert!(refused.message().starts_with(&expected), "{}", refused.body);
-    let task = site
+    let task = installation
         .client()
-        .wait_for_end(task_id, crate::site::PATIENCE)
+        .wait_for_end(task_id, crate::support::installation::TIMEOUT)
         .await
         .unwrap();
     assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
 
-    let row = site.listed(&target).await.unwrap();
+    let row = installation.listed(&target).await.unwrap();
     assert_eq!(
         [&row["type"], &row["task_id"], &row["interaction"]],
         [&json!("Customized"), &json!(task_id), &json!("WebSSH")]
     );
-    assert_eq!(site.life(&target).await.unwrap()["image_type"], "build");
-    assert_eq!(site.life(&base).await.unwrap()["image_type"], "pull");
+    assert_eq!(
+        installation.life(&target).await.unwrap()["image_type"],
+        "build"
+    );
+    assert_eq!(
+        installation.life(&base).await.unwrap()["image_type"],
+        "pull"
+    );
 
     // A container that was made from it holds it, running or not.
-    let created = site
-        .parts
-        .docker(site.engine(on))
+    let created = installation
+        .env
+        .docker(installation.engine(on))
         .args(["create", &target])
         .output()
         .unwrap();
     let container = String::from_utf8(created.stdout).unwrap().trim().to_owned();
-    let held = site.delete_image(&target).await;
-    let removed = site
-        .parts
-        .docker(site.engine(on))
+    let held = installation.delete_image(&target).await;
+    let removed = installation
+        .env
+        .docker(installation.engine(on))
         .args(["rm", &container])
         .output()
         .unwrap();
@@ -217,7 +234,8 @@ async fn an_image_is_removed_only_once_no_build_and_no_container_uses_it() {
     // By the task's number the engine loses it, and the list keeps it.
     let by_task = format!("task/delete-image-by-task-id?task_id={task_id}");
     assert_eq!(
-        site.client()
+        installation
+            .client()
             .delete(&by_task)
             .await
             .unwrap()
@@ -225,39 +243,39 @@ async fn an_image_is_removed_only_once_no_build_and_no_container_uses_it() {
             .unwrap(),
         &json!(true)
     );
-    assert!(!site.engine_has(on, &target));
-    assert!(site.listed(&target).await.is_some());
-    assert!(site.life(&target).await.unwrap()["delete_time"].is_string());
+    assert!(!installation.engine_has(on, &target));
+    assert!(installation.listed(&target).await.is_some());
+    assert!(installation.life(&target).await.unwrap()["delete_time"].is_string());
     assert_eq!(
-        site.client().delete(&by_task).await.unwrap().body["code"],
+        installation.client().delete(&by_task).await.unwrap().body["code"],
         -1
     );
 
     // By its name the list loses it as well, and the name is free again; the registry keeps it.
-    let deleted = site.delete_image(&target).await;
+    let deleted = installation.delete_image(&target).await;
     deleted.data().unwrap();
     assert!(deleted.message().contains("保留"), "{}", deleted.message());
-    assert!(site.listed(&target).await.is_none());
-    assert!(site.registry_has(&target).await);
-    site.delete_image(&base).await.data().unwrap();
-    assert!(!site.engine_has(on, &base));
+    assert!(installation.listed(&target).await.is_none());
+    assert!(installation.registry_has(&target).await);
+    installation.delete_image(&base).await.data().unwrap();
+    assert!(!installation.engine_has(on, &base));
 
-    let forgotten = site.client().delete(&path).await.unwrap();
+    let forgotten = installation.client().delete(&path).await.unwrap();
     assert_eq!(forgotten.data().unwrap(), "Folder deleted successfully");
-    assert!(site.client().task(task_id).await.is_err());
+    assert!(installation.client().task(task_id).await.is_err());
     assert!(!std::path::Path::new(task["task_work_dir"].as_str().unwrap()).exists());
 }
 
 /// Gives an image of the parts' another name in the registry, by way of an engine that the service does not use.
-fn name_in_registry(site: &Site, from: &str, to: &str) {
-    let engine = &site.parts.engine_plain;
-    container::pull(&site.parts, engine, from).unwrap();
+fn name_in_registry(installation: &Installation, from: &str, to: &str) {
+    let engine = &installation.env.engine_plain;
+    container::pull(&installation.env, engine, from).unwrap();
     for arguments in [
         &["tag", from, to][..],
         &["push", "--quiet", to],
         &["rmi", to],
     ] {
-        let mut docker = site.parts.docker(engine);
+        let mut docker = installation.env.docker(engine);
         let done = docker.args(arguments).output().unwrap();
         assert!(done.status.success(), "{arguments:?}");
     }
@@ -265,20 +283,33 @@ fn name_in_registry(site: &Site, from: &str, to: &str) {
 
 #[tokio::test]
 async fn a_base_image_whose_name_moved_in_the_registry_is_pulled_anew() {
-    for on in [On::TlsEngine, On::ContainerdStore] {
-        let site = Site::configured(on).await;
-        let base = site.target("base");
+    for on in [EngineKind::TlsEngine, EngineKind::ContainerdStore] {
+        let installation = Installation::configured(on).await;
+        let base = installation.target("base");
         let pull_log = async |name: &str| {
-            let task = site.build(&Request::new(&base, &site.target(name))).await;
+            let task = installation
+                .build(&Request::new(&base, &installation.target(name)))
+                .await;
             let folder = task["work_dir_name"].as_str().unwrap();
-            site.client().task_file(folder, "pull.log").await.unwrap()
+            installation
+                .client()
+                .task_file(folder, "pull.log")
+                .await
+                .unwrap()
         };
-        let id = || container::inspect(&site.parts, site.engine(on), &base, "{{.Id}}").unwrap();
+        let id = || {
+            container::inspect(&installation.env, installation.engine(on), &base, "{{.Id}}")
+                .unwrap()
+        };
         // The registry and the engine are asked at the same time; whoever answers first says so.
         let is_the_same =
             |log: &str| log.contains("is what the registry has") || log.contains("is up to date");
 
-        name_in_registry(&site, &site.base(&site.parts.images.debian), &base);
+        name_in_registry(
+            &installation,
+            &installation.base(&installation.env.images.debian),
+            &base,
+        );
         let log = pull_log("first").await;
         assert!(!is_the_same(&log), "{log}");
         let first = id();
@@ -286,7 +317,11 @@ async fn a_base_image_whose_name_moved_in_the_registry_is_pulled_anew() {
         assert!(is_the_same(&log), "{log}");
         assert_eq!(id(), first);
 
-        name_in_registry(&site, &site.base(&site.parts.images.app), &base);
+        name_in_registry(
+            &installation,
+            &installation.base(&installation.env.images.app),
+            &base,
+        );
         let log = pull_log("third").await;
         assert!(!is_the_same(&log), "{log}");
         assert_ne!(id(), first);

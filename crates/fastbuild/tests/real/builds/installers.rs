@@ -2,15 +2,15 @@
 
 use fastbuild_testkit::{container, request::Request};
 
-use crate::site::{On, PATIENCE, Site};
+use crate::support::installation::{EngineKind, Installation, TIMEOUT};
 
 /// Pulls an image on the engine that did not build it, runs a command there, removes it again.
-fn use_elsewhere(site: &Site, image: &str, command: &[&str]) -> String {
-    let engine = &site.parts.engine_plain;
-    container::pull(&site.parts, engine, image).unwrap();
-    let output = container::run_once(&site.parts, engine, image, command);
-    let removed = site
-        .parts
+fn use_elsewhere(installation: &Installation, image: &str, command: &[&str]) -> String {
+    let engine = &installation.env.engine_plain;
+    container::pull(&installation.env, engine, image).unwrap();
+    let output = container::run_once(&installation.env, engine, image, command);
+    let removed = installation
+        .env
         .docker(engine)
         .args(["image", "rm", "--force", image])
         .output()
@@ -21,17 +21,17 @@ fn use_elsewhere(site: &Site, image: &str, command: &[&str]) -> String {
 
 #[tokio::test]
 async fn apt_and_pip_on_plain_debian() {
-    let site = Site::configured(On::TlsEngine).await;
-    let target = site.target("1");
-    let request = Request::new(&site.base(&site.parts.images.debian), &target)
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let target = installation.target("1");
+    let request = Request::new(&installation.base(&installation.env.images.debian), &target)
         .system("apt", &["git"])
         .system_mirror("local", "debian-12.list")
         .pip(&["six=1.16.0"])
         .pip_mirror("local", "pip.conf");
-    let task = site.build(&request).await;
+    let task = installation.build(&request).await;
     assert!(task["digest"].as_str().unwrap().starts_with("sha256:"));
     let output = use_elsewhere(
-        &site,
+        &installation,
         &target,
         &[
             "sh",
@@ -45,12 +45,13 @@ async fn apt_and_pip_on_plain_debian() {
 
 #[tokio::test]
 async fn a_python_base_takes_pip_packages() {
-    let site = Site::configured(On::TlsEngine).await;
-    let target = site.target("1");
-    let request = Request::new(&site.base(&site.parts.images.python), &target).pip(&["six=1.16.0"]);
-    site.build(&request).await;
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let target = installation.target("1");
+    let request = Request::new(&installation.base(&installation.env.images.python), &target)
+        .pip(&["six=1.16.0"]);
+    installation.build(&request).await;
     let output = use_elsewhere(
-        &site,
+        &installation,
         &target,
         &["python3", "-c", "import six; print(six.__version__)"],
     );
@@ -59,14 +60,14 @@ async fn a_python_base_takes_pip_packages() {
 
 #[tokio::test]
 async fn yum_packages_on_centos() {
-    let site = Site::configured(On::TlsEngine).await;
-    let target = site.target("1");
-    let request = Request::new(&site.base(&site.parts.images.centos), &target)
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let target = installation.target("1");
+    let request = Request::new(&installation.base(&installation.env.images.centos), &target)
         .system("yum", &["hello-fastbuild=1.0"])
         .system_mirror("local", "Centos-7.repo");
-    site.build(&request).await;
+    installation.build(&request).await;
     let output = use_elsewhere(
-        &site,
+        &installation,
         &target,
         &["sh", "-c", "rpm -q hello-fastbuild && hello-fastbuild"],
     );
@@ -75,14 +76,14 @@ async fn yum_packages_on_centos() {
 
 #[tokio::test]
 async fn a_prebuilt_python_is_unpacked_and_has_pip() {
-    let site = Site::configured(On::TlsEngine).await;
-    let target = site.target("1");
-    let request = Request::new(&site.base(&site.parts.images.debian), &target)
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let target = installation.target("1");
+    let request = Request::new(&installation.base(&installation.env.images.debian), &target)
         .python("cpython-3.11.2-fixture-x86_64-linux-install_only.tar.gz")
         .pip(&["six=1.16.0"]);
-    site.build(&request).await;
+    installation.build(&request).await;
     let output = use_elsewhere(
-        &site,
+        &installation,
         &target,
         &[
             "sh",
@@ -96,15 +97,15 @@ async fn a_prebuilt_python_is_unpacked_and_has_pip() {
 
 #[tokio::test]
 async fn a_python_is_compiled_from_source() {
-    let site = Site::configured(On::TlsEngine).await;
-    let target = site.target("1");
-    let request = Request::new(&site.base(&site.parts.images.debian), &target)
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let target = installation.target("1");
+    let request = Request::new(&installation.base(&installation.env.images.debian), &target)
         .python("Python-3.11.2.tgz")
         .get_pip()
         .pip(&["six=1.16.0"]);
-    site.build(&request).await;
+    installation.build(&request).await;
     let output = use_elsewhere(
-        &site,
+        &installation,
         &target,
         &[
             "sh",
@@ -118,13 +119,13 @@ async fn a_python_is_compiled_from_source() {
 
 #[tokio::test]
 async fn conda_packages_go_into_the_environment_default() {
-    let site = Site::configured(On::TlsEngine).await;
-    let target = site.target("1");
-    let request = Request::new(&site.base(&site.parts.images.debian), &target)
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let target = installation.target("1");
+    let request = Request::new(&installation.base(&installation.env.images.debian), &target)
         .conda("Miniconda3-fixture-Linux-x86_64.sh", &["scipy=1.9.3"]);
-    site.build(&request).await;
+    installation.build(&request).await;
     let output = use_elsewhere(
-        &site,
+        &installation,
         &target,
         &[
             "sh",
@@ -138,63 +139,72 @@ async fn conda_packages_go_into_the_environment_default() {
 
 #[tokio::test]
 async fn the_base_images_user_entrypoint_and_command_hold() {
-    let site = Site::configured(On::TlsEngine).await;
-    let target = site.target("1");
-    let base = site.base(&site.parts.images.app);
-    site.build(&Request::new(&base, &target).system("apt", &["less"]))
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let target = installation.target("1");
+    let base = installation.base(&installation.env.images.app);
+    installation
+        .build(&Request::new(&base, &target).system("apt", &["less"]))
         .await;
     let format =
         "{{.Config.User}} {{json .Config.Entrypoint}} {{json .Config.Cmd}} {{.Config.WorkingDir}}";
-    let engine = &site.parts.engine_tls;
-    let before = container::inspect(&site.parts, engine, &base, format).unwrap();
-    let after = container::inspect(&site.parts, engine, &target, format).unwrap();
+    let engine = &installation.env.engine_tls;
+    let before = container::inspect(&installation.env, engine, &base, format).unwrap();
+    let after = container::inspect(&installation.env, engine, &target, format).unwrap();
     assert!(before.starts_with("app "), "{before}");
     assert_eq!(after, before);
-    let output = use_elsewhere(&site, &target, &["less", "--version"]);
+    let output = use_elsewhere(&installation, &target, &["less", "--version"]);
     assert!(output.contains("less "), "{output}");
 }
 
 #[tokio::test]
 async fn a_private_base_is_pulled_under_both_registry_names() {
-    let site = Site::configured(On::TlsEngine).await;
-    let name = &site.parts.images.private_debian;
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let name = &installation.env.images.private_debian;
     for (tag, base) in [
-        ("address", site.parts.image(name)),
-        ("dns", site.parts.image_dns(name)),
+        ("address", installation.env.image(name)),
+        ("dns", installation.env.image_dns(name)),
     ] {
-        let removed = site
-            .parts
-            .docker(&site.parts.engine_tls)
+        let removed = installation
+            .env
+            .docker(&installation.env.engine_tls)
             .args(["image", "rm", "--force", &base])
             .output()
             .unwrap();
         assert!(removed.status.success());
-        let task = site.build(&Request::new(&base, &site.target(tag))).await;
+        let task = installation
+            .build(&Request::new(&base, &installation.target(tag)))
+            .await;
         assert_eq!(task["base_image_name"], base);
     }
 }
 
 #[tokio::test]
 async fn a_target_may_have_a_port_and_no_tag() {
-    let site = Site::configured(On::PlainEngine).await;
-    let target = format!("{}/test/{}", site.parts.registry.registry, site.token);
-    let task = site
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let target = format!(
+        "{}/test/{}",
+        installation.env.registry.registry, installation.token
+    );
+    let task = installation
         .build(&Request::new(
-            &site.base(&site.parts.images.debian),
+            &installation.base(&installation.env.images.debian),
             &target,
         ))
         .await;
     assert_eq!(task["target_image_name"], format!("{target}:latest"));
-    assert!(site.registry_has(&format!("{target}:latest")).await);
+    assert!(installation.registry_has(&format!("{target}:latest")).await);
 }
 
 #[tokio::test]
 async fn a_name_is_given_once_and_while_it_is_being_built_not_again() {
-    let site = Site::configured(On::PlainEngine).await;
-    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"));
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let request = Request::new(
+        &installation.base(&installation.env.images.debian),
+        &installation.target("1"),
+    );
     let (one, two) = tokio::join!(
-        site.client().submit(request.body()),
-        site.client().submit(request.body())
+        installation.client().submit(request.body()),
+        installation.client().submit(request.body())
     );
     let answers = [one.unwrap(), two.unwrap()];
     let taken: Vec<_> = answers
@@ -203,9 +213,13 @@ async fn a_name_is_given_once_and_while_it_is_being_built_not_again() {
         .collect();
     assert_eq!(taken.len(), 1, "{answers:?}");
     let task_id = taken[0].body["data"]["task_id"].as_i64().unwrap();
-    let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+    let task = installation
+        .client()
+        .wait_for_end(task_id, TIMEOUT)
+        .await
+        .unwrap();
     assert_eq!(task["state"], "PUSH_SUCCESS", "{task}");
-    let refused = site.client().submit(request.body()).await.unwrap();
+    let refused = installation.client().submit(request.body()).await.unwrap();
     assert_eq!(
         (refused.status, &refused.body["code"]),
         (200, &serde_json::json!(-1))

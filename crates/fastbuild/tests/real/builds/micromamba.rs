@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use fastbuild_testkit::{container, request::Request};
 
-use crate::site::{On, Site};
+use crate::support::installation::{EngineKind, Installation};
 
 const INSTALLER: &str = "Miniconda3-fixture-Linux-x86_64.sh";
 const PACKAGES: [&str; 2] = ["scipy=1.9.3", "numpy=1.26.4"];
@@ -40,22 +40,27 @@ echo "by micromamba"
 
 /// What is in the environment `default` of an image built by the one or the other, and what the build said.
 async fn installed(
-    site: &Site,
+    installation: &Installation,
     base: &str,
     name: &str,
     by_micromamba: Option<bool>,
 ) -> (String, String) {
-    let target = site.target(name);
+    let target = installation.target(name);
     let mut request = Request::new(base, &target).conda(INSTALLER, &PACKAGES);
     if let Some(wanted) = by_micromamba {
         request = request.micromamba(wanted);
     }
-    let task = site.build(&request).await;
+    let task = installation.build(&request).await;
     let list = "/usr/local/dros/conda/bin/conda list -n default";
-    let engine = &site.parts.engine_plain;
-    let list = container::run_once(&site.parts, engine, &target, &["sh", "-c", list]).unwrap();
+    let engine = &installation.env.engine_plain;
+    let list =
+        container::run_once(&installation.env, engine, &target, &["sh", "-c", list]).unwrap();
     let folder = task["work_dir_name"].as_str().unwrap();
-    let dockerfile = site.client().task_file(folder, "Dockerfile").await.unwrap();
+    let dockerfile = installation
+        .client()
+        .task_file(folder, "Dockerfile")
+        .await
+        .unwrap();
     (list, dockerfile)
 }
 
@@ -67,15 +72,19 @@ async fn micromamba_installs_what_conda_installs() {
     fs::write(&program, MICROMAMBA).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let variables = [("TOOLS_DIR", tools.path().to_str().unwrap())];
-    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    let installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
     fs::create_dir_all(tools.path().join("conda")).unwrap();
-    let installer = site.parts.base_dir.join("tools/conda").join(INSTALLER);
+    let installer = installation
+        .env
+        .base_dir
+        .join("tools/conda")
+        .join(INSTALLER);
     fs::copy(installer, tools.path().join("conda").join(INSTALLER)).unwrap();
 
-    let base = site.base(&site.parts.images.debian);
-    let (by_conda, condas_file) = installed(&site, &base, "conda", Some(false)).await;
+    let base = installation.base(&installation.env.images.debian);
+    let (by_conda, condas_file) = installed(&installation, &base, "conda", Some(false)).await;
     // Where it is there it installs, without being asked to.
-    let (by_micromamba, its_file) = installed(&site, &base, "micromamba", None).await;
+    let (by_micromamba, its_file) = installed(&installation, &base, "micromamba", None).await;
     assert!(!condas_file.contains("/mnt/micromamba"), "{condas_file}");
     assert!(its_file.contains("/mnt/micromamba create"), "{its_file}");
     for package in ["scipy 1.9.3", "numpy 1.26.4"] {
@@ -83,19 +92,20 @@ async fn micromamba_installs_what_conda_installs() {
     }
     assert_eq!(by_conda, by_micromamba);
     // What it does not get done conda does.
-    let target = site.target("only-conda");
+    let target = installation.target("only-conda");
     let request = Request::new(&base, &target).conda(INSTALLER, &["only-conda-has=2.0"]);
-    let task = site.build(&request).await;
-    let log = site.build_log(&task).await;
+    let task = installation.build(&request).await;
+    let log = installation.build_log(&task).await;
     assert!(log.contains("nothing provides requested"), "{log}");
     assert!(log.contains("+ only-conda-has-2.0"), "{log}");
     // An environment that an earlier build made is added to.
-    let more = site.target("more");
-    let request = Request::new(&site.target("micromamba"), &more).conda(INSTALLER, &["six=1.16.0"]);
-    site.build(&request).await;
+    let more = installation.target("more");
+    let request =
+        Request::new(&installation.target("micromamba"), &more).conda(INSTALLER, &["six=1.16.0"]);
+    installation.build(&request).await;
     let list = ["/usr/local/dros/conda/bin/conda", "list", "-n", "default"];
-    let engine = &site.parts.engine_plain;
-    let list = container::run_once(&site.parts, engine, &more, &list).unwrap();
+    let engine = &installation.env.engine_plain;
+    let list = container::run_once(&installation.env, engine, &more, &list).unwrap();
     for package in ["scipy 1.9.3", "six 1.16.0"] {
         assert!(list.contains(package), "{list}");
     }

@@ -6,94 +6,112 @@ use fastbuild_testkit::{
 use serde_json::{Value, json};
 
 use crate::{
-    site::{On, PATIENCE, Site},
-    v1,
+    protocol::v1,
+    support::installation::{EngineKind, Installation, TIMEOUT},
 };
 
-async fn reusing(on: On) -> Site {
-    Site::configured_with(on, &[("BUILDS__REUSE_SECONDS", "3600")]).await
+async fn reusing(on: EngineKind) -> Installation {
+    Installation::configured_with(on, &[("BUILDS__REUSE_SECONDS", "3600")]).await
 }
 
-fn request(site: &Site, tag: &str) -> Request {
-    Request::new(&site.base(&site.parts.images.debian), &site.target(tag))
-        .system("apt", &["less"])
-        .system_mirror("local", "debian-12.list")
-        .callback(&site.callback_url())
+fn request(installation: &Installation, tag: &str) -> Request {
+    Request::new(
+        &installation.base(&installation.env.images.debian),
+        &installation.target(tag),
+    )
+    .system("apt", &["less"])
+    .system_mirror("local", "debian-12.list")
+    .callback(&installation.callback_url())
 }
 
 /// Builds by a body of the protocol.
-async fn build(site: &Site, body: &Value) -> Value {
-    let answer = site.client().submit(body).await.unwrap();
+async fn build(installation: &Installation, body: &Value) -> Value {
+    let answer = installation.client().submit(body).await.unwrap();
     let task_id = answer.data().unwrap()["task_id"].as_i64().unwrap();
-    let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+    let task = installation
+        .client()
+        .wait_for_end(task_id, TIMEOUT)
+        .await
+        .unwrap();
     assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
     task
 }
 
-async fn was_built(site: &Site, task: &Value) -> bool {
-    !site.build_log(task).await.contains("Not built: ")
+async fn was_built(installation: &Installation, task: &Value) -> bool {
+    !installation.build_log(task).await.contains("Not built: ")
 }
 
 /// How a build came by its image, and why, as its record tells.
-async fn record(site: &Site, task: &Value) -> [Value; 2] {
+async fn record(installation: &Installation, task: &Value) -> [Value; 2] {
     let path = format!("/api/v1/builds/{}", task["task_id"]);
-    let made = &v1::get(site, &path).await.json()["made"];
+    let made = &v1::get(installation, &path).await.json()["made"];
     [made["how"].clone(), made["because"].clone()]
 }
 
 #[tokio::test]
 async fn an_equal_request_gets_the_image_under_its_own_name() {
-    for on in [On::TlsEngine, On::ContainerdStore] {
-        let site = reusing(on).await;
-        let first = site.build(&request(&site, "1")).await;
-        assert!(was_built(&site, &first).await);
-        assert_eq!(record(&site, &first).await, ["built", "none_equal"]);
+    for on in [EngineKind::TlsEngine, EngineKind::ContainerdStore] {
+        let installation = reusing(on).await;
+        let first = installation.build(&request(&installation, "1")).await;
+        assert!(was_built(&installation, &first).await);
+        assert_eq!(record(&installation, &first).await, ["built", "none_equal"]);
         // Another tag, and another repository of the registry.
-        let elsewhere = site.parts.image(&format!("other/{}:2", site.token));
-        for target in [site.target("2"), elsewhere] {
-            let mut body = request(&site, "2").body().clone();
+        let elsewhere = installation
+            .env
+            .image(&format!("other/{}:2", installation.token));
+        for target in [installation.target("2"), elsewhere] {
+            let mut body = request(&installation, "2").body().clone();
             body["task_data"]["target_image_name"] = json!(target);
-            let task = build(&site, &body).await;
-            let log = site.build_log(&task).await;
-            assert!(!was_built(&site, &task).await, "{log}");
+            let task = build(&installation, &body).await;
+            let log = installation.build_log(&task).await;
+            assert!(!was_built(&installation, &task).await, "{log}");
             assert_eq!(task["digest"], first["digest"]);
-            assert_eq!(record(&site, &task).await, [json!("reused"), Value::Null]);
-            assert!(site.registry_has(&target).await);
+            assert_eq!(
+                record(&installation, &task).await,
+                [json!("reused"), Value::Null]
+            );
+            assert!(installation.registry_has(&target).await);
         }
-        wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
+        wait_for_callbacks(&installation.env, &installation.token, 3, TIMEOUT)
             .await
             .unwrap();
 
         // What differs, and what must be new, is built.
-        let other = request(&site, "3").system("apt", &["file"]);
-        let task = site.build(&other).await;
-        assert!(was_built(&site, &task).await);
-        let task = site.build(&request(&site, "4").afresh()).await;
-        assert!(was_built(&site, &task).await);
-        assert_eq!(record(&site, &task).await, ["built", "no_cache"]);
+        let other = request(&installation, "3").system("apt", &["file"]);
+        let task = installation.build(&other).await;
+        assert!(was_built(&installation, &task).await);
+        let task = installation
+            .build(&request(&installation, "4").afresh())
+            .await;
+        assert!(was_built(&installation, &task).await);
+        assert_eq!(record(&installation, &task).await, ["built", "no_cache"]);
     }
 }
 
 #[tokio::test]
 async fn equal_requests_at_the_same_time_are_built_once() {
-    let site = reusing(On::PlainEngine).await;
+    let installation = reusing(EngineKind::PlainEngine).await;
     let tags = ["1", "2", "3", "4"];
     let mut tasks = Vec::new();
     for tag in tags {
-        tasks.push(site.submit(&request(&site, tag)).await);
+        tasks.push(installation.submit(&request(&installation, tag)).await);
     }
     let mut built = 0;
     for task_id in tasks {
-        let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+        let task = installation
+            .client()
+            .wait_for_end(task_id, TIMEOUT)
+            .await
+            .unwrap();
         assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
-        built += usize::from(was_built(&site, &task).await);
+        built += usize::from(was_built(&installation, &task).await);
     }
     assert_eq!(built, 1);
     // Not earlier: this registry cannot be asked for a manifest while it writes it under one more name.
     for tag in tags {
-        assert!(site.registry_has(&site.target(tag)).await);
+        assert!(installation.registry_has(&installation.target(tag)).await);
     }
-    wait_for_callbacks(&site.parts, &site.token, 4, PATIENCE)
+    wait_for_callbacks(&installation.env, &installation.token, 4, TIMEOUT)
         .await
         .unwrap();
 }
@@ -102,19 +120,23 @@ async fn equal_requests_at_the_same_time_are_built_once() {
 #[tokio::test]
 async fn a_registry_with_tokens_and_without_tls_gives_names_as_well() {
     let registry = TokenRegistry::start().await.unwrap();
-    let site = Site::unconfigured(&[("BUILDS__REUSE_SECONDS", "3600")]).await;
-    for on in [On::PlainEngine, On::ContainerdStore] {
+    let installation = Installation::unconfigured(&[("BUILDS__REUSE_SECONDS", "3600")]).await;
+    for on in [EngineKind::PlainEngine, EngineKind::ContainerdStore] {
         let base = registry
-            .bring(&site.parts, site.engine(on), &site.parts.images.debian)
+            .bring(
+                &installation.env,
+                installation.engine(on),
+                &installation.env.images.debian,
+            )
             .await
             .unwrap();
-        let fields = site
+        let fields = installation
             .fields(on)
             .with("harbor_registry", &registry.address)
             .with("harbor_registry_dns", &registry.address)
             .with("harbor_username", &registry.user.username)
             .with("harbor_password", &registry.user.password);
-        let answer = site.client().configure(fields).await.unwrap();
+        let answer = installation.client().configure(fields).await.unwrap();
         answer.data().unwrap();
         let request = |name: &str| {
             Request::new(&base, &format!("{}/{name}", registry.address))
@@ -123,14 +145,14 @@ async fn a_registry_with_tokens_and_without_tls_gives_names_as_well() {
                 .body()
                 .clone()
         };
-        let engine = &site.engine(on).name;
-        let first = build(&site, &request(&format!("made/{engine}:1"))).await;
-        assert_eq!(record(&site, &first).await, ["built", "none_equal"]);
+        let engine = &installation.engine(on).name;
+        let first = build(&installation, &request(&format!("made/{engine}:1"))).await;
+        assert_eq!(record(&installation, &first).await, ["built", "none_equal"]);
         for name in ["made/again:1", "elsewhere/again:1"] {
-            let task = build(&site, &request(&format!("{name}-{engine}"))).await;
-            let log = site.build_log(&task).await;
+            let task = build(&installation, &request(&format!("{name}-{engine}"))).await;
+            let log = installation.build_log(&task).await;
             assert_eq!(
-                record(&site, &task).await,
+                record(&installation, &task).await,
                 [json!("reused"), Value::Null],
                 "{log}"
             );

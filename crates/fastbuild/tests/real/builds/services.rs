@@ -6,23 +6,26 @@ use fastbuild_testkit::{
     request::Request,
 };
 
-use crate::site::{On, Site};
+use crate::support::installation::{EngineKind, Installation};
 
 const PASSWORD: &str = "Alkaid123456";
 const OTHER: &str = "Another 'quoted' $(pass)";
 
 #[tokio::test]
 async fn ssh_takes_its_password_and_host_keys_are_made_at_first_start() {
-    let site = Site::configured(On::PlainEngine).await;
-    let target = site.target("1");
-    site.build(&Request::new(&site.base(&site.parts.images.debian), &target).ssh(OTHER))
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let target = installation.target("1");
+    installation
+        .build(
+            &Request::new(&installation.base(&installation.env.images.debian), &target).ssh(OTHER),
+        )
         .await;
-    let engine = &site.parts.engine_plain;
+    let engine = &installation.env.engine_plain;
 
-    let keys = run_once(&site.parts, engine, &target, &["sh", "-c", "true"]);
+    let keys = run_once(&installation.env, engine, &target, &["sh", "-c", "true"]);
     assert!(keys.is_ok(), "{keys:?}");
-    let baked = site
-        .parts
+    let baked = installation
+        .env
         .docker(engine)
         .args([
             "run",
@@ -41,8 +44,8 @@ async fn ssh_takes_its_password_and_host_keys_are_made_at_first_start() {
         String::from_utf8_lossy(&baked.stdout)
     );
 
-    let one = Container::start(&site.parts, engine, &target, &[]).unwrap();
-    let two = Container::start(&site.parts, engine, &target, &[]).unwrap();
+    let one = Container::start(&installation.env, engine, &target, &[]).unwrap();
+    let two = Container::start(&installation.env, engine, &target, &[]).unwrap();
     assert_eq!(one.ssh(OTHER, "id -un").await.unwrap().trim(), "root");
     let refused = one.ssh("wrong", "true").await.unwrap_err();
     assert!(
@@ -57,7 +60,7 @@ async fn ssh_takes_its_password_and_host_keys_are_made_at_first_start() {
     );
     assert!(
         inspect(
-            &site.parts,
+            &installation.env,
             engine,
             &target,
             "{{json .Config.ExposedPorts}}"
@@ -69,47 +72,58 @@ async fn ssh_takes_its_password_and_host_keys_are_made_at_first_start() {
 
 #[tokio::test]
 async fn a_changed_password_is_the_one_in_force() {
-    let site = Site::configured(On::PlainEngine).await;
-    let base = site.base(&site.parts.images.debian);
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let base = installation.base(&installation.env.images.debian);
     for (tag, password) in [("1", PASSWORD), ("2", OTHER)] {
-        let target = site.target(tag);
-        site.build(&Request::new(&base, &target).ssh(password))
+        let target = installation.target(tag);
+        installation
+            .build(&Request::new(&base, &target).ssh(password))
             .await;
-        let running =
-            Container::start(&site.parts, &site.parts.engine_plain, &target, &[]).unwrap();
+        let running = Container::start(
+            &installation.env,
+            &installation.env.engine_plain,
+            &target,
+            &[],
+        )
+        .unwrap();
         running.ssh(password, "true").await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn jupyter_lab_takes_its_password() {
-    let site = Site::configured(On::TlsEngine).await;
-    let target = site.target("1");
-    site.build(&Request::new(&site.base(&site.parts.images.python), &target).jupyter_lab(PASSWORD))
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let target = installation.target("1");
+    installation
+        .build(
+            &Request::new(&installation.base(&installation.env.images.python), &target)
+                .jupyter_lab(PASSWORD),
+        )
         .await;
-    let engine = &site.parts.engine_plain;
-    pull(&site.parts, engine, &target).unwrap();
-    let running = Container::start(&site.parts, engine, &target, &[]).unwrap();
+    let engine = &installation.env.engine_plain;
+    pull(&installation.env, engine, &target).unwrap();
+    let running = Container::start(&installation.env, engine, &target, &[]).unwrap();
     assert!(running.jupyter_login(PASSWORD).await.unwrap());
     assert!(!running.jupyter_login("wrong").await.unwrap());
 }
 
 #[tokio::test]
 async fn services_run_beside_the_base_images_own_entrypoint_and_user() {
-    let site = Site::configured(On::PlainEngine).await;
-    let target = site.target("1");
-    let base = site.base(&site.parts.images.app);
-    site.build(&Request::new(&base, &target).ssh(PASSWORD))
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let target = installation.target("1");
+    let base = installation.base(&installation.env.images.app);
+    installation
+        .build(&Request::new(&base, &target).ssh(PASSWORD))
         .await;
-    let engine = &site.parts.engine_plain;
+    let engine = &installation.env.engine_plain;
     assert_eq!(
-        inspect(&site.parts, engine, &target, "{{.Config.User}}").unwrap(),
+        inspect(&installation.env, engine, &target, "{{.Config.User}}").unwrap(),
         "app"
     );
 
-    let running = Container::start(&site.parts, engine, &target, &[]).unwrap();
+    let running = Container::start(&installation.env, engine, &target, &[]).unwrap();
     running.ssh(PASSWORD, "true").await.unwrap();
-    let plain = Container::start(&site.parts, engine, &base, &[]).unwrap();
+    let plain = Container::start(&installation.env, engine, &base, &[]).unwrap();
     // What the base image's entrypoint says.
     let expected = plain.says("app").await.unwrap();
     assert_eq!(running.says("app").await.unwrap(), expected);

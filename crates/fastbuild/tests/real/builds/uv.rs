@@ -3,15 +3,15 @@
 
 use std::os::unix::fs::symlink;
 
-use fastbuild_testkit::{container, parts::Parts, request::Request};
+use fastbuild_testkit::{container, env::TestEnv, request::Request};
 
-use crate::site::{On, Site};
+use crate::support::installation::{EngineKind, Installation};
 
 const PACKAGES: [&str; 4] = ["requests", "jinja2=3.1.4", "python-dateutil", "tqdm"];
 
 /// A folder of tools with nothing but uv in it.
-fn tools(parts: &Parts) -> tempfile::TempDir {
-    let uv = parts.uv();
+fn tools(env: &TestEnv) -> tempfile::TempDir {
+    let uv = env.uv();
     assert!(
         uv.exists(),
         "{} is missing; `cargo xtask env up` fetches it",
@@ -24,23 +24,27 @@ fn tools(parts: &Parts) -> tempfile::TempDir {
 }
 
 /// Builds with the one or the other; what is installed then, and the Dockerfile.
-async fn installed(site: &Site, base: &str, by_uv: bool) -> (Vec<String>, String) {
-    let target = site.target(if by_uv { "uv" } else { "pip" });
-    let mut request = Request::new(&site.base(base), &target)
+async fn installed(installation: &Installation, base: &str, by_uv: bool) -> (Vec<String>, String) {
+    let target = installation.target(if by_uv { "uv" } else { "pip" });
+    let mut request = Request::new(&installation.base(base), &target)
         .pip(&PACKAGES)
         .pip_mirror("local", "pip.conf");
     // Where it is there it installs, without being asked to.
     if !by_uv {
         request = request.uv(false);
     }
-    let task = site.build(&request).await;
+    let task = installation.build(&request).await;
     let folder = task["work_dir_name"].as_str().unwrap();
-    let dockerfile = site.client().task_file(folder, "Dockerfile").await.unwrap();
+    let dockerfile = installation
+        .client()
+        .task_file(folder, "Dockerfile")
+        .await
+        .unwrap();
     let list = "if [ -x /usr/local/dros/venv/bin/python ]; then PATH=/usr/local/dros/venv/bin:$PATH; fi; \
                 python3 -m pip list --format=freeze --disable-pip-version-check";
     let list = container::run_once(
-        &site.parts,
-        &site.parts.engine_plain,
+        &installation.env,
+        &installation.env.engine_plain,
         &target,
         &["sh", "-c", list],
     )
@@ -48,17 +52,17 @@ async fn installed(site: &Site, base: &str, by_uv: bool) -> (Vec<String>, String
     (list.lines().map(str::to_owned).collect(), dockerfile)
 }
 
-async fn compare(image: impl Fn(&Parts) -> String) {
-    let parts = Parts::load().unwrap();
-    let tools = tools(&parts);
-    let site = Site::configured_with(
-        On::PlainEngine,
+async fn compare(image: impl Fn(&TestEnv) -> String) {
+    let env = TestEnv::load().unwrap();
+    let tools = tools(&env);
+    let installation = Installation::configured_with(
+        EngineKind::PlainEngine,
         &[("TOOLS_DIR", tools.path().to_str().unwrap())],
     )
     .await;
-    let base = image(&parts);
-    let (by_pip, pips_file) = installed(&site, &base, false).await;
-    let (by_uv, uvs_file) = installed(&site, &base, true).await;
+    let base = image(&env);
+    let (by_pip, pips_file) = installed(&installation, &base, false).await;
+    let (by_uv, uvs_file) = installed(&installation, &base, true).await;
     assert!(!pips_file.contains("/mnt/uv"), "{pips_file}");
     assert!(uvs_file.contains("/mnt/uv pip install"), "{uvs_file}");
     assert!(
@@ -72,10 +76,10 @@ async fn compare(image: impl Fn(&Parts) -> String) {
 
 #[tokio::test]
 async fn uv_installs_what_pip_installs_beside_a_python_of_the_image() {
-    compare(|parts| parts.images.python.clone()).await;
+    compare(|env| env.images.python.clone()).await;
 }
 
 #[tokio::test]
 async fn uv_installs_what_pip_installs_in_an_environment_of_its_own() {
-    compare(|parts| parts.images.debian.clone()).await;
+    compare(|env| env.images.debian.clone()).await;
 }

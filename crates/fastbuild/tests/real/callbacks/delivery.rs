@@ -20,7 +20,7 @@ use fastbuild_testkit::{
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 
-use crate::site::{On, PATIENCE, Site};
+use crate::support::installation::{EngineKind, Installation, TIMEOUT};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDzRvJ5Q==";
@@ -28,19 +28,22 @@ const SIGNATURE_HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhoo
 
 /// Asks for an image that fails at its first step, which makes a callback without a long build;
 /// its number.
-async fn fail(site: &Site, tag: &str, callback_url: &str) -> i64 {
-    let request = Request::new(&site.base("base/no-such-image:9"), &site.target(tag))
-        .named("told")
-        .callback(callback_url);
-    let task = site.run(&request).await;
+async fn fail(installation: &Installation, tag: &str, callback_url: &str) -> i64 {
+    let request = Request::new(
+        &installation.base("base/no-such-image:9"),
+        &installation.target(tag),
+    )
+    .named("told")
+    .callback(callback_url);
+    let task = installation.run(&request).await;
     assert_eq!(task["state"], "PULL_FAILED", "{task:#}");
     task["task_id"].as_i64().unwrap()
 }
 
 /// The newest callbacks with every try of them.
-async fn history(site: &Site, query: &str) -> Vec<Value> {
+async fn history(installation: &Installation, query: &str) -> Vec<Value> {
     let path = format!("callback/history?page=1&page_size=10{query}");
-    let answer = site.client().get(&path).await.unwrap();
+    let answer = installation.client().get(&path).await.unwrap();
     answer.data().unwrap()["callback_list"]
         .as_array()
         .unwrap()
@@ -48,10 +51,10 @@ async fn history(site: &Site, query: &str) -> Vec<Value> {
 }
 
 /// Waits until the callback of a build, tests left out, stands so.
-async fn wait_for_status(site: &Site, task_id: i64, status: &str) -> Value {
+async fn wait_for_status(installation: &Installation, task_id: i64, status: &str) -> Value {
     let until = Instant::now() + Duration::from_mins(1);
     loop {
-        let rows = history(site, &format!("&task_id={task_id}")).await;
+        let rows = history(installation, &format!("&task_id={task_id}")).await;
         let mut real = rows.iter().filter(|row| row["test"] == false);
         if let Some(row) = real.next().filter(|row| row["status"] == status) {
             return row.clone();
@@ -87,14 +90,17 @@ fn verify(secret: &str, received: &Value) -> Result<(), String> {
 
 #[tokio::test]
 async fn every_try_is_signed_under_one_id_and_kept() {
-    let site =
-        Site::configured_with(On::PlainEngine, &[("CALLBACK__SIGNING_SECRET", SECRET)]).await;
+    let installation = Installation::configured_with(
+        EngineKind::PlainEngine,
+        &[("CALLBACK__SIGNING_SECRET", SECRET)],
+    )
+    .await;
     let mode = json!({"status": 503, "times": 2, "retry_after": "1"});
-    set_callback_mode(&site.parts, &site.token, &mode)
+    set_callback_mode(&installation.env, &installation.token, &mode)
         .await
         .unwrap();
-    let task_id = fail(&site, "1", &site.callback_url()).await;
-    let received = wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
+    let task_id = fail(&installation, "1", &installation.callback_url()).await;
+    let received = wait_for_callbacks(&installation.env, &installation.token, 3, TIMEOUT)
         .await
         .unwrap();
     let mut ids = Vec::new();
@@ -132,7 +138,7 @@ async fn every_try_is_signed_under_one_id_and_kept() {
         "{finished}"
     );
 
-    let row = wait_for_status(&site, task_id, "delivered").await;
+    let row = wait_for_status(&installation, task_id, "delivered").await;
     assert_eq!(statuses(&row), [503, 503, 200]);
     for (number, attempt) in (1..).zip(row["attempts"].as_array().unwrap()) {
         assert_eq!(attempt["number"], number);
@@ -147,18 +153,28 @@ async fn every_try_is_signed_under_one_id_and_kept() {
 
 #[tokio::test]
 async fn the_secret_is_changed_while_the_service_runs_and_never_shown() {
-    let site = Site::unconfigured(&[]).await;
-    let test = format!("config/test-callback?callback_url={}", site.callback_url());
+    let installation = Installation::unconfigured(&[]).await;
+    let test = format!(
+        "config/test-callback?callback_url={}",
+        installation.callback_url()
+    );
     let update = async |secret: &str| {
         let body = json!({ "secret": secret });
         let path = "config/update-callback-secret";
-        site.client().post_json(path, &body).await.unwrap()
+        installation.client().post_json(path, &body).await.unwrap()
     };
     let mut count = 0;
     let mut last = async || {
-        site.client().post(&test).await.unwrap().data().unwrap();
+        installation
+            .client()
+            .post(&test)
+            .await
+            .unwrap()
+            .data()
+            .unwrap();
         count += 1;
-        let received = wait_for_callbacks(&site.parts, &site.token, count, PATIENCE).await;
+        let received =
+            wait_for_callbacks(&installation.env, &installation.token, count, TIMEOUT).await;
         received.unwrap().pop().unwrap()
     };
     let unsigned = last().await;
@@ -181,7 +197,7 @@ async fn the_secret_is_changed_while_the_service_runs_and_never_shown() {
     );
     assert!(!refused.body.to_string().contains("hunter2"));
 
-    let shown = site
+    let shown = installation
         .client()
         .get("config/query-callback-secret")
         .await
@@ -193,14 +209,14 @@ async fn the_secret_is_changed_while_the_service_runs_and_never_shown() {
     );
     let everything = format!(
         "{shown}{:?}{}",
-        history(&site, "").await,
-        site.service.log()
+        history(&installation, "").await,
+        installation.service.log()
     );
     for secret in [SECRET, OTHER_SECRET] {
         let key = secret.strip_prefix("whsec_").unwrap();
         assert!(!everything.contains(key), "{everything}");
         for file in ["fastbuild.db", "fastbuild.db-wal"] {
-            let bytes = std::fs::read(site.directory.path().join(file)).unwrap();
+            let bytes = std::fs::read(installation.directory.path().join(file)).unwrap();
             let found = bytes.windows(key.len()).any(|part| part == key.as_bytes());
             assert!(!found, "the secret stands in {file}");
         }
@@ -248,16 +264,16 @@ async fn only_a_2xx_in_time_counts_and_no_redirect_is_followed() {
         ("CALLBACK__TIMEOUT_SECONDS", "1"),
         ("CALLBACK__RETRY_SECONDS", "[1]"),
     ];
-    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    let installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
     let receiver = Receiver::start().await;
 
-    let task_id = fail(&site, "away", &format!("{}/away", receiver.url)).await;
-    let row = wait_for_status(&site, task_id, "gave_up").await;
+    let task_id = fail(&installation, "away", &format!("{}/away", receiver.url)).await;
+    let row = wait_for_status(&installation, task_id, "gave_up").await;
     assert_eq!(statuses(&row), [302, 302]);
     assert_eq!(*receiver.asked.lock().unwrap(), ["/away", "/away"]);
 
-    let task_id = fail(&site, "hang", &format!("{}/hang", receiver.url)).await;
-    let row = wait_for_status(&site, task_id, "gave_up").await;
+    let task_id = fail(&installation, "hang", &format!("{}/hang", receiver.url)).await;
+    let row = wait_for_status(&installation, task_id, "gave_up").await;
     assert_eq!(statuses(&row), [Value::Null, Value::Null]);
     for attempt in row["attempts"].as_array().unwrap() {
         assert!(
@@ -272,8 +288,8 @@ async fn only_a_2xx_in_time_counts_and_no_redirect_is_followed() {
 
 #[tokio::test]
 async fn callbacks_are_sent_once_more_one_or_all_that_failed() {
-    let site = Site::configured_with(
-        On::PlainEngine,
+    let installation = Installation::configured_with(
+        EngineKind::PlainEngine,
         &[
             ("CALLBACK__RETRY_SECONDS", "[]"),
             ("CALLBACK__SIGNING_SECRET", SECRET),
@@ -281,31 +297,46 @@ async fn callbacks_are_sent_once_more_one_or_all_that_failed() {
     )
     .await;
     let mode = json!({"status": 500});
-    set_callback_mode(&site.parts, &site.token, &mode)
+    set_callback_mode(&installation.env, &installation.token, &mode)
         .await
         .unwrap();
-    let first = fail(&site, "1", &site.callback_url()).await;
-    let first_row = wait_for_status(&site, first, "gave_up").await;
-    let second = fail(&site, "2", &site.callback_url()).await;
-    let second_row = wait_for_status(&site, second, "gave_up").await;
+    let first = fail(&installation, "1", &installation.callback_url()).await;
+    let first_row = wait_for_status(&installation, first, "gave_up").await;
+    let second = fail(&installation, "2", &installation.callback_url()).await;
+    let second_row = wait_for_status(&installation, second, "gave_up").await;
     // A test that fails is history, and is not sent once more with the others.
-    let test = site.client().post("config/test-callback").await.unwrap();
+    let test = installation
+        .client()
+        .post("config/test-callback")
+        .await
+        .unwrap();
     assert_eq!(test.data().unwrap()["status"], 500);
 
-    set_callback_mode(&site.parts, &site.token, &json!({"status": 200}))
-        .await
-        .unwrap();
+    set_callback_mode(
+        &installation.env,
+        &installation.token,
+        &json!({"status": 200}),
+    )
+    .await
+    .unwrap();
     // What an operator mended since goes along.
     let headers = json!({"X-BizType": "MENDED", "Content-Type": "application/json"});
-    site.client()
+    installation
+        .client()
         .post_json("config/update-headers", &headers)
         .await
         .unwrap()
         .data()
         .unwrap();
     let path = format!("callback/redeliver?delivery_id={}", first_row["primary_id"]);
-    site.client().post(&path).await.unwrap().data().unwrap();
-    let again = wait_for_status(&site, first, "delivered").await;
+    installation
+        .client()
+        .post(&path)
+        .await
+        .unwrap()
+        .data()
+        .unwrap();
+    let again = wait_for_status(&installation, first, "delivered").await;
     assert_eq!(statuses(&again), [500, 200]);
     let of = |row: &Value, number: usize, name: &str| {
         row["attempts"][number]["request_headers"][name].clone()
@@ -315,7 +346,7 @@ async fn callbacks_are_sent_once_more_one_or_all_that_failed() {
     assert_eq!(of(&again, 1, "X-BizType"), "MENDED");
 
     let since = second_row["update_time"].as_str().unwrap();
-    let answer = site
+    let answer = installation
         .client()
         .post(&format!("callback/redeliver-failed?since={since}"))
         .await
@@ -324,16 +355,16 @@ async fn callbacks_are_sent_once_more_one_or_all_that_failed() {
         answer.data().unwrap()["delivery_ids"],
         json!([second_row["primary_id"]])
     );
-    let again = wait_for_status(&site, second, "delivered").await;
+    let again = wait_for_status(&installation, second, "delivered").await;
     assert_eq!(statuses(&again), [500, 200]);
-    let none = site
+    let none = installation
         .client()
         .post(&format!("callback/redeliver-failed?since={since}"))
         .await
         .unwrap();
     assert_eq!(none.data().unwrap()["delivery_ids"], json!([]));
 
-    let failed = history(&site, "&status=gave_up").await;
+    let failed = history(&installation, "&status=gave_up").await;
     assert_eq!(failed.len(), 1, "{failed:#?}");
     assert_eq!(failed[0]["test"], true);
     for path in [
@@ -342,7 +373,7 @@ async fn callbacks_are_sent_once_more_one_or_all_that_failed() {
         "callback/redeliver-failed?since=yesterday",
         "config/test-callback?callback_url=ftp://nowhere/",
     ] {
-        let refused = site.client().post(path).await.unwrap();
+        let refused = installation.client().post(path).await.unwrap();
         assert_eq!(
             (refused.status, &refused.body["code"]),
             (200, &json!(-1)),
@@ -357,15 +388,15 @@ async fn a_receiver_that_hangs_does_not_keep_the_others_waiting() {
         ("CALLBACK__TIMEOUT_SECONDS", "600"),
         ("CALLBACK__RETRY_SECONDS", "[]"),
     ];
-    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    let installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
     let receiver = Receiver::start().await;
     // The same machine under another name is another receiver.
     let hanging = receiver.url.replace("127.0.0.1", "localhost") + "/hang";
     for number in 0..10 {
-        fail(&site, &format!("hang-{number}"), &hanging).await;
+        fail(&installation, &format!("hang-{number}"), &hanging).await;
     }
-    let task_id = fail(&site, "quick", &format!("{}/taken", receiver.url)).await;
-    let row = wait_for_status(&site, task_id, "delivered").await;
+    let task_id = fail(&installation, "quick", &format!("{}/taken", receiver.url)).await;
+    let row = wait_for_status(&installation, task_id, "delivered").await;
     assert_eq!(statuses(&row), [200]);
     let asked = receiver.asked.lock().unwrap().clone();
     // Eight to one receiver at a time, of ten.

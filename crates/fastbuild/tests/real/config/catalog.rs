@@ -9,16 +9,16 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    raw::{Http, Wire, send},
-    site::{Site, options},
+    support::http::{Http, Wire, send},
+    support::installation::{Installation, options},
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A service whose catalog is its own.
-pub(crate) async fn own_catalog(variables: &[(&str, &str)]) -> Site {
+pub(crate) async fn own_catalog(variables: &[(&str, &str)]) -> Installation {
     let own = [("SOURCE_DIR", ""), ("TOOLS_DIR", "")];
-    Site::unconfigured(&[&own, variables].concat()).await
+    Installation::unconfigured(&[&own, variables].concat()).await
 }
 
 /// Every file below a folder, by its path there.
@@ -41,15 +41,15 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
 }
 
 /// What lies in the catalog.
-pub(crate) fn catalog(site: &Site) -> Vec<String> {
+pub(crate) fn catalog(installation: &Installation) -> Vec<String> {
     ["source", "tools"]
         .iter()
-        .flat_map(|root| files(&site.directory.path().join(root)))
+        .flat_map(|root| files(&installation.directory.path().join(root)))
         .collect()
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !condition() {
         assert!(Instant::now() < until, "{what} does not come about");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -63,17 +63,17 @@ async fn listed(http: &Http, list: &str) -> Value {
 
 #[tokio::test]
 async fn init_lays_down_the_starter_catalog_and_it_is_listed_in_order() {
-    let site = own_catalog(&[]).await;
-    let http = Http::new(&site.client().url);
+    let installation = own_catalog(&[]).await;
+    let http = Http::new(&installation.client().url);
     let empty = json!({"source_list": {"apt": [], "yum": [], "pip": [], "conda": []}});
     assert_eq!(listed(&http, "list-source").await, empty);
     let empty = json!({"software_list": {"python": [], "pip": [], "conda": []}});
     assert_eq!(listed(&http, "list-software").await, empty);
 
-    let own = site.directory.path().join("source/pip/ali");
+    let own = installation.directory.path().join("source/pip/ali");
     std::fs::create_dir_all(&own).unwrap();
     std::fs::write(own.join("pip.conf"), "mine").unwrap();
-    let options = options(&site.parts, &site.directory)
+    let options = options(&installation.env, &installation.directory)
         .variable("SOURCE_DIR", "")
         .variable("TOOLS_DIR", "");
     for _ in 0..2 {
@@ -117,8 +117,8 @@ async fn init_lays_down_the_starter_catalog_and_it_is_listed_in_order() {
 
 #[tokio::test]
 async fn uploads_of_every_type_are_in_place_and_listed() {
-    let site = own_catalog(&[]).await;
-    let http = Http::new(&site.client().url);
+    let installation = own_catalog(&[]).await;
+    let http = Http::new(&installation.client().url);
     for (query, name, place) in [
         (
             "file_type=source&installer=apt&type=mine",
@@ -160,7 +160,7 @@ async fn uploads_of_every_type_are_in_place_and_listed() {
             }),
             "{query}"
         );
-        let path = site.directory.path().join(place).join(name);
+        let path = installation.directory.path().join(place).join(name);
         assert_eq!(std::fs::read(path).unwrap(), b"abc", "{query}");
     }
     let software = listed(&http, "list-software").await;
@@ -168,7 +168,7 @@ async fn uploads_of_every_type_are_in_place_and_listed() {
         software["software_list"],
         json!({"python": ["Python-3.8.10.tgz"], "pip": ["get-pip.py"], "conda": ["Miniforge3-Linux-x86_64.sh"]})
     );
-    let log = site.service.log();
+    let log = installation.service.log();
     assert!(
         log.contains("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
         "{log}"
@@ -177,8 +177,8 @@ async fn uploads_of_every_type_are_in_place_and_listed() {
 
 #[tokio::test]
 async fn several_files_are_all_taken_or_none() {
-    let site = own_catalog(&[]).await;
-    let http = Http::new(&site.client().url);
+    let installation = own_catalog(&[]).await;
+    let http = Http::new(&installation.client().url);
     let query = "file_type=source&installer=apt&type=mine";
     let refused = http
         .upload(
@@ -192,7 +192,7 @@ async fn several_files_are_all_taken_or_none() {
         refused["msg"].as_str().unwrap().contains("evil.sh"),
         "{refused}"
     );
-    assert_eq!(catalog(&site), Vec::<String>::new());
+    assert_eq!(catalog(&installation), Vec::<String>::new());
 
     let taken = http
         .upload(query, &[("a.list", b"1"), ("b.sources", b"2")])
@@ -202,15 +202,18 @@ async fn several_files_are_all_taken_or_none() {
         taken["data"]["complete upload filenames"],
         json!(["a.list", "b.sources"])
     );
-    assert_eq!(catalog(&site), ["apt/mine/a.list", "apt/mine/b.sources"]);
+    assert_eq!(
+        catalog(&installation),
+        ["apt/mine/a.list", "apt/mine/b.sources"]
+    );
     let again = http.upload(query, &[("a.list", b"new")]).await.json();
     assert_eq!(again["data"]["files"][0]["replaced"], true, "{again}");
 }
 
 #[tokio::test]
 async fn where_a_mirror_goes_may_stand_in_the_form_before_it() {
-    let site = own_catalog(&[]).await;
-    let http = Http::new(&site.client().url);
+    let installation = own_catalog(&[]).await;
+    let http = Http::new(&installation.client().url);
     let form = reqwest::multipart::Form::new()
         .text("installer", "yum")
         .text("type", "mine")
@@ -221,13 +224,13 @@ async fn where_a_mirror_goes_may_stand_in_the_form_before_it() {
     let request = http.request(reqwest::Method::POST, "file/upload?file_type=source");
     let body = send(request.multipart(form)).await.json();
     assert_eq!(body["code"], 0, "{body}");
-    assert_eq!(catalog(&site), ["yum/mine/c.repo"]);
+    assert_eq!(catalog(&installation), ["yum/mine/c.repo"]);
 }
 
 #[tokio::test]
 async fn what_may_not_be_uploaded_is_refused_by_its_name_and_leaves_nothing() {
-    let site = own_catalog(&[]).await;
-    let http = Http::new(&site.client().url);
+    let installation = own_catalog(&[]).await;
+    let http = Http::new(&installation.client().url);
     let wrong = http
         .upload("file_type=music", &[("a.list", b"1")])
         .await
@@ -260,13 +263,13 @@ async fn what_may_not_be_uploaded_is_refused_by_its_name_and_leaves_nothing() {
             "{query}: {body}"
         );
     }
-    assert_eq!(catalog(&site), Vec::<String>::new());
+    assert_eq!(catalog(&installation), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn names_with_paths_in_them_reach_nothing() {
-    let site = own_catalog(&[]).await;
-    let victim = site.directory.path().join("Python-3.8.10.tgz");
+    let installation = own_catalog(&[]).await;
+    let victim = installation.directory.path().join("Python-3.8.10.tgz");
     for name in [
         "../Python-3.8.10.tgz",
         "../../Python-3.8.10.tgz",
@@ -282,7 +285,7 @@ async fn names_with_paths_in_them_reach_nothing() {
         let body = format!(
             "--edge\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{name}\"\r\n\r\nx\r\n--edge--\r\n"
         );
-        let mut wire = Wire::connect(site.service.port).await;
+        let mut wire = Wire::connect(installation.service.port).await;
         let sent = wire
             .write(upload_head("python", body.len()).as_bytes())
             .await;
@@ -298,7 +301,7 @@ async fn names_with_paths_in_them_reach_nothing() {
             "{name}: {answer}"
         );
     }
-    assert_eq!(catalog(&site), Vec::<String>::new());
+    assert_eq!(catalog(&installation), Vec::<String>::new());
     assert!(!victim.exists());
     assert!(!Path::new("/tmp/Python-fastbuild-was-here.tgz").exists());
 }
@@ -311,8 +314,8 @@ fn upload_head(file_type: &str, length: usize) -> String {
 }
 
 /// Begins an upload of two files on a raw connection: the first whole, the second half.
-async fn half_an_upload(site: &Site) -> Wire {
-    let mut wire = Wire::connect(site.service.port).await;
+async fn half_an_upload(installation: &Installation) -> Wire {
+    let mut wire = Wire::connect(installation.service.port).await;
     let part = |name: &str| {
         format!(
             "--edge\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{name}\"\r\n\r\n"
@@ -329,46 +332,47 @@ async fn half_an_upload(site: &Site) -> Wire {
             .await
     );
     assert!(wire.write(body.as_bytes()).await);
-    let folder = python_folder(site);
+    let folder = python_folder(installation);
     until("a file of the upload", || files(&folder).len() == 2).await;
     wire
 }
 
-fn python_folder(site: &Site) -> PathBuf {
-    site.directory.path().join("tools/python")
+fn python_folder(installation: &Installation) -> PathBuf {
+    installation.directory.path().join("tools/python")
 }
 
 #[tokio::test]
 async fn an_upload_whose_connection_is_cut_leaves_nothing() {
-    let site = own_catalog(&[]).await;
-    let http = Http::new(&site.client().url);
-    let wire = half_an_upload(&site).await;
+    let installation = own_catalog(&[]).await;
+    let http = Http::new(&installation.client().url);
+    let wire = half_an_upload(&installation).await;
     let software = listed(&http, "list-software").await;
     assert_eq!(software["software_list"]["python"], json!([]));
     drop(wire);
-    until("an empty catalog", || catalog(&site).is_empty()).await;
+    until("an empty catalog", || catalog(&installation).is_empty()).await;
 }
 
 #[tokio::test]
 async fn an_upload_whose_service_died_leaves_nothing_after_the_next_start() {
-    let mut site = own_catalog(&[]).await;
-    let _wire = half_an_upload(&site).await;
-    site.service.kill().unwrap();
-    assert_eq!(catalog(&site).len(), 2);
-    site.service.restart_in_place().await.unwrap();
-    assert_eq!(catalog(&site), Vec::<String>::new());
-    let log = site.service.log();
+    let mut installation = own_catalog(&[]).await;
+    let _wire = half_an_upload(&installation).await;
+    installation.service.kill().unwrap();
+    assert_eq!(catalog(&installation).len(), 2);
+    installation.service.restart_in_place().await.unwrap();
+    assert_eq!(catalog(&installation), Vec::<String>::new());
+    let log = installation.service.log();
     assert!(log.contains("removed what an upload left behind"), "{log}");
 }
 
 #[tokio::test]
 async fn a_start_beside_it_leaves_an_upload_under_way_alone() {
-    let site = own_catalog(&[]).await;
-    let mut wire = half_an_upload(&site).await;
-    let tools = site.directory.path().join("tools");
+    let installation = own_catalog(&[]).await;
+    let mut wire = half_an_upload(&installation).await;
+    let tools = installation.directory.path().join("tools");
     let other =
-        Site::unconfigured(&[("SOURCE_DIR", ""), ("TOOLS_DIR", tools.to_str().unwrap())]).await;
-    assert_eq!(catalog(&site).len(), 2);
+        Installation::unconfigured(&[("SOURCE_DIR", ""), ("TOOLS_DIR", tools.to_str().unwrap())])
+            .await;
+    assert_eq!(catalog(&installation).len(), 2);
     drop(other);
     // The length it announced is filled up, so that its end comes where it said.
     let edge = "\r\n--edge--\r\n";
@@ -380,7 +384,7 @@ async fn a_start_beside_it_leaves_an_upload_under_way_alone() {
     let (status, answer) = wire.answer().await;
     assert_eq!((status, &answer["code"]), (200, &json!(0)), "{answer}");
     assert_eq!(
-        catalog(&site),
+        catalog(&installation),
         ["python/Python-3.8.10.tgz", "python/Python-3.8.11.tgz"]
     );
 }

@@ -2,10 +2,10 @@
 
 use std::process::Output;
 
-use fastbuild_testkit::{parts::Parts, request::Request, service::ServiceOptions};
+use fastbuild_testkit::{env::TestEnv, request::Request, service::ServiceOptions};
 use serde_json::{Value, json};
 
-use crate::site::{On, Site, options};
+use crate::support::installation::{EngineKind, Installation, options};
 
 fn run(options: &ServiceOptions, arguments: &[&str]) -> Output {
     options.command(arguments).output().unwrap()
@@ -17,9 +17,9 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn missing_folders_are_named_with_their_purpose() {
-    let parts = Parts::load().unwrap();
+    let env = TestEnv::load().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let mut options = options(&parts, &directory);
+    let mut options = options(&env, &directory);
     options.variables.clear();
     let output = run(&options, &["serve"]);
     assert!(!output.status.success());
@@ -44,9 +44,9 @@ fn missing_folders_are_named_with_their_purpose() {
 
 #[test]
 fn config_check_names_every_mistake_at_once() {
-    let parts = Parts::load().unwrap();
+    let env = TestEnv::load().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let good = options(&parts, &directory);
+    let good = options(&env, &directory);
     assert!(run(&good, &["config", "check"]).status.success());
     let bad = good
         .variable("LISTEN__PORT", "eighty")
@@ -63,11 +63,11 @@ fn config_check_names_every_mistake_at_once() {
 
 #[test]
 fn a_variable_can_name_the_configuration_file() {
-    let parts = Parts::load().unwrap();
+    let env = TestEnv::load().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("site.toml");
     std::fs::write(&file, "[builds]\nper_engine = 0\n").unwrap();
-    let output = options(&parts, &directory)
+    let output = options(&env, &directory)
         .variable("CONFIG", file.display().to_string())
         .command(&["config", "check"])
         .output()
@@ -81,8 +81,8 @@ fn a_variable_can_name_the_configuration_file() {
 
 #[tokio::test]
 async fn a_second_process_on_one_base_dir_is_refused() {
-    let site = Site::unconfigured(&[]).await;
-    let output = options(&site.parts, &site.directory)
+    let installation = Installation::unconfigured(&[]).await;
+    let output = options(&installation.env, &installation.directory)
         .variable("LISTEN__PORT", "0")
         .command(&["serve"])
         .output()
@@ -94,22 +94,28 @@ async fn a_second_process_on_one_base_dir_is_refused() {
 
 #[tokio::test]
 async fn it_starts_with_nothing_and_says_what_it_waits_for() {
-    let site = Site::unconfigured(&[]).await;
+    let installation = Installation::unconfigured(&[]).await;
     assert!(
-        site.service.log().contains("config-fastbuild"),
+        installation.service.log().contains("config-fastbuild"),
         "{}",
-        site.service.log()
+        installation.service.log()
     );
-    let host = site.client().get("config/query-host").await.unwrap();
+    let host = installation
+        .client()
+        .get("config/query-host")
+        .await
+        .unwrap();
     assert_eq!(host.data().unwrap()["host_ip"], "127.0.0.1");
     let request = Request::new("r.example/base:1", "r.example/target:1");
     for answer in [
-        site.client().submit(request.body()).await.unwrap(),
-        site.client()
+        installation.client().submit(request.body()).await.unwrap(),
+        installation
+            .client()
             .post("task/check-image?image_name=r.example/base:1")
             .await
             .unwrap(),
-        site.client()
+        installation
+            .client()
             .post("task/pull-image?image_name=r.example/base:1")
             .await
             .unwrap(),
@@ -129,10 +135,10 @@ async fn it_starts_with_nothing_and_says_what_it_waits_for() {
     }
 }
 
-async fn rows(site: &Site) -> [usize; 3] {
+async fn rows(installation: &Installation) -> [usize; 3] {
     let mut counts = [0; 3];
     for (count, name) in counts.iter_mut().zip(["host", "harbor", "docker-server"]) {
-        let answer = site
+        let answer = installation
             .client()
             .get(&format!("config/query-{name}-all"))
             .await
@@ -144,24 +150,34 @@ async fn rows(site: &Site) -> [usize; 3] {
 
 #[tokio::test]
 async fn one_call_configures_a_plain_and_a_tls_engine() {
-    let site = Site::unconfigured(&[]).await;
-    assert_eq!(rows(&site).await, [1, 0, 0]);
-    for (number, on) in [On::PlainEngine, On::TlsEngine].into_iter().enumerate() {
-        let answer = site.client().configure(site.fields(on)).await.unwrap();
+    let installation = Installation::unconfigured(&[]).await;
+    assert_eq!(rows(&installation).await, [1, 0, 0]);
+    for (number, on) in [EngineKind::PlainEngine, EngineKind::TlsEngine]
+        .into_iter()
+        .enumerate()
+    {
+        let answer = installation
+            .client()
+            .configure(installation.fields(on))
+            .await
+            .unwrap();
         answer.data().unwrap();
-        assert_eq!(rows(&site).await, [number + 2, number + 1, number + 1]);
+        assert_eq!(
+            rows(&installation).await,
+            [number + 2, number + 1, number + 1]
+        );
     }
-    let server = site
+    let server = installation
         .client()
         .get("config/query-docker-server")
         .await
         .unwrap();
     assert_eq!(
         server.data().unwrap()["port"],
-        json!(site.parts.engine_tls.port)
+        json!(installation.env.engine_tls.port)
     );
-    let image = site.base(&site.parts.images.debian);
-    let checked = site
+    let image = installation.base(&installation.env.images.debian);
+    let checked = installation
         .client()
         .post(&format!("task/check-image?image_name={image}"))
         .await
@@ -173,12 +189,12 @@ async fn one_call_configures_a_plain_and_a_tls_engine() {
 
 #[tokio::test]
 async fn a_set_that_cannot_be_proven_leaves_nothing() {
-    let site = Site::unconfigured(&[]).await;
-    let before = rows(&site).await;
-    let certificates = &site.parts.certificates;
+    let installation = Installation::unconfigured(&[]).await;
+    let before = rows(&installation).await;
+    let certificates = &installation.env.certificates;
     let read = |path| Some(std::fs::read(path).unwrap());
-    let tls = || site.fields(On::TlsEngine);
-    let plain = || site.fields(On::PlainEngine);
+    let tls = || installation.fields(EngineKind::TlsEngine);
+    let plain = || installation.fields(EngineKind::PlainEngine);
     let without_tls = {
         let mut fields = tls();
         fields.tls_archive = None;
@@ -218,7 +234,7 @@ async fn a_set_that_cannot_be_proven_leaves_nothing() {
         ("no TLS to a TLS engine", without_tls, "EngineTlsFailed"),
     ];
     for (name, fields, code) in cases {
-        let answer = site.client().configure(fields).await.unwrap();
+        let answer = installation.client().configure(fields).await.unwrap();
         assert_eq!(answer.status, 500, "{name}: {}", answer.body);
         assert_eq!(answer.body["code"], code, "{name}: {}", answer.body);
         assert_eq!(answer.body["message"], answer.body["msg"], "{name}");
@@ -231,25 +247,25 @@ async fn a_set_that_cannot_be_proven_leaves_nothing() {
             !answer
                 .body
                 .to_string()
-                .contains(&site.parts.registry.user.password),
+                .contains(&installation.env.registry.user.password),
             "{name}"
         );
-        assert_eq!(rows(&site).await, before, "{name} stored something");
+        assert_eq!(rows(&installation).await, before, "{name} stored something");
     }
 }
 
 #[tokio::test]
 async fn every_bad_field_is_named_in_one_answer() {
-    let site = Site::unconfigured(&[]).await;
-    let mut fields = site
-        .fields(On::PlainEngine)
+    let installation = Installation::unconfigured(&[]).await;
+    let mut fields = installation
+        .fields(EngineKind::PlainEngine)
         .with("fastbuild_host", "not a host")
         .with("fastbuild_port", "70000")
         .with("docker_host", "http://x")
         .with("harbor_username", "fast\tbuild")
         .with("harbor_registry", "a/b");
     fields.tls_archive = Some(b"no archive".to_vec());
-    let answer = site.client().configure(fields).await.unwrap();
+    let answer = installation.client().configure(fields).await.unwrap();
     assert_eq!(
         (answer.status, &answer.body["code"]),
         (200, &json!(-1)),
@@ -274,31 +290,39 @@ async fn every_bad_field_is_named_in_one_answer() {
 
 #[tokio::test]
 async fn a_callback_can_be_repeated() {
-    let site = Site::configured(On::PlainEngine).await;
-    let none = site.client().post("config/test-callback").await.unwrap();
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let none = installation
+        .client()
+        .post("config/test-callback")
+        .await
+        .unwrap();
     assert_eq!(none.body["code"], -1, "{}", none.body);
-    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"))
-        .callback(&site.callback_url());
-    let task = site.build(&request).await;
+    let request = Request::new(
+        &installation.base(&installation.env.images.debian),
+        &installation.target("1"),
+    )
+    .callback(&installation.callback_url());
+    let task = installation.build(&request).await;
     let first = fastbuild_testkit::client::wait_for_callbacks(
-        &site.parts,
-        &site.token,
+        &installation.env,
+        &installation.token,
         1,
-        crate::site::PATIENCE,
+        crate::support::installation::TIMEOUT,
     )
     .await
     .unwrap();
-    site.client()
+    installation
+        .client()
         .post("config/test-callback")
         .await
         .unwrap()
         .data()
         .unwrap();
     let both = fastbuild_testkit::client::wait_for_callbacks(
-        &site.parts,
-        &site.token,
+        &installation.env,
+        &installation.token,
         2,
-        crate::site::PATIENCE,
+        crate::support::installation::TIMEOUT,
     )
     .await
     .unwrap();

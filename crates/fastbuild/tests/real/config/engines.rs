@@ -4,21 +4,21 @@
 use std::time::{Duration, Instant};
 
 use fastbuild_testkit::{
-    chaos::proxy::{Proxy, Weather},
     client::Answer,
     engines::engine_document,
-    parts::EnginePart,
+    env::EnginePart,
     request::Request,
+    tcp_proxy::{NetworkFault, TcpProxy},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::site::{On, PATIENCE, Site};
+use crate::support::installation::{EngineKind, Installation, TIMEOUT};
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
-impl Site {
+impl Installation {
     async fn v1(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.client().v1(method, path, body.as_ref()).await.unwrap()
     }
@@ -46,7 +46,7 @@ impl Site {
 
     /// Waits until an engine is as described.
     async fn wait_for_engine(&self, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let engine = self.engine_named(name).await;
             if is(&engine) {
@@ -66,7 +66,7 @@ impl Site {
 
     /// Waits until a build is as described, which it must be before it ends.
     async fn wait_for_build(&self, build: i64, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let told = self.told(build).await;
             if is(&told) {
@@ -92,18 +92,18 @@ impl Site {
     /// Containers and images that were made on an engine for one of these builds, by their labels.
     fn left_on(&self, engine: &EnginePart, builds: &[i64]) -> Vec<String> {
         let docker = |arguments: &[&str]| {
-            let output = self.parts.docker(engine).args(arguments).output().unwrap();
+            let output = self.env.docker(engine).args(arguments).output().unwrap();
             // Other tests remove what they made in between.
             String::from_utf8(output.stdout).unwrap()
         };
         let label = "org.fastbuild.build";
         let of_these = |line: &&str| {
-            let mut parts = line
+            let mut env = line
                 .split_whitespace()
                 .last()
                 .unwrap_or_default()
                 .split('/');
-            let build = parts.nth(2).and_then(|part| part.parse().ok());
+            let build = env.nth(2).and_then(|part| part.parse().ok());
             build.is_some_and(|build| builds.contains(&build))
         };
         let filter = format!("label={label}");
@@ -129,7 +129,7 @@ impl Site {
 
     /// Waits until nothing that was made for these builds is on an engine.
     async fn wait_until_clean(&self, engine: &EnginePart, builds: &[i64]) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let left = self.left_on(engine, builds);
             if left.is_empty() {
@@ -141,15 +141,17 @@ impl Site {
     }
 
     fn small(&self, tag: &str) -> Request {
-        Request::new(&self.base(&self.parts.images.debian), &self.target(tag))
+        Request::new(&self.base(&self.env.images.debian), &self.target(tag))
     }
 }
 
 #[tokio::test]
 async fn builds_go_to_their_home_then_to_the_engine_with_room_and_none_to_one_that_drains() {
-    let site = Site::configured_with(On::PlainEngine, &[("BUILDS__PER_ENGINE", "1")]).await;
-    let document = engine_document("other", &site.parts.engine_tls, 1).unwrap();
-    let added = site.add_engine(document).await;
+    let installation =
+        Installation::configured_with(EngineKind::PlainEngine, &[("BUILDS__PER_ENGINE", "1")])
+            .await;
+    let document = engine_document("other", &installation.env.engine_tls, 1).unwrap();
+    let added = installation.add_engine(document).await;
     assert_eq!(
         (&added["tls"], &added["running"]),
         (&json!(true), &json!(0))
@@ -158,9 +160,12 @@ async fn builds_go_to_their_home_then_to_the_engine_with_room_and_none_to_one_th
 
     // One takes the home of its base image; the next finds that full.
     // Another test may have compiled it on this engine; taken from there it would not be long.
-    let long = site.small("long").python("Python-3.11.2.tgz").afresh();
-    let long = site.submit(&long).await;
-    let building = site
+    let long = installation
+        .small("long")
+        .python("Python-3.11.2.tgz")
+        .afresh();
+    let long = installation.submit(&long).await;
+    let building = installation
         .wait_for_build(long, "building", |told| told["state"] == "BUILDING")
         .await;
     let home = building["engine"].as_str().unwrap().to_owned();
@@ -169,69 +174,79 @@ async fn builds_go_to_their_home_then_to_the_engine_with_room_and_none_to_one_th
     } else {
         "default"
     };
-    let next = site.submit(&site.small("next")).await;
-    assert_eq!(site.pushed(next).await["engine"], away);
-    assert_eq!(site.engine_named(&home).await["running"], 1);
+    let next = installation.submit(&installation.small("next")).await;
+    assert_eq!(installation.pushed(next).await["engine"], away);
+    assert_eq!(installation.engine_named(&home).await["running"], 1);
 
     // With the other draining, one waits for the home.
-    assert_eq!(site.engine_verb(away, "drain").await["draining"], true);
-    let waiting = site.submit(&site.small("waiting")).await;
-    let removal = site
+    assert_eq!(
+        installation.engine_verb(away, "drain").await["draining"],
+        true
+    );
+    let waiting = installation.submit(&installation.small("waiting")).await;
+    let removal = installation
         .v1(Method::DELETE, &format!("engines/{home}"), None)
         .await;
     assert_eq!(removal.status, 409, "{}", removal.body);
-    site.v1(Method::POST, &format!("builds/{long}/cancel"), None)
+    installation
+        .v1(Method::POST, &format!("builds/{long}/cancel"), None)
         .await;
-    assert_eq!(site.pushed(waiting).await["engine"], home.as_str());
-    assert_eq!(site.engine_verb(away, "undrain").await["draining"], false);
-    let again = site.submit(&site.small("again")).await;
-    assert_eq!(site.pushed(again).await["engine"], home.as_str());
+    assert_eq!(installation.pushed(waiting).await["engine"], home.as_str());
+    assert_eq!(
+        installation.engine_verb(away, "undrain").await["draining"],
+        false
+    );
+    let again = installation.submit(&installation.small("again")).await;
+    assert_eq!(installation.pushed(again).await["engine"], home.as_str());
 }
 
 /// Cuts an engine off in the midst of its builds.
-async fn breaks_off(weather: Weather) {
-    let site = Site::configured(On::TlsEngine).await;
-    let engine = site.parts.engine_plain.clone();
-    let proxy = Proxy::start(format!("{}:{}", engine.host, engine.port))
+async fn breaks_off(fault: NetworkFault) {
+    let installation = Installation::configured(EngineKind::TlsEngine).await;
+    let engine = installation.env.engine_plain.clone();
+    let proxy = TcpProxy::start(format!("{}:{}", engine.host, engine.port))
         .await
         .unwrap();
     let mut document = engine_document("near", &engine, 4).unwrap();
     document["port"] = json!(proxy.address.port());
-    site.add_engine(document).await;
-    site.wait_for_engine("near", "up", |engine| engine["health"]["state"] == "up")
+    installation.add_engine(document).await;
+    installation
+        .wait_for_engine("near", "up", |engine| engine["health"]["state"] == "up")
         .await;
 
     // Every question takes so long that no build ends before the cut.
-    proxy.set(Weather::Slow(Duration::from_millis(300)));
-    site.engine_verb("default", "drain").await;
-    let one = site.submit(&site.small("one")).await;
-    let two = site.submit(&site.small("two")).await;
-    site.wait_for_build(two, "begun", |told| told["attempt"] == 1)
+    proxy.set_fault(NetworkFault::Delay(Duration::from_millis(300)));
+    installation.engine_verb("default", "drain").await;
+    let one = installation.submit(&installation.small("one")).await;
+    let two = installation.submit(&installation.small("two")).await;
+    installation
+        .wait_for_build(two, "begun", |told| told["attempt"] == 1)
         .await;
-    site.wait_for_build(one, "building or further", |told| {
-        let state = told["state"].as_str().unwrap();
-        ["BUILDING", "BUILD_SUCCESS", "CHECK_IMAGE_SIZE_SUCCESS"].contains(&state)
-    })
-    .await;
-    site.engine_verb("default", "undrain").await;
+    installation
+        .wait_for_build(one, "building or further", |told| {
+            let state = told["state"].as_str().unwrap();
+            ["BUILDING", "BUILD_SUCCESS", "CHECK_IMAGE_SIZE_SUCCESS"].contains(&state)
+        })
+        .await;
+    installation.engine_verb("default", "undrain").await;
     for build in [one, two] {
-        let told = site.told(build).await;
+        let told = installation.told(build).await;
         assert_eq!(
             (&told["engine"], &told["ended"]),
             (&json!("near"), &json!(false))
         );
     }
-    proxy.set(weather);
+    proxy.set_fault(fault);
 
     for build in [one, two] {
-        let told = site.pushed(build).await;
+        let told = installation.pushed(build).await;
         assert_eq!(
             (&told["engine"], &told["attempt"]),
             (&json!("default"), &json!(2)),
             "{told:#}"
         );
     }
-    let down = site
+    let down = installation
         .wait_for_engine("near", "down", |engine| engine["health"]["state"] == "down")
         .await;
     let failure = &down["health"]["failure"];
@@ -241,32 +256,35 @@ async fn breaks_off(weather: Weather) {
     );
 
     // It returns by itself, and what was left there goes.
-    proxy.set(Weather::Fair);
-    site.wait_for_engine("near", "up", |engine| engine["health"]["state"] == "up")
+    proxy.set_fault(NetworkFault::None);
+    installation
+        .wait_for_engine("near", "up", |engine| engine["health"]["state"] == "up")
         .await;
-    site.engine_verb("default", "drain").await;
-    let three = site.submit(&site.small("three")).await;
-    assert_eq!(site.pushed(three).await["engine"], "near");
-    site.wait_until_clean(&engine, &[one, two]).await;
-    assert_eq!(site.left_on(&engine, &[three]).len(), 1);
+    installation.engine_verb("default", "drain").await;
+    let three = installation.submit(&installation.small("three")).await;
+    assert_eq!(installation.pushed(three).await["engine"], "near");
+    installation.wait_until_clean(&engine, &[one, two]).await;
+    assert_eq!(installation.left_on(&engine, &[three]).len(), 1);
 }
 
 #[tokio::test]
 async fn an_engine_that_breaks_off_gives_its_builds_to_another_and_returns() {
-    breaks_off(Weather::Cut).await;
+    breaks_off(NetworkFault::Reset).await;
 }
 
 #[tokio::test]
 async fn an_engine_that_falls_silent_gives_its_builds_to_another_and_returns() {
-    breaks_off(Weather::Held).await;
+    breaks_off(NetworkFault::Stall).await;
 }
 
 #[tokio::test]
 async fn an_engine_is_proven_before_it_is_added_and_whenever_somebody_asks() {
-    let site = Site::configured(On::PlainEngine).await;
-    let (plain, tls) = (&site.parts.engine_plain, &site.parts.engine_tls);
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let (plain, tls) = (&installation.env.engine_plain, &installation.env.engine_tls);
     let refused = async |document: Value, status: u16, code: &str, said: &str| {
-        let answer = site.v1(Method::POST, "engines", Some(document)).await;
+        let answer = installation
+            .v1(Method::POST, "engines", Some(document))
+            .await;
         assert_eq!(
             (answer.status, answer.body["code"].as_str().unwrap()),
             (status, code),
@@ -307,69 +325,99 @@ async fn an_engine_is_proven_before_it_is_added_and_whenever_somebody_asks() {
     refused(with("/name", json!("B")), 422, "SpecInvalid", "/name").await;
     let mut taken = engine_document("b", plain, 2).unwrap();
     refused(taken.clone(), 409, "WrongState", "default").await;
-    assert_eq!(site.v1(Method::GET, "engines/b", None).await.status, 404);
+    assert_eq!(
+        installation.v1(Method::GET, "engines/b", None).await.status,
+        404
+    );
 
-    let proxy = Proxy::start(format!("{}:{}", tls.host, tls.port))
+    let proxy = TcpProxy::start(format!("{}:{}", tls.host, tls.port))
         .await
         .unwrap();
-    site.add_engine(with("/port", json!(proxy.address.port())))
+    installation
+        .add_engine(with("/port", json!(proxy.address.port())))
         .await;
     refused(document.clone(), 409, "WrongState", "named b").await;
     taken["name"] = json!("c");
     refused(taken, 409, "WrongState", "default").await;
     for name in ["b", "default"] {
-        let proven = site.engine_verb(name, "prove").await;
+        let proven = installation.engine_verb(name, "prove").await;
         assert!(proven["engine"]["version"].is_string(), "{proven:#}");
-        assert_eq!(proven["registry"], site.parts.registry.registry);
+        assert_eq!(proven["registry"], installation.env.registry.registry);
         assert!(proven["answered_in_ms"].is_u64() && proven["logged_in_in_ms"].is_u64());
     }
-    proxy.set(Weather::Cut);
-    let answer = site.v1(Method::POST, "engines/b/prove", None).await;
+    proxy.set_fault(NetworkFault::Reset);
+    let answer = installation.v1(Method::POST, "engines/b/prove", None).await;
     assert_eq!(answer.status, 502, "{}", answer.body);
 
     // A change of its place is proven, a change of its size is not.
     let patch = json!({"capacity": 3, "labels": {"rack": "a7"}});
-    let changed = site.v1(Method::PATCH, "engines/b", Some(patch)).await;
+    let changed = installation
+        .v1(Method::PATCH, "engines/b", Some(patch))
+        .await;
     assert_eq!(
         (changed.status, &changed.body["capacity"]),
         (200, &json!(3))
     );
     let patch = json!({"port": 1});
-    let changed = site.v1(Method::PATCH, "engines/b", Some(patch)).await;
+    let changed = installation
+        .v1(Method::PATCH, "engines/b", Some(patch))
+        .await;
     assert_eq!(changed.status, 502, "{}", changed.body);
     let patch = json!({"port": tls.port});
-    let changed = site.v1(Method::PATCH, "engines/b", Some(patch)).await;
+    let changed = installation
+        .v1(Method::PATCH, "engines/b", Some(patch))
+        .await;
     assert_eq!(
         (changed.status, &changed.body["port"]),
         (200, &json!(tls.port))
     );
     assert_eq!(changed.body["tls"], true);
-    site.engine_verb("b", "prove").await;
+    installation.engine_verb("b", "prove").await;
 
     // Of the default one the size changes here, and the rest with config-fastbuild.
     let patch = json!({"port": tls.port, "capacity": 2});
-    let changed = site.v1(Method::PATCH, "engines/default", Some(patch)).await;
+    let changed = installation
+        .v1(Method::PATCH, "engines/default", Some(patch))
+        .await;
     assert_eq!(changed.status, 422, "{}", changed.body);
     assert!(changed.body.to_string().contains("config-fastbuild"));
     let patch = json!({"capacity": 2});
-    let changed = site.v1(Method::PATCH, "engines/default", Some(patch)).await;
+    let changed = installation
+        .v1(Method::PATCH, "engines/default", Some(patch))
+        .await;
     assert_eq!(
         (changed.status, &changed.body["capacity"]),
         (200, &json!(2))
     );
 
-    assert_eq!(site.v1(Method::DELETE, "engines/b", None).await.status, 204);
-    assert_eq!(site.v1(Method::DELETE, "engines/b", None).await.status, 404);
-    let removal = site.v1(Method::DELETE, "engines/default", None).await;
+    assert_eq!(
+        installation
+            .v1(Method::DELETE, "engines/b", None)
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        installation
+            .v1(Method::DELETE, "engines/b", None)
+            .await
+            .status,
+        404
+    );
+    let removal = installation
+        .v1(Method::DELETE, "engines/default", None)
+        .await;
     assert_eq!(removal.status, 409, "{}", removal.body);
-    let list = site.v1(Method::GET, "engines", None).await;
+    let list = installation.v1(Method::GET, "engines", None).await;
     assert_eq!(
         list.body["engines"].as_array().unwrap().len(),
         1,
         "{}",
         list.body
     );
-    let history = site.v1(Method::GET, "engines/b/history", None).await;
+    let history = installation
+        .v1(Method::GET, "engines/b/history", None)
+        .await;
     let history = history.body["revisions"].as_array().cloned().unwrap();
     let seen: Vec<&Value> = history.iter().map(|row| &row["capacity"]).collect();
     assert_eq!(seen, [&json!(3), &json!(3), &json!(2)]);
@@ -377,24 +425,29 @@ async fn an_engine_is_proven_before_it_is_added_and_whenever_somebody_asks() {
 
 #[tokio::test]
 async fn the_only_engine_is_waited_for_in_the_queue() {
-    let site = Site::unconfigured(&[("BUILDS__ENGINE_RETURN_SECONDS", "3600")]).await;
-    let engine = site.parts.engine_plain.clone();
-    let proxy = Proxy::start(format!("{}:{}", engine.host, engine.port))
+    let installation =
+        Installation::unconfigured(&[("BUILDS__ENGINE_RETURN_SECONDS", "3600")]).await;
+    let engine = installation.env.engine_plain.clone();
+    let proxy = TcpProxy::start(format!("{}:{}", engine.host, engine.port))
         .await
         .unwrap();
-    let fields = site
-        .fields(On::PlainEngine)
+    let fields = installation
+        .fields(EngineKind::PlainEngine)
         .with("docker_port", proxy.address.port().to_string());
-    let configured = site.client().configure(fields).await.unwrap();
+    let configured = installation.client().configure(fields).await.unwrap();
     configured.data().unwrap();
     let is = |state: &'static str| move |engine: &Value| engine["health"]["state"] == state;
-    site.wait_for_engine("default", "up", is("up")).await;
-    proxy.set(Weather::Cut);
-    site.wait_for_engine("default", "down", is("down")).await;
-    let build = site.submit(&site.small("1")).await;
-    assert_eq!(site.told(build).await["state"], "QUEUED");
-    proxy.set(Weather::Fair);
-    let told = site.pushed(build).await;
+    installation
+        .wait_for_engine("default", "up", is("up"))
+        .await;
+    proxy.set_fault(NetworkFault::Reset);
+    installation
+        .wait_for_engine("default", "down", is("down"))
+        .await;
+    let build = installation.submit(&installation.small("1")).await;
+    assert_eq!(installation.told(build).await["state"], "QUEUED");
+    proxy.set_fault(NetworkFault::None);
+    let told = installation.pushed(build).await;
     assert_eq!(
         (&told["engine"], &told["attempt"]),
         (&json!("default"), &json!(1)),

@@ -7,12 +7,12 @@ use std::{
     process::Output,
 };
 
-use fastbuild_testkit::{parts::Parts, service::Service};
+use fastbuild_testkit::{env::TestEnv, service::Service};
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::site::options;
+use crate::support::installation::options;
 
 const PASSWORD: &str = "Harbor\"12#345";
 const LOGIN_PASSWORD: &str = "old-login-pass";
@@ -128,7 +128,7 @@ fn of<'a>(report: &'a str, table: &str) -> Vec<&'a str> {
 }
 
 struct Move {
-    parts: Parts,
+    env: TestEnv,
     folder: TempDir,
     base: TempDir,
 }
@@ -138,7 +138,7 @@ impl Move {
         let folder = tempfile::tempdir().unwrap();
         old_installation(folder.path()).await;
         Self {
-            parts: Parts::load().unwrap(),
+            env: TestEnv::load().unwrap(),
             folder,
             base: tempfile::tempdir().unwrap(),
         }
@@ -148,7 +148,7 @@ impl Move {
         let ini = self.folder.path().join("old.ini");
         let mut arguments = vec!["import-legacy", "--ini", ini.to_str().unwrap()];
         arguments.extend(more);
-        options(&self.parts, &self.base)
+        options(&self.env, &self.base)
             .command(&arguments)
             .output()
             .unwrap()
@@ -242,7 +242,7 @@ async fn an_old_installation_is_moved_and_every_row_left_behind_is_named() {
 async fn what_was_moved_is_there_over_http() {
     let moved = Move::begin().await;
     assert!(moved.import(&["--apply"]).status.success());
-    let service = Service::start(options(&moved.parts, &moved.base))
+    let service = Service::start(options(&moved.env, &moved.base))
         .await
         .unwrap();
     let get = async |path: &str| -> Value {
@@ -380,7 +380,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[tokio::test]
 async fn a_dry_run_on_an_older_database_changes_nothing_in_it() {
     let moved = Move::begin().await;
-    let mut service = Service::start(options(&moved.parts, &moved.base))
+    let mut service = Service::start(options(&moved.env, &moved.base))
         .await
         .unwrap();
     service.stop().await.unwrap();
@@ -425,7 +425,7 @@ async fn a_dry_run_on_an_older_database_changes_nothing_in_it() {
 #[tokio::test]
 async fn a_newer_setting_of_this_service_stays_in_force() {
     let moved = Move::begin().await;
-    let mut service = Service::start(options(&moved.parts, &moved.base))
+    let mut service = Service::start(options(&moved.env, &moved.base))
         .await
         .unwrap();
     let form = reqwest::multipart::Form::new()
@@ -466,7 +466,7 @@ async fn an_engine_whose_keys_are_gone_is_not_taken_without_them() {
 
 #[test]
 fn what_is_no_old_database_is_refused_with_a_sentence() {
-    let parts = Parts::load().unwrap();
+    let env = TestEnv::load().unwrap();
     let base = tempfile::tempdir().unwrap();
     let file = base.path().join("no.db");
     std::fs::write(
@@ -475,7 +475,7 @@ fn what_is_no_old_database_is_refused_with_a_sentence() {
     )
     .unwrap();
     let run = |arguments: &[&str]| {
-        let output = options(&parts, &base).command(arguments).output().unwrap();
+        let output = options(&env, &base).command(arguments).output().unwrap();
         assert!(!output.status.success(), "{}", text(&output));
         text(&output)
     };

@@ -5,8 +5,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::{
-    raw::{Http, Reply, send},
-    site::{On, PATIENCE, Site},
+    support::http::{Http, Reply, send},
+    support::installation::{EngineKind, Installation, TIMEOUT},
 };
 
 const ORIGIN: &str = "http://ui.example:3000";
@@ -128,10 +128,10 @@ fn form(base: &str, target: &str, checked: &Value, mirror: &Value) -> Value {
 
 #[tokio::test]
 async fn a_browser_goes_all_the_way() {
-    let site = Site::configured(On::PlainEngine).await;
-    let page = Page(Http::new(&site.client().url));
-    let base = site.base(&site.parts.images.debian);
-    let target = site.target("1");
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let page = Page(Http::new(&installation.client().url));
+    let base = installation.base(&installation.env.images.debian);
+    let target = installation.target("1");
 
     // The lists, before there is anything in them.
     let images = page
@@ -178,7 +178,11 @@ async fn a_browser_goes_all_the_way() {
     let row = &tasks["task_list"][0];
     assert_eq!(row["image_name"], target, "{tasks}");
     let task_id = row["task_id"].as_i64().unwrap();
-    let ended = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+    let ended = installation
+        .client()
+        .wait_for_end(task_id, TIMEOUT)
+        .await
+        .unwrap();
     assert_eq!(ended["state"], "PUSH_SUCCESS", "{ended:#}");
     let name = target.rsplit_once(':').unwrap().0;
     let query =

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait as _, Database};
 
-use crate::site::Site;
+use crate::support::installation::Installation;
 
 const ROWS: i64 = 100_000;
 const PAGE: i64 = 10;
@@ -11,10 +11,10 @@ const FIRST: i64 = 1_795_426_000_000;
 const GAP: i64 = 731;
 
 /// A service with that many tasks that ended, every hundredth of them badly.
-async fn with_many_tasks() -> Site {
-    let mut site = Site::unconfigured(&[]).await;
-    site.service.stop().await.unwrap();
-    let database = site.directory.path().join("fastbuild.db");
+async fn with_many_tasks() -> Installation {
+    let mut installation = Installation::unconfigured(&[]).await;
+    installation.service.stop().await.unwrap();
+    let database = installation.directory.path().join("fastbuild.db");
     let connection = Database::connect(format!("sqlite://{}", database.display()))
         .await
         .unwrap();
@@ -32,14 +32,14 @@ async fn with_many_tasks() -> Site {
         .await
         .unwrap();
     connection.close().await.unwrap();
-    site.service.restart_in_place().await.unwrap();
-    site
+    installation.service.restart_in_place().await.unwrap();
+    installation
 }
 
 /// The rows of a page, by their place in the order they were made, and the total.
-async fn page(site: &Site, number: i64, query: &str) -> (Vec<i64>, i64) {
+async fn page(installation: &Installation, number: i64, query: &str) -> (Vec<i64>, i64) {
     let path = format!("task/list-task?page={number}&page_size={PAGE}{query}");
-    let answer = site.client().get(&path).await.unwrap();
+    let answer = installation.client().get(&path).await.unwrap();
     let data = answer.data().unwrap();
     assert_eq!(data["page"]["current"], number);
     assert_eq!(data["page"]["page_size"], PAGE);
@@ -53,14 +53,14 @@ async fn page(site: &Site, number: i64, query: &str) -> (Vec<i64>, i64) {
 
 #[tokio::test]
 async fn every_page_of_a_hundred_thousand_tasks_is_the_right_one() {
-    let site = with_many_tasks().await;
+    let installation = with_many_tasks().await;
     let last = ROWS / PAGE;
     for number in [1, 2, last / 2, last - 1, last] {
         let newest = ROWS - 1 - (number - 1) * PAGE;
         let expected: Vec<i64> = (0..PAGE).map(|row| newest - row).collect();
-        assert_eq!(page(&site, number, "").await, (expected, ROWS));
+        assert_eq!(page(&installation, number, "").await, (expected, ROWS));
     }
-    assert_eq!(page(&site, last + 1, "").await, (vec![], ROWS));
+    assert_eq!(page(&installation, last + 1, "").await, (vec![], ROWS));
 
     let failed = ROWS / 100;
     let last = failed / PAGE;
@@ -68,7 +68,13 @@ async fn every_page_of_a_hundred_thousand_tasks_is_the_right_one() {
     for number in [1, last / 2, last] {
         let newest = failed - 1 - (number - 1) * PAGE;
         let expected: Vec<i64> = (0..PAGE).map(|row| (newest - row) * 100).collect();
-        assert_eq!(page(&site, number, search).await, (expected, failed));
+        assert_eq!(
+            page(&installation, number, search).await,
+            (expected, failed)
+        );
     }
-    assert_eq!(page(&site, last + 1, search).await, (vec![], failed));
+    assert_eq!(
+        page(&installation, last + 1, search).await,
+        (vec![], failed)
+    );
 }

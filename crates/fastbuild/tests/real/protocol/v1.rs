@@ -2,19 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use fastbuild_testkit::client::{set_callback_mode, wait_for_callbacks};
+use fastbuild_testkit::{
+    client::{set_callback_mode, wait_for_callbacks},
+    tcp_proxy::TcpProxy,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    gate::Gate,
-    raw::{Http, Reply, send},
-    site::{On, PATIENCE, Site},
+    support::http::{Http, Reply, send},
+    support::installation::{EngineKind, Installation, TIMEOUT},
 };
 
 /// Asks a service in English.
-pub(crate) async fn ask(site: &Site, method: Method, path: &str, body: Option<&Value>) -> Reply {
-    let http = Http::new(&site.client().url);
+pub(crate) async fn ask(
+    installation: &Installation,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Reply {
+    let http = Http::new(&installation.client().url);
     let mut request = http
         .request_url(method, &format!("{}{path}", http.url))
         .header("accept-language", "en");
@@ -24,45 +31,51 @@ pub(crate) async fn ask(site: &Site, method: Method, path: &str, body: Option<&V
     send(request).await
 }
 
-pub(crate) async fn get(site: &Site, path: &str) -> Reply {
-    ask(site, Method::GET, path, None).await
+pub(crate) async fn get(installation: &Installation, path: &str) -> Reply {
+    ask(installation, Method::GET, path, None).await
 }
 
-pub(crate) async fn post(site: &Site, path: &str, body: &Value) -> Reply {
-    ask(site, Method::POST, path, Some(body)).await
+pub(crate) async fn post(installation: &Installation, path: &str, body: &Value) -> Reply {
+    ask(installation, Method::POST, path, Some(body)).await
 }
 
 /// Submits a document and waits for the build's end.
-pub(crate) async fn build(site: &Site, document: &Value) -> Value {
-    let taken = post(site, "/api/v1/builds", document).await;
+pub(crate) async fn build(installation: &Installation, document: &Value) -> Value {
+    let taken = post(installation, "/api/v1/builds", document).await;
     assert_eq!(taken.status, 202, "{}", taken.text);
     let id = taken.json()["id"].as_i64().unwrap();
-    ended(site, id).await
+    ended(installation, id).await
 }
 
-async fn ended(site: &Site, id: i64) -> Value {
-    site.client().wait_for_end(id, PATIENCE).await.unwrap();
-    get(site, &format!("/api/v1/builds/{id}")).await.json()
+async fn ended(installation: &Installation, id: i64) -> Value {
+    installation
+        .client()
+        .wait_for_end(id, TIMEOUT)
+        .await
+        .unwrap();
+    get(installation, &format!("/api/v1/builds/{id}"))
+        .await
+        .json()
 }
 
-/// The numbers of all series whose names and labels hold every one of some parts, added up.
-pub(crate) async fn number(site: &Site, parts: &[&str]) -> u64 {
-    let text = get(site, "/metrics").await.text;
+/// The numbers of all series whose names and labels hold every one of the given texts, added up.
+pub(crate) async fn number(installation: &Installation, labels: &[&str]) -> u64 {
+    let text = get(installation, "/metrics").await.text;
     text.lines()
-        .filter(|line| !line.starts_with('#') && parts.iter().all(|part| line.contains(part)))
+        .filter(|line| !line.starts_with('#') && labels.iter().all(|part| line.contains(part)))
         .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
         .sum()
 }
 
 /// Waits until the series are a number.
-pub(crate) async fn wait_for_number(site: &Site, parts: &[&str], wanted: u64) {
+pub(crate) async fn wait_for_number(installation: &Installation, labels: &[&str], wanted: u64) {
     let until = Instant::now() + Duration::from_mins(2);
     loop {
-        let now = number(site, parts).await;
+        let now = number(installation, labels).await;
         if now == wanted {
             return;
         }
-        assert!(Instant::now() < until, "{parts:?} is {now}, not {wanted}");
+        assert!(Instant::now() < until, "{labels:?} is {now}, not {wanted}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -70,20 +83,20 @@ pub(crate) async fn wait_for_number(site: &Site, parts: &[&str], wanted: u64) {
 #[tokio::test]
 async fn what_builds_did_is_told_in_numbers_and_of_each() {
     let variables = [("BUILDS__REUSE_SECONDS", "3600")];
-    let site = Site::configured_with(On::PlainEngine, &variables).await;
+    let installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
     let document = |tag: &str, package: &str| {
         json!({
-            "base": site.base(&site.parts.images.debian),
-            "target": site.target(tag),
+            "base": installation.base(&installation.env.images.debian),
+            "target": installation.target(tag),
             "owner": "team a",
             "priority": 3,
             "limits": {"total_seconds": 3000},
             "system": {"manager": "apt", "packages": [package]},
             "mirrors": {"system": "local/debian-12.list"},
-            "callback_url": site.callback_url(),
+            "callback_url": installation.callback_url(),
         })
     };
-    let first = build(&site, &document("1", "less")).await;
+    let first = build(&installation, &document("1", "less")).await;
     assert_eq!(first["state"], "PUSH_SUCCESS", "{first:#}");
     assert_eq!(
         json!([
@@ -102,43 +115,48 @@ async fn what_builds_did_is_told_in_numbers_and_of_each() {
         ]),
         json!(["built", null, null])
     );
-    let second = build(&site, &document("2", "less")).await;
+    let second = build(&installation, &document("2", "less")).await;
     assert_eq!(
         json!([second["made"]["how"], second["made"]["by_build"]]),
         json!(["reused", first["id"]]),
         "{second:#}"
     );
-    let third = build(&site, &document("3", "no-such-package-fb")).await;
+    let third = build(&installation, &document("3", "no-such-package-fb")).await;
     assert_eq!(third["failure"]["code"], "PackageNotFound", "{third:#}");
 
-    wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
+    wait_for_callbacks(&installation.env, &installation.token, 3, TIMEOUT)
         .await
         .unwrap();
-    wait_for_number(&site, &["fastbuild_callback_tries_total", "delivered"], 3).await;
+    wait_for_number(
+        &installation,
+        &["fastbuild_callback_tries_total", "delivered"],
+        3,
+    )
+    .await;
     let ended = "fastbuild_builds_ended_total";
     assert_eq!(
-        number(&site, &[ended, "PUSH_SUCCESS", "reason=\"\""]).await,
+        number(&installation, &[ended, "PUSH_SUCCESS", "reason=\"\""]).await,
         2
     );
     assert_eq!(
-        number(&site, &[ended, "BUILD_FAILED", "PackageNotFound"]).await,
+        number(&installation, &[ended, "BUILD_FAILED", "PackageNotFound"]).await,
         1
     );
-    assert_eq!(number(&site, &[ended]).await, 3);
+    assert_eq!(number(&installation, &[ended]).await, 3);
     assert_eq!(
-        number(&site, &["fastbuild_build_duration_seconds_count"]).await,
+        number(&installation, &["fastbuild_build_duration_seconds_count"]).await,
         3
     );
     assert_eq!(
-        number(&site, &["fastbuild_queue_wait_seconds_count"]).await,
+        number(&installation, &["fastbuild_queue_wait_seconds_count"]).await,
         3
     );
     assert_eq!(
-        number(&site, &["fastbuild_images_made_total", "\"built\""]).await,
+        number(&installation, &["fastbuild_images_made_total", "\"built\""]).await,
         1
     );
     assert_eq!(
-        number(&site, &["fastbuild_images_made_total", "reused"]).await,
+        number(&installation, &["fastbuild_images_made_total", "reused"]).await,
         1
     );
     let steps = "fastbuild_step_duration_seconds_count";
@@ -149,17 +167,17 @@ async fn what_builds_did_is_told_in_numbers_and_of_each() {
         ("push", "success", 2),
     ] {
         let labels = [format!("step=\"{step}\""), format!("status=\"{status}\"")];
-        let counted = number(&site, &[steps, &labels[0], &labels[1]]).await;
+        let counted = number(&installation, &[steps, &labels[0], &labels[1]]).await;
         assert_eq!(counted, count, "{labels:?}");
     }
     // Looked into once; after that it is known.
     let profiles = "fastbuild_base_image_profiles_total";
-    assert_eq!(number(&site, &[profiles, "probed"]).await, 1);
-    assert!(number(&site, &[profiles, "known"]).await >= 2);
-    assert_eq!(number(&site, &["fastbuild_queue_depth"]).await, 0);
+    assert_eq!(number(&installation, &[profiles, "probed"]).await, 1);
+    assert!(number(&installation, &[profiles, "known"]).await >= 2);
+    assert_eq!(number(&installation, &["fastbuild_queue_depth"]).await, 0);
     assert_eq!(
         number(
-            &site,
+            &installation,
             &[
                 "http_request_duration_seconds_count",
                 "POST",
@@ -171,42 +189,49 @@ async fn what_builds_did_is_told_in_numbers_and_of_each() {
         3
     );
 
-    wait_for_number(&site, &["fastbuild_engine_up", "\"default\""], 1).await;
+    wait_for_number(&installation, &["fastbuild_engine_up", "\"default\""], 1).await;
 
-    let of_owner = get(&site, "/api/v1/builds?owner=team%20a").await.json();
+    let of_owner = get(&installation, "/api/v1/builds?owner=team%20a")
+        .await
+        .json();
     assert_eq!(of_owner["builds"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]
 async fn a_failed_push_is_tried_again_alone() {
-    let site = Site::unconfigured(&[("BUILDS__PUSH_RETRY_SECONDS", "[]")]).await;
-    let gate = Gate::open(site.parts.registry.port).await;
-    let port = gate.port;
+    let installation = Installation::unconfigured(&[("BUILDS__PUSH_RETRY_SECONDS", "[]")]).await;
+    let proxy = TcpProxy::start(format!("127.0.0.1:{}", installation.env.registry.port))
+        .await
+        .unwrap();
+    let port = proxy.port();
     let registry = format!("127.0.0.1:{port}");
-    let fields = site
-        .fields(On::PlainEngine)
+    let fields = installation
+        .fields(EngineKind::PlainEngine)
         .with("harbor_registry", registry.clone())
-        .with("harbor_registry_dns", site.parts.registry.registry.clone());
-    site.client()
+        .with(
+            "harbor_registry_dns",
+            installation.env.registry.registry.clone(),
+        );
+    installation
+        .client()
         .configure(fields)
         .await
         .unwrap()
         .data()
         .unwrap();
-    let target = format!("{registry}/test/{}:1", site.token);
+    let target = format!("{registry}/test/{}:1", installation.token);
     // The base image is known and on the engine before the registry is gone.
-    let warm =
-        json!({"base": site.base(&site.parts.images.debian), "target": format!("{target}-warm")});
-    assert_eq!(build(&site, &warm).await["state"], "PUSH_SUCCESS");
-    gate.close().await;
+    let warm = json!({"base": installation.base(&installation.env.images.debian), "target": format!("{target}-warm")});
+    assert_eq!(build(&installation, &warm).await["state"], "PUSH_SUCCESS");
+    proxy.close().await;
     let document = json!({
-        "base": site.base(&site.parts.images.debian),
+        "base": installation.base(&installation.env.images.debian),
         "target": target,
-        "env": {"TOKEN": site.token},
+        "env": {"TOKEN": installation.token},
         "no_cache": true,
-        "callback_url": site.callback_url(),
+        "callback_url": installation.callback_url(),
     });
-    let failed = build(&site, &document).await;
+    let failed = build(&installation, &document).await;
     assert_eq!(
         json!([failed["state"], failed["failure"]["code"]]),
         json!(["PUSH_FAILED", "RegistryUnavailable"]),
@@ -215,37 +240,47 @@ async fn a_failed_push_is_tried_again_alone() {
     let id = failed["id"].as_i64().unwrap();
     let path = format!("/api/v1/builds/{id}/retry");
 
-    let gate = Gate::open_on(port, site.parts.registry.port).await;
-    let again = post(&site, &path, &json!({"from": "push"})).await;
+    let proxy = TcpProxy::start_on(
+        ("127.0.0.1", port),
+        format!("127.0.0.1:{}", installation.env.registry.port),
+    )
+    .await
+    .unwrap();
+    let again = post(&installation, &path, &json!({"from": "push"})).await;
     assert_eq!(again.status, 202, "{}", again.text);
-    let pushed = ended(&site, id).await;
+    let pushed = ended(&installation, id).await;
     assert_eq!(pushed["state"], "PUSH_SUCCESS", "{pushed:#}");
     assert_eq!(pushed["image"]["id"], failed["image"]["id"]);
     assert_eq!(
-        number(&site, &["fastbuild_images_made_total", "kept"]).await,
+        number(&installation, &["fastbuild_images_made_total", "kept"]).await,
         1
     );
     assert!(
-        site.registry_has(&site.parts.image(&format!("test/{}:1", site.token)))
+        installation
+            .registry_has(
+                &installation
+                    .env
+                    .image(&format!("test/{}:1", installation.token))
+            )
             .await
     );
-    gate.close().await;
+    proxy.close().await;
 
     // What is pushed is not pushed again; its callback is made again.
-    let refused = post(&site, &path, &json!({"from": "push"})).await;
+    let refused = post(&installation, &path, &json!({"from": "push"})).await;
     assert_eq!(
         (refused.status, &refused.json()["code"]),
         (409, &json!("WrongState"))
     );
-    wait_for_callbacks(&site.parts, &site.token, 2, PATIENCE)
+    wait_for_callbacks(&installation.env, &installation.token, 2, TIMEOUT)
         .await
         .unwrap();
-    let told = post(&site, &path, &json!({"from": "callback"})).await;
+    let told = post(&installation, &path, &json!({"from": "callback"})).await;
     assert_eq!(told.status, 202, "{}", told.text);
-    wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
+    wait_for_callbacks(&installation.env, &installation.token, 3, TIMEOUT)
         .await
         .unwrap();
-    let wrong = post(&site, &path, &json!({"from": "middle"})).await;
+    let wrong = post(&installation, &path, &json!({"from": "middle"})).await;
     assert_eq!(
         (wrong.status, &wrong.json()["errors"][0]["pointer"]),
         (422, &json!("/from"))
@@ -254,32 +289,36 @@ async fn a_failed_push_is_tried_again_alone() {
 
 #[tokio::test]
 async fn a_build_that_failed_is_begun_again_from_its_start() {
-    let site = Site::configured(On::PlainEngine).await;
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
     let document = json!({
-        "base": site.base(&format!("test/{}-late:1", site.token)),
-        "target": site.target("1"),
-        "callback_url": site.callback_url(),
+        "base": installation.base(&format!("test/{}-late:1", installation.token)),
+        "target": installation.target("1"),
+        "callback_url": installation.callback_url(),
     });
-    set_callback_mode(&site.parts, &site.token, &json!({"status": 200}))
-        .await
-        .unwrap();
-    let failed = build(&site, &document).await;
+    set_callback_mode(
+        &installation.env,
+        &installation.token,
+        &json!({"status": 200}),
+    )
+    .await
+    .unwrap();
+    let failed = build(&installation, &document).await;
     assert_eq!(failed["state"], "PULL_FAILED", "{failed:#}");
     // Now there is such an image.
     let late = json!({
-        "base": site.base(&site.parts.images.debian),
-        "target": site.base(&format!("test/{}-late:1", site.token)),
+        "base": installation.base(&installation.env.images.debian),
+        "target": installation.base(&format!("test/{}-late:1", installation.token)),
     });
-    assert_eq!(build(&site, &late).await["state"], "PUSH_SUCCESS");
+    assert_eq!(build(&installation, &late).await["state"], "PUSH_SUCCESS");
     let id = failed["id"].as_i64().unwrap();
     let again = post(
-        &site,
+        &installation,
         &format!("/api/v1/builds/{id}/retry"),
         &json!({"from": "start"}),
     )
     .await;
     assert_eq!(again.status, 202, "{}", again.text);
-    let build = ended(&site, id).await;
+    let build = ended(&installation, id).await;
     assert_eq!(
         json!([build["state"], build["attempt"]]),
         json!(["PUSH_SUCCESS", 2]),
@@ -304,10 +343,10 @@ pub(crate) fn dependencies(reply: &Reply) -> Vec<String> {
 }
 
 /// Asks whether the service is ready until the answer has a status.
-pub(crate) async fn wait_for_readiness(site: &Site, status: u16) -> Reply {
+pub(crate) async fn wait_for_readiness(installation: &Installation, status: u16) -> Reply {
     let until = Instant::now() + Duration::from_mins(2);
     loop {
-        let reply = get(site, "/readyz").await;
+        let reply = get(installation, "/readyz").await;
         if reply.status == status {
             return reply;
         }
@@ -318,8 +357,8 @@ pub(crate) async fn wait_for_readiness(site: &Site, status: u16) -> Reply {
 
 #[tokio::test]
 async fn it_is_ready_once_it_is_configured_and_while_engine_and_registry_answer() {
-    let site = Site::unconfigured(&[]).await;
-    let reply = get(&site, "/readyz").await;
+    let installation = Installation::unconfigured(&[]).await;
+    let reply = get(&installation, "/readyz").await;
     assert_eq!(reply.status, 503);
     assert_eq!(
         dependencies(&reply),
@@ -331,30 +370,35 @@ async fn it_is_ready_once_it_is_configured_and_while_engine_and_registry_answer(
             "callbacks: good"
         ]
     );
-    assert_eq!(get(&site, "/healthz").await.status, 200);
+    assert_eq!(get(&installation, "/healthz").await.status, 200);
 
-    let engine = Gate::open(site.parts.engine_plain.port).await;
-    let registry = Gate::open(site.parts.registry.port).await;
-    let fields = site
-        .fields(On::PlainEngine)
-        .with("docker_port", engine.port.to_string())
-        .with("harbor_registry", format!("127.0.0.1:{}", registry.port));
-    site.client()
+    let engine = TcpProxy::start(format!("127.0.0.1:{}", installation.env.engine_plain.port))
+        .await
+        .unwrap();
+    let registry = TcpProxy::start(format!("127.0.0.1:{}", installation.env.registry.port))
+        .await
+        .unwrap();
+    let fields = installation
+        .fields(EngineKind::PlainEngine)
+        .with("docker_port", engine.port().to_string())
+        .with("harbor_registry", format!("127.0.0.1:{}", registry.port()));
+    installation
+        .client()
         .configure(fields)
         .await
         .unwrap()
         .data()
         .unwrap();
-    let reply = wait_for_readiness(&site, 200).await;
+    let reply = wait_for_readiness(&installation, 200).await;
     assert!(
         dependencies(&reply).iter().all(|one| one.ends_with("good")),
         "{}",
         reply.text
     );
 
-    let address = format!("127.0.0.1:{}", registry.port);
+    let address = format!("127.0.0.1:{}", registry.port());
     registry.close().await;
-    let reply = wait_for_readiness(&site, 503).await;
+    let reply = wait_for_readiness(&installation, 503).await;
     assert_eq!(
         dependencies(&reply)[2..4],
         ["engine: good", "registry: bad"]
@@ -372,7 +416,7 @@ async fn it_is_ready_once_it_is_configured_and_while_engine_and_registry_answer(
     engine.close().await;
     let until = Instant::now() + Duration::from_mins(2);
     let reply = loop {
-        let reply = get(&site, "/readyz").await;
+        let reply = get(&installation, "/readyz").await;
         if dependencies(&reply)[2] == "engine: bad" {
             break reply;
         }
@@ -385,14 +429,14 @@ async fn it_is_ready_once_it_is_configured_and_while_engine_and_registry_answer(
     );
     assert_eq!(reply.json()["dependencies"][2]["code"], "EngineUnreachable");
     // What the process can still do is its own affair.
-    assert_eq!(get(&site, "/healthz").await.status, 200);
-    assert_eq!(number(&site, &["fastbuild_database_up"]).await, 1);
+    assert_eq!(get(&installation, "/healthz").await.status, 200);
+    assert_eq!(number(&installation, &["fastbuild_database_up"]).await, 1);
 }
 
 #[tokio::test]
 async fn the_version_is_told() {
-    let site = Site::unconfigured(&[]).await;
-    let version = get(&site, "/version").await.json();
+    let installation = Installation::unconfigured(&[]).await;
+    let version = get(&installation, "/version").await.json();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
     assert!(
         version["rustc"].as_str().unwrap().starts_with("rustc 1."),
@@ -404,7 +448,11 @@ async fn the_version_is_told() {
         "{version}"
     );
     assert_eq!(
-        number(&site, &["fastbuild_build_info", env!("CARGO_PKG_VERSION")]).await,
+        number(
+            &installation,
+            &["fastbuild_build_info", env!("CARGO_PKG_VERSION")]
+        )
+        .await,
         1
     );
 }

@@ -1,16 +1,15 @@
 //! Chaos in its short form; `cargo xtask chaos` is the long one. Two replicas, their database, real and
-//! scripted engines and the registry fail by the schedule of a seed, and every build must end as it
+//! fake engines and the registry fail by the schedule of a seed, and every build must end as it
 //! should; many clients follow one build; and builds are cancelled at any moment.
 
 use std::time::Duration;
 
 use fastbuild_testkit::chaos::{
-    cancels,
-    run::{Plan, run},
-    streams,
+    builds::{self, Plan},
+    cancels, streams,
 };
 
-use crate::site::PATIENCE;
+use crate::support::installation::TIMEOUT;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_build_ends_once_and_truthfully_whatever_fails() {
@@ -19,10 +18,10 @@ async fn every_build_ends_once_and_truthfully_whatever_fails() {
         seed: 4,
         builds: 24,
         faults: 12,
-        scripted: 2,
+        fake_engines: 2,
     };
-    let report = run(plan, |line| println!("{line}")).await.unwrap();
-    assert!(report.wrongs().is_empty(), "{report}");
+    let report = builds::run(plan, |line| println!("{line}")).await.unwrap();
+    assert!(report.violations().is_empty(), "{report}");
 }
 
 #[tokio::test]
@@ -36,7 +35,7 @@ async fn every_client_gets_every_event_once_however_often_it_comes_back() {
         megabytes: 150.0,
     };
     let report = streams::run(plan).await.unwrap();
-    assert!(report.wrongs().is_empty(), "{report}");
+    assert!(report.violations().is_empty(), "{report}");
 }
 
 #[tokio::test]
@@ -48,8 +47,8 @@ async fn a_build_that_is_cancelled_at_any_moment_ends_and_leaves_its_engine_idle
         at_a_time: 4,
         life: Duration::from_secs(6),
         // How fast it is, is measured elsewhere.
-        within: PATIENCE,
+        within: TIMEOUT,
     };
     let report = cancels::run(plan).await.unwrap();
-    assert!(report.wrongs().is_empty(), "{report}");
+    assert!(report.violations().is_empty(), "{report}");
 }

@@ -5,15 +5,15 @@ use std::{ops::RangeInclusive, os::unix::process::ExitStatusExt as _, path::Path
 
 use fastbuild_engine::crash::CrashPoint;
 use fastbuild_testkit::{
-    client::wait_for_callbacks, parts::Parts, postgres::TestDatabase, request::Request,
+    client::wait_for_callbacks, env::TestEnv, postgres::TestDatabase, request::Request,
 };
 use strum::IntoEnumIterator as _;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
-    ends::attempts_of_a_success,
-    leftovers::wait_for_nothing_beside,
-    site::{On, PATIENCE, Site},
+    support::events::attempts_of_a_success,
+    support::installation::{EngineKind, Installation, TIMEOUT},
+    support::leftovers::wait_for_nothing_beside,
 };
 
 /// Services that run at a time.
@@ -81,8 +81,8 @@ fn attempts(point: CrashPoint) -> RangeInclusive<i64> {
 
 async fn crash_at(point: CrashPoint, database: Database) {
     let at = format!("{point}, {database:?}");
-    let parts = Parts::load().unwrap();
-    let server = parts.postgres().unwrap();
+    let env = TestEnv::load().unwrap();
+    let server = env.postgres().unwrap();
     // Dropped after the service that uses it.
     let shared =
         matches!(database, Database::Postgres).then(|| TestDatabase::create(server).unwrap());
@@ -92,45 +92,53 @@ async fn crash_at(point: CrashPoint, database: Database) {
     if let Some(shared) = &shared {
         variables.push(("DATABASE_URL", &shared.url));
     }
-    let mut site = Site::configured_with(On::PlainEngine, &variables).await;
-    let target = site.target("1");
-    let request =
-        Request::new(&site.base(&site.parts.images.debian), &target).callback(&site.callback_url());
+    let mut installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
+    let target = installation.target("1");
+    let request = Request::new(&installation.base(&installation.env.images.debian), &target)
+        .callback(&installation.callback_url());
 
     // A service that dies soon after it has taken a build may not answer its caller any more.
-    let answered = site.client().submit(request.body()).await;
+    let answered = installation.client().submit(request.body()).await;
     assert!(answered.is_err() || point != CrashPoint::Queued, "{at}");
-    let status = site.service.wait_for_death(PATIENCE).await.unwrap();
+    let status = installation.service.wait_for_death(TIMEOUT).await.unwrap();
     assert_eq!(status.signal(), Some(9), "{at}: {status}");
     if let Some(shared) = &shared {
         let_leases_run_out(shared);
     }
-    site.service.restart_without(CRASH_AT).await.unwrap();
+    installation
+        .service
+        .restart_without(CRASH_AT)
+        .await
+        .unwrap();
 
-    let builds = site.client().builds_of(&target).await.unwrap();
+    let builds = installation.client().builds_of(&target).await.unwrap();
     assert_eq!(builds.len(), 1, "{at}: {builds:?}");
     let task_id = builds[0]["id"].as_i64().unwrap();
-    let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+    let task = installation
+        .client()
+        .wait_for_end(task_id, TIMEOUT)
+        .await
+        .unwrap();
     assert_eq!(task["state"], "PUSH_SUCCESS", "{at}: {task:#}");
-    assert!(site.registry_has(&target).await, "{at}");
-    let callbacks = wait_for_callbacks(&site.parts, &site.token, 1, PATIENCE)
+    assert!(installation.registry_has(&target).await, "{at}");
+    let callbacks = wait_for_callbacks(&installation.env, &installation.token, 1, TIMEOUT)
         .await
         .unwrap();
     assert!(
         callbacks[0].to_string().contains("PUSH_SUCCESS"),
         "{at}: {callbacks:?}"
     );
-    let events = site.client().events(task_id).await.unwrap();
+    let events = installation.client().events(task_id).await.unwrap();
     let taken = attempts_of_a_success(&events, &at);
     assert!(attempts(point).contains(&taken), "{at}: {taken} attempts");
-    wait_for_nothing_beside(site.engine(On::PlainEngine), &target, &at).await;
-    let password = site.parts.registry.user.password.as_bytes();
+    wait_for_nothing_beside(installation.engine(EngineKind::PlainEngine), &target, &at).await;
+    let password = installation.env.registry.user.password.as_bytes();
     assert_eq!(
-        files_with(site.directory.path(), password),
+        files_with(installation.directory.path(), password),
         Vec::<String>::new(),
         "{at}"
     );
-    drop(site);
+    drop(installation);
 }
 
 /// Puts every lease and sign of life into the past: what the others wait for.

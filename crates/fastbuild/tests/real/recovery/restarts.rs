@@ -8,29 +8,34 @@ use fastbuild_testkit::{
 };
 use serde_json::{Value, json};
 
-use crate::site::{On, PATIENCE, Site};
+use crate::support::installation::{EngineKind, Installation, TIMEOUT};
 
 /// Kills the service once the build's record fulfils a condition, restarts it, and waits for the
 /// build's end.
 async fn kill_when(
-    site: &mut Site,
+    installation: &mut Installation,
     request: &Request,
     condition: impl Fn(&Value) -> bool,
 ) -> Value {
-    let task_id = site.submit(request).await;
-    site.client()
-        .wait_for_task(task_id, PATIENCE, condition)
+    let task_id = installation.submit(request).await;
+    installation
+        .client()
+        .wait_for_task(task_id, TIMEOUT, condition)
         .await
         .unwrap();
-    site.service.kill().unwrap();
-    site.service.restart_in_place().await.unwrap();
-    site.client().wait_for_end(task_id, PATIENCE).await.unwrap()
+    installation.service.kill().unwrap();
+    installation.service.restart_in_place().await.unwrap();
+    installation
+        .client()
+        .wait_for_end(task_id, TIMEOUT)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn a_build_survives_a_kill_in_each_step() {
-    let mut site = Site::configured(On::PlainEngine).await;
-    let base = site.base(&site.parts.images.debian);
+    let mut installation = Installation::configured(EngineKind::PlainEngine).await;
+    let base = installation.base(&installation.env.images.debian);
     for state in [
         "STARTED",
         "PULL_SUCCESS",
@@ -41,30 +46,33 @@ async fn a_build_survives_a_kill_in_each_step() {
         "CHECK_IMAGE_SIZE_SUCCESS",
     ] {
         let tag = state.to_lowercase().replace('_', "-");
-        let target = site.target(&tag);
+        let target = installation.target(&tag);
         let request = Request::new(&base, &target)
             .system("apt", &["less"])
             .callback(&format!(
                 "{}/cb/{}-{tag}/done",
-                site.parts.callback.url, site.token
+                installation.env.callback.url, installation.token
             ));
         let order: Vec<String> = states();
         let reached = move |task: &Value| {
             let at = |state: &str| order.iter().position(|one| one == state);
             at(task["state"].as_str().unwrap()) >= at(state)
         };
-        let task = kill_when(&mut site, &request, reached).await;
+        let task = kill_when(&mut installation, &request, reached).await;
         assert_eq!(task["state"], "PUSH_SUCCESS", "killed at {state}: {task:#}");
-        assert!(site.registry_has(&target).await, "killed at {state}");
-        let token = format!("{}-{tag}", site.token);
-        let callbacks = wait_for_callbacks(&site.parts, &token, 1, PATIENCE)
+        assert!(
+            installation.registry_has(&target).await,
+            "killed at {state}"
+        );
+        let token = format!("{}-{tag}", installation.token);
+        let callbacks = wait_for_callbacks(&installation.env, &token, 1, TIMEOUT)
             .await
             .unwrap();
         assert!(
             callbacks[0].to_string().contains("PUSH_SUCCESS"),
             "killed at {state}: {callbacks:?}"
         );
-        let steps = site
+        let steps = installation
             .client()
             .steps(task["task_id"].as_i64().unwrap())
             .await
@@ -75,9 +83,9 @@ async fn a_build_survives_a_kill_in_each_step() {
             .collect();
         assert_eq!(told, ["success"; 5], "killed at {state}: {steps:?}");
     }
-    let left = site
-        .parts
-        .docker(&site.parts.engine_plain)
+    let left = installation
+        .env
+        .docker(&installation.env.engine_plain)
         .args([
             "ps",
             "--all",
@@ -115,26 +123,34 @@ fn states() -> Vec<String> {
 
 #[tokio::test]
 async fn a_build_that_is_lost_three_times_ends() {
-    let mut site = Site::configured(On::PlainEngine).await;
-    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"))
-        .python("Python-3.11.2.tgz")
-        .callback(&site.callback_url());
-    let task_id = site.submit(&request).await;
+    let mut installation = Installation::configured(EngineKind::PlainEngine).await;
+    let request = Request::new(
+        &installation.base(&installation.env.images.debian),
+        &installation.target("1"),
+    )
+    .python("Python-3.11.2.tgz")
+    .callback(&installation.callback_url());
+    let task_id = installation.submit(&request).await;
     for _ in 0..3 {
-        site.client()
-            .wait_for_task(task_id, PATIENCE, |task| task["state"] == "BUILDING")
+        installation
+            .client()
+            .wait_for_task(task_id, TIMEOUT, |task| task["state"] == "BUILDING")
             .await
             .unwrap();
-        site.service.kill().unwrap();
-        site.service.restart_in_place().await.unwrap();
+        installation.service.kill().unwrap();
+        installation.service.restart_in_place().await.unwrap();
     }
-    let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+    let task = installation
+        .client()
+        .wait_for_end(task_id, TIMEOUT)
+        .await
+        .unwrap();
     assert_eq!(
         (&task["state"], &task["reason"]),
         (&json!("BUILD_ABORT"), &json!("EngineLost")),
         "{task:#}"
     );
-    let callbacks = wait_for_callbacks(&site.parts, &site.token, 1, PATIENCE)
+    let callbacks = wait_for_callbacks(&installation.env, &installation.token, 1, TIMEOUT)
         .await
         .unwrap();
     assert!(
@@ -145,40 +161,51 @@ async fn a_build_that_is_lost_three_times_ends() {
 
 #[tokio::test]
 async fn queued_builds_and_undelivered_callbacks_survive() {
-    let mut site = Site::configured_with(On::PlainEngine, &[("BUILDS__PER_ENGINE", "1")]).await;
-    let base = site.base(&site.parts.images.debian);
+    let mut installation =
+        Installation::configured_with(EngineKind::PlainEngine, &[("BUILDS__PER_ENGINE", "1")])
+            .await;
+    let base = installation.base(&installation.env.images.debian);
     set_callback_mode(
-        &site.parts,
-        &site.token,
+        &installation.env,
+        &installation.token,
         &json!({"status": 500, "times": null}),
     )
     .await
     .unwrap();
     let mut tasks = Vec::new();
     for tag in ["1", "2", "3"] {
-        let request = Request::new(&base, &site.target(tag)).callback(&site.callback_url());
-        tasks.push(site.submit(&request).await);
+        let request =
+            Request::new(&base, &installation.target(tag)).callback(&installation.callback_url());
+        tasks.push(installation.submit(&request).await);
     }
-    wait_for_callbacks(&site.parts, &site.token, 1, PATIENCE)
+    wait_for_callbacks(&installation.env, &installation.token, 1, TIMEOUT)
         .await
         .unwrap();
-    site.service.kill().unwrap();
-    site.service.restart_in_place().await.unwrap();
+    installation.service.kill().unwrap();
+    installation.service.restart_in_place().await.unwrap();
     for task_id in tasks {
-        let task = site.client().wait_for_end(task_id, PATIENCE).await.unwrap();
+        let task = installation
+            .client()
+            .wait_for_end(task_id, TIMEOUT)
+            .await
+            .unwrap();
         assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
     }
-    let failed = wait_for_callbacks(&site.parts, &site.token, 3, PATIENCE)
+    let failed = wait_for_callbacks(&installation.env, &installation.token, 3, TIMEOUT)
         .await
         .unwrap()
         .len();
-    set_callback_mode(&site.parts, &site.token, &json!({"status": 200}))
+    set_callback_mode(
+        &installation.env,
+        &installation.token,
+        &json!({"status": 200}),
+    )
+    .await
+    .unwrap();
+    wait_for_callbacks(&installation.env, &installation.token, failed + 3, TIMEOUT)
         .await
         .unwrap();
-    wait_for_callbacks(&site.parts, &site.token, failed + 3, PATIENCE)
-        .await
-        .unwrap();
-    let history = site
+    let history = installation
         .client()
         .get("config/query-callback-all")
         .await
@@ -193,22 +220,26 @@ async fn queued_builds_and_undelivered_callbacks_survive() {
 
 #[tokio::test]
 async fn an_orderly_end_gives_a_running_build_back() {
-    let mut site = Site::configured(On::PlainEngine).await;
-    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"))
-        .python("Python-3.11.2.tgz");
-    let task_id = site.submit(&request).await;
-    site.client()
-        .wait_for_task(task_id, PATIENCE, |task| task["state"] == "BUILDING")
+    let mut installation = Installation::configured(EngineKind::PlainEngine).await;
+    let request = Request::new(
+        &installation.base(&installation.env.images.debian),
+        &installation.target("1"),
+    )
+    .python("Python-3.11.2.tgz");
+    let task_id = installation.submit(&request).await;
+    installation
+        .client()
+        .wait_for_task(task_id, TIMEOUT, |task| task["state"] == "BUILDING")
         .await
         .unwrap();
-    site.service.stop().await.unwrap();
+    installation.service.stop().await.unwrap();
     assert!(
-        site.service.log().contains("given back"),
+        installation.service.log().contains("given back"),
         "{}",
-        site.service.log()
+        installation.service.log()
     );
-    site.service.restart_in_place().await.unwrap();
-    let task = site
+    installation.service.restart_in_place().await.unwrap();
+    let task = installation
         .client()
         .wait_for_task(task_id, Duration::from_mins(1), |task| {
             task["state"] == "BUILDING"
@@ -221,29 +252,37 @@ async fn an_orderly_end_gives_a_running_build_back() {
 #[tokio::test]
 async fn a_second_signal_ends_the_grace_time_of_a_running_build() {
     let variables = [("BUILDS__GRACE_SECONDS", "3600")];
-    let mut site = Site::configured_with(On::PlainEngine, &variables).await;
-    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"))
-        .python("Python-3.11.2.tgz");
-    let task_id = site.submit(&request).await;
-    site.client()
-        .wait_for_task(task_id, PATIENCE, |task| task["state"] == "BUILDING")
+    let mut installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
+    let request = Request::new(
+        &installation.base(&installation.env.images.debian),
+        &installation.target("1"),
+    )
+    .python("Python-3.11.2.tgz");
+    let task_id = installation.submit(&request).await;
+    installation
+        .client()
+        .wait_for_task(task_id, TIMEOUT, |task| task["state"] == "BUILDING")
         .await
         .unwrap();
     let told = std::process::Command::new("kill")
-        .args(["-TERM", &site.service.pid().to_string()])
+        .args(["-TERM", &installation.service.pid().to_string()])
         .status()
         .unwrap();
     assert!(told.success());
     let patience = Duration::from_mins(2);
-    site.service
+    installation
+        .service
         .wait_for_log("may go on for their grace time", patience)
         .await
         .unwrap();
-    assert!(!site.service.log().contains("given back"));
-    site.service.stop().await.unwrap();
+    assert!(!installation.service.log().contains("given back"));
+    installation.service.stop().await.unwrap();
     assert!(
-        site.service.log().contains("given back to the queue"),
+        installation
+            .service
+            .log()
+            .contains("given back to the queue"),
         "{}",
-        site.service.log()
+        installation.service.log()
     );
 }

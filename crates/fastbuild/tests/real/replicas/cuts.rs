@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use fastbuild_testkit::chaos::scripted::Holdings;
+use fastbuild_testkit::fake_engine::Holdings;
 
 use super::{Pair, database, follow::follow};
-use crate::{ends::attempts_of_a_success, scripted, site::PATIENCE};
+use crate::{
+    recovery::fake_engine, support::events::attempts_of_a_success, support::installation::TIMEOUT,
+};
 
 /// How often the database is asked.
 const LOOK: Duration = Duration::from_millis(20);
@@ -18,7 +20,7 @@ const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity \
 impl Pair {
     /// Waits until a question to the database has an answer as described; the answer.
     pub(super) async fn wait_for_row(&self, question: &str, is: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let answer = self.database.execute(question).unwrap();
             if is(&answer) {
@@ -34,12 +36,13 @@ impl Pair {
 async fn a_build_ends_once_however_often_every_connection_is_cut() {
     // So long that none is lost to the cuts, however slow the machine is.
     let mut pair = Pair::with_leases_of("60", database()).await;
-    let engine = scripted::start(&pair.one.parts, STEP).await;
-    pair.configure(scripted::fields(&pair.one, &engine)).await;
-    let build = pair.one.submit(&scripted::request(&pair.one, "1")).await;
+    let engine = fake_engine::start(&pair.one.env, STEP).await;
+    pair.configure(fake_engine::fields(&pair.one, &engine))
+        .await;
+    let build = pair.one.submit(&fake_engine::request(&pair.one, "1")).await;
     let followed = pair
         .both()
-        .map(|site| tokio::spawn(follow(site.client().url.clone(), build)));
+        .map(|installation| tokio::spawn(follow(installation.client().url.clone(), build)));
 
     // From when its engine builds until it has ended, each time when something was written since the
     // last cut. What fails before that may cost an attempt.
@@ -76,8 +79,9 @@ async fn a_build_ends_once_however_often_every_connection_is_cut() {
     // They hear of each other again.
     pair.wait_for_row(LISTENERS, |listeners| listeners == "2")
         .await;
-    let engine = scripted::endless(&pair.one.parts).await;
-    pair.configure(scripted::fields(&pair.one, &engine)).await;
+    let engine = fake_engine::endless(&pair.one.env).await;
+    pair.configure(fake_engine::fields(&pair.one, &engine))
+        .await;
     pair.cancel_through_the_other(&engine).await;
     assert_eq!(engine.holdings(), Holdings::default());
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::{raw::Http, site::PATIENCE};
+use crate::{support::http::Http, support::installation::TIMEOUT};
 
 /// How long it waits before it comes back.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// stream breaks off or is refused, the client comes back with the number of its last event.
 pub(crate) async fn follow(url: String, build: i64) -> Vec<Value> {
     let http = Http::new(&url);
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let mut events: Vec<Value> = Vec::new();
     loop {
         let after = events

@@ -1,17 +1,17 @@
 //! The database server ends while builds run and are followed, and comes back.
 
 use fastbuild_testkit::{
-    parts::Parts,
+    env::TestEnv,
     postgres::{TestDatabase, server::OwnServer},
 };
 use serde_json::{Value, json};
 
 use super::{Pair, follow::follow};
 use crate::{
-    ends::attempts_of_a_success,
-    scripted,
-    site::{PATIENCE, Site},
-    v1::{dependencies, get, post, wait_for_number, wait_for_readiness},
+    protocol::v1::{dependencies, get, post, wait_for_number, wait_for_readiness},
+    recovery::fake_engine,
+    support::events::attempts_of_a_success,
+    support::installation::{Installation, TIMEOUT},
 };
 
 const DATABASE_UP: [&str; 1] = ["fastbuild_database_up"];
@@ -27,23 +27,24 @@ async fn builds_and_those_who_follow_them_outlive_a_crash_of_the_database() {
 }
 
 async fn outlive(end: impl AsyncFnOnce(&mut OwnServer)) {
-    let shared = Parts::load().unwrap();
+    let shared = TestEnv::load().unwrap();
     let mut server = OwnServer::start(shared.postgres().unwrap()).await.unwrap();
     let password = server.part.user.password.clone();
     let pair = Pair::on(TestDatabase::create(&server.part).unwrap()).await;
-    let engine = scripted::endless(&shared).await;
-    pair.configure(scripted::fields(&pair.one, &engine)).await;
+    let engine = fake_engine::endless(&shared).await;
+    pair.configure(fake_engine::fields(&pair.one, &engine))
+        .await;
     let builds = [
-        pair.one.submit(&scripted::request(&pair.one, "1")).await,
-        pair.two.submit(&scripted::request(&pair.one, "2")).await,
+        pair.one.submit(&fake_engine::request(&pair.one, "1")).await,
+        pair.two.submit(&fake_engine::request(&pair.one, "2")).await,
     ];
-    let followed = pair
-        .both()
-        .map(|site| builds.map(|build| tokio::spawn(follow(site.client().url.clone(), build))));
+    let followed = pair.both().map(|installation| {
+        builds.map(|build| tokio::spawn(follow(installation.client().url.clone(), build)))
+    });
     let running = |_: &_| engine.holdings().building == builds.len();
     let client = pair.one.client();
     client
-        .wait_for_task(builds[0], PATIENCE, running)
+        .wait_for_task(builds[0], TIMEOUT, running)
         .await
         .unwrap();
 
@@ -55,9 +56,9 @@ async fn outlive(end: impl AsyncFnOnce(&mut OwnServer)) {
     server.start_again().await.unwrap();
     engine.hurry();
 
-    for site in pair.both() {
-        wait_for_readiness(site, 200).await;
-        wait_for_number(site, &DATABASE_UP, 1).await;
+    for installation in pair.both() {
+        wait_for_readiness(installation, 200).await;
+        wait_for_number(installation, &DATABASE_UP, 1).await;
     }
     for followed in followed {
         for (build, followed) in builds.into_iter().zip(followed) {
@@ -70,14 +71,14 @@ async fn outlive(end: impl AsyncFnOnce(&mut OwnServer)) {
         assert!(pair.two.registry_has(&pair.one.target(tag)).await);
     }
     // What they left is done with, and the replicas work on.
-    let after = scripted::request(&pair.two, "after");
+    let after = fake_engine::request(&pair.two, "after");
     assert_eq!(pair.two.run(&after).await["state"], "PUSH_SUCCESS");
     assert_eq!(engine.holdings().building, 0);
 }
 
 /// A replica whose database is gone lives, knows it, and tells whoever asks, but no secret.
-async fn says_what_is_wrong(site: &Site, password: &str) {
-    let (found, refusals) = tokio::join!(looks(site), refusals(site));
+async fn says_what_is_wrong(installation: &Installation, password: &str) {
+    let (found, refusals) = tokio::join!(looks(installation), refusals(installation));
     for said in [found, refusals] {
         assert!(!said.contains(password), "{said}");
         assert!(!said.contains("postgres://"), "{said}");
@@ -85,10 +86,10 @@ async fn says_what_is_wrong(site: &Site, password: &str) {
 }
 
 /// What the replica tells monitoring.
-async fn looks(site: &Site) -> String {
-    assert_eq!(get(site, "/healthz").await.status, 200);
-    wait_for_number(site, &DATABASE_UP, 0).await;
-    let ready = wait_for_readiness(site, 503).await;
+async fn looks(installation: &Installation) -> String {
+    assert_eq!(get(installation, "/healthz").await.status, 200);
+    wait_for_number(installation, &DATABASE_UP, 0).await;
+    let ready = wait_for_readiness(installation, 503).await;
     let states = dependencies(&ready);
     assert_eq!(states[0], "database: bad");
     assert!(
@@ -102,15 +103,15 @@ async fn looks(site: &Site) -> String {
 }
 
 /// What callers of version 1 and of the old protocol are told.
-async fn refusals(site: &Site) -> String {
+async fn refusals(installation: &Installation) -> String {
     let document = json!({
-        "base": site.base(&site.parts.images.debian),
-        "target": site.target("refused"),
+        "base": installation.base(&installation.env.images.debian),
+        "target": installation.target("refused"),
     });
-    let request = scripted::request(site, "refused");
+    let request = fake_engine::request(installation, "refused");
     let (problem, refusal) = tokio::join!(
-        post(site, "/api/v1/builds", &document),
-        site.client().submit(request.body()),
+        post(installation, "/api/v1/builds", &document),
+        installation.client().submit(request.body()),
     );
     assert_eq!(problem.header("content-type"), "application/problem+json");
     assert_eq!(problem.json()["code"], "DatabaseUnavailable");

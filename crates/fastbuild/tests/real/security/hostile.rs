@@ -7,9 +7,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::{
-    catalog::{catalog, own_catalog},
-    raw::{Http, Reply, Wire, send},
-    site::{On, Site},
+    config::catalog::{catalog, own_catalog},
+    support::http::{Http, Reply, Wire, send},
+    support::installation::{EngineKind, Installation},
 };
 
 /// An answer is the envelope, in the language asked for, and says what it must.
@@ -68,8 +68,8 @@ async fn refused_by_version_1(what: &str, request: RequestBuilder) {
 
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_the_envelope() {
-    let site = Site::unconfigured(&[]).await;
-    let http = Http::new(&site.client().url);
+    let installation = Installation::unconfigured(&[]).await;
+    let http = Http::new(&installation.client().url);
     for path in [
         "nothing",
         "task",
@@ -123,8 +123,8 @@ async fn unknown_paths_and_wrong_methods_are_the_envelope() {
 
 #[tokio::test]
 async fn malformed_and_mistyped_requests_name_what_is_wrong() {
-    let site = own_catalog(&[]).await;
-    let http = Http::new(&site.client().url);
+    let installation = own_catalog(&[]).await;
+    let http = Http::new(&installation.client().url);
     let get = |path: &str| http.request(Method::GET, path);
     let post = |path: &str| http.request(Method::POST, path);
     let json_type = "application/json";
@@ -253,14 +253,17 @@ async fn malformed_and_mistyped_requests_name_what_is_wrong() {
     for (what, request, named) in cases {
         assert_eq!(refused(what, request, named).await, 200, "{what}");
     }
-    assert_eq!(catalog(&site), Vec::<String>::new());
+    assert_eq!(catalog(&installation), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_build_request_with_mistakes_names_every_one() {
-    let site = Site::configured(On::PlainEngine).await;
-    let http = Http::new(&site.client().url);
-    let request = Request::new(&site.base(&site.parts.images.debian), &site.target("1"));
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
+    let http = Http::new(&installation.client().url);
+    let request = Request::new(
+        &installation.base(&installation.env.images.debian),
+        &installation.target("1"),
+    );
     let with = |pointer: &str, value: Value| {
         let mut body = request.body().clone();
         *body.pointer_mut(pointer).unwrap() = value;
@@ -300,7 +303,7 @@ async fn a_build_request_with_mistakes_names_every_one() {
             assert_eq!(status, 200, "{body}");
         }
     }
-    let tasks = site
+    let tasks = installation
         .client()
         .get("task/list-task?page=1&page_size=1")
         .await
@@ -310,19 +313,19 @@ async fn a_build_request_with_mistakes_names_every_one() {
 
 #[tokio::test]
 async fn a_service_goes_on_after_connections_that_end_anywhere() {
-    let site = Site::unconfigured(&[]).await;
+    let installation = Installation::unconfigured(&[]).await;
     let request = "POST /api/fast-build/task/build-image HTTP/1.1\r\nHost: x\r\n\
                    Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"image_data\": ";
     for end in (0..=request.len()).step_by(7) {
-        let mut wire = Wire::connect(site.service.port).await;
+        let mut wire = Wire::connect(installation.service.port).await;
         assert!(wire.write(&request.as_bytes()[..end]).await);
     }
-    let answer = tokio::time::timeout(Duration::from_secs(30), site.client().get("")).await;
+    let answer = tokio::time::timeout(Duration::from_secs(30), installation.client().get("")).await;
     let body: Value = answer.unwrap().unwrap().body;
     assert_eq!(body["message"], "Welcome To FastBuild");
     assert!(
-        !site.service.log().contains("panicked"),
+        !installation.service.log().contains("panicked"),
         "{}",
-        site.service.log()
+        installation.service.log()
     );
 }

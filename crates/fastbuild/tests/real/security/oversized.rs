@@ -5,9 +5,9 @@ use reqwest::{Body, Method};
 use serde_json::json;
 
 use crate::{
-    catalog::{catalog, own_catalog},
-    raw::{Http, Wire, send},
-    site::Site,
+    config::catalog::{catalog, own_catalog},
+    support::http::{Http, Wire, send},
+    support::installation::Installation,
 };
 
 const MEGABYTE: usize = 1 << 20;
@@ -15,8 +15,9 @@ const MEGABYTE: usize = 1 << 20;
 const GROWTH: u64 = 64 << 20;
 
 /// The most memory the service ever held, in bytes (proc(5), `VmHWM`).
-fn peak(site: &Site) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", site.service.pid())).unwrap();
+fn peak(installation: &Installation) -> u64 {
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", installation.service.pid())).unwrap();
     let line = status
         .lines()
         .find(|line| line.starts_with("VmHWM:"))
@@ -26,8 +27,8 @@ fn peak(site: &Site) -> u64 {
 }
 
 /// The service holds little more than it ever held `before`.
-fn assert_bounded(site: &Site, before: u64) {
-    let grown = peak(site) - before;
+fn assert_bounded(installation: &Installation, before: u64) {
+    let grown = peak(installation) - before;
     assert!(grown < GROWTH, "the service grew by {} KB", grown >> 10);
 }
 
@@ -41,9 +42,9 @@ fn endless(megabytes: usize) -> Body {
 
 #[tokio::test]
 async fn announced_bodies_beyond_the_limit_are_refused_before_they_are_sent() {
-    let site = own_catalog(&[]).await;
-    site.client().get("").await.unwrap();
-    let before = peak(&site);
+    let installation = own_catalog(&[]).await;
+    installation.client().get("").await.unwrap();
+    let before = peak(&installation);
     for (path, content_type, length) in [
         ("task/build-image", "application/json", 600_000_000_u64),
         ("config/update-headers", "application/json", 600_000_000),
@@ -62,7 +63,7 @@ async fn announced_bodies_beyond_the_limit_are_refused_before_they_are_sent() {
             "POST /api/fast-build/{path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n\
              Content-Length: {length}\r\n\r\n"
         );
-        let mut wire = Wire::connect(site.service.port).await;
+        let mut wire = Wire::connect(installation.service.port).await;
         assert!(wire.write(head.as_bytes()).await);
         // Nothing of the body was sent, and here is the answer.
         let (status, body) = wire.answer().await;
@@ -80,20 +81,20 @@ async fn announced_bodies_beyond_the_limit_are_refused_before_they_are_sent() {
             }
         }
     }
-    assert_bounded(&site, before);
+    assert_bounded(&installation, before);
 }
 
 #[tokio::test]
 async fn bodies_of_600_megabytes_are_refused_in_constant_memory() {
-    let site = own_catalog(&[("UPLOADS__SIZE_LIMIT", "20000000")]).await;
-    let http = Http::new(&site.client().url);
+    let installation = own_catalog(&[("UPLOADS__SIZE_LIMIT", "20000000")]).await;
+    let http = Http::new(&installation.client().url);
     // Once round, so that what every request needs is there.
     send(
         http.request(Method::POST, "task/build-image")
             .json(&json!({})),
     )
     .await;
-    let before = peak(&site);
+    let before = peak(&installation);
     let edge = "multipart/form-data; boundary=edge";
     for (path, content_type) in [
         ("task/build-image", "application/json"),
@@ -119,19 +120,19 @@ async fn bodies_of_600_megabytes_are_refused_in_constant_memory() {
             assert_eq!(reply.json()["code"], -1, "{path}: {}", reply.text);
         }
     }
-    assert_bounded(&site, before);
-    assert_eq!(catalog(&site), Vec::<String>::new());
+    assert_bounded(&installation, before);
+    assert_eq!(catalog(&installation), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn large_files_are_taken_or_refused_in_constant_memory() {
-    let site = own_catalog(&[("UPLOADS__SIZE_LIMIT", "110000000")]).await;
-    let http = Http::new(&site.client().url);
+    let installation = own_catalog(&[("UPLOADS__SIZE_LIMIT", "110000000")]).await;
+    let http = Http::new(&installation.client().url);
     let small = http
         .upload("file_type=python", &[("Python-3.0.1.tgz", b"x")])
         .await;
     assert_eq!(small.json()["code"], 0, "{}", small.text);
-    let before = peak(&site);
+    let before = peak(&installation);
     let file = |megabytes: usize| {
         let part =
             reqwest::multipart::Part::stream(endless(megabytes)).file_name("Python-3.8.10.tgz");
@@ -154,18 +155,18 @@ async fn large_files_are_taken_or_refused_in_constant_memory() {
         "{}",
         refused.text
     );
-    assert_bounded(&site, before);
+    assert_bounded(&installation, before);
     assert_eq!(
-        catalog(&site),
+        catalog(&installation),
         ["python/Python-3.0.1.tgz", "python/Python-3.8.10.tgz"]
     );
 }
 
 #[tokio::test]
 async fn a_form_whose_fields_never_begin_is_not_kept() {
-    let site = own_catalog(&[]).await;
-    let http = Http::new(&site.client().url);
-    let before = peak(&site);
+    let installation = own_catalog(&[]).await;
+    let http = Http::new(&installation.client().url);
+    let before = peak(&installation);
     let heads = [
         "--edge\r\nContent-Disposition: form-data; name=\"",
         "",
@@ -186,5 +187,5 @@ async fn a_form_whose_fields_never_begin_is_not_kept() {
         let reply = send(request).await;
         assert_eq!(reply.json()["code"], -1, "{head:?}: {}", reply.text);
     }
-    assert_bounded(&site, before);
+    assert_bounded(&installation, before);
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use fastbuild_testkit::request::{Request, encrypted};
 
-use crate::site::{On, Site};
+use crate::support::installation::{EngineKind, Installation};
 
 const SSH: &str = "Sentinel-ssh-81f3";
 const JUPYTER: &str = "Sentinel-lab-44c9";
@@ -37,16 +37,18 @@ fn find_in_files(folder: &Path, texts: &[&str]) -> Vec<String> {
 #[tokio::test]
 async fn no_secret_is_to_be_found() {
     // The most talkative log there is.
-    let site = Site::configured_with(On::TlsEngine, &[("LOG__FILTER", "trace")]).await;
-    let target = site.target("1");
-    let request = Request::new(&site.base(&site.parts.images.python), &target)
+    let installation =
+        Installation::configured_with(EngineKind::TlsEngine, &[("LOG__FILTER", "trace")]).await;
+    let target = installation.target("1");
+    let request = Request::new(&installation.base(&installation.env.images.python), &target)
         .ssh(SSH)
         .jupyter_lab(JUPYTER)
-        .callback(&site.callback_url());
-    let task = site.build(&request).await;
-    let registry_password = site.parts.registry.user.password.clone();
+        .callback(&installation.callback_url());
+    let task = installation.build(&request).await;
+    let registry_password = installation.env.registry.user.password.clone();
     let client_key = fs::read_to_string(
-        site.parts
+        installation
+            .env
             .engine_tls
             .tls_dir
             .as_ref()
@@ -66,14 +68,19 @@ async fn no_secret_is_to_be_found() {
     ];
 
     // The search itself must be able to find something: the target's name is everywhere.
-    assert!(!find_in_files(site.directory.path(), &[&target]).is_empty());
+    assert!(!find_in_files(installation.directory.path(), &[&target]).is_empty());
     // Database with its log, Dockerfile, request, step logs, service log.
-    let found = find_in_files(site.directory.path(), &secrets);
+    let found = find_in_files(installation.directory.path(), &secrets);
     assert!(found.is_empty(), "{found:#?}");
 
-    let engine = &site.parts.engine_tls;
+    let engine = &installation.env.engine_tls;
     let docker = |arguments: &[&str]| {
-        let output = site.parts.docker(engine).args(arguments).output().unwrap();
+        let output = installation
+            .env
+            .docker(engine)
+            .args(arguments)
+            .output()
+            .unwrap();
         assert!(
             output.status.success(),
             "{}",
@@ -114,7 +121,7 @@ async fn no_secret_is_to_be_found() {
         "config/query-docker-server-all".to_owned(),
         "config/query-callback-all".to_owned(),
     ] {
-        let answer = site.client().get(&path).await.unwrap();
+        let answer = installation.client().get(&path).await.unwrap();
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         texts.extend(answer.body.to_string().into_bytes());
     }
@@ -127,7 +134,11 @@ async fn no_secret_is_to_be_found() {
         "push.log",
         "Dockerfile",
     ] {
-        let text = site.client().task_file(folder_name, file).await.unwrap();
+        let text = installation
+            .client()
+            .task_file(folder_name, file)
+            .await
+            .unwrap();
         assert!(!text.is_empty(), "{file} is empty");
         texts.extend(text.into_bytes());
     }
@@ -140,9 +151,9 @@ async fn no_secret_is_to_be_found() {
 #[tokio::test]
 async fn the_key_and_the_database_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let site = Site::configured(On::PlainEngine).await;
+    let installation = Installation::configured(EngineKind::PlainEngine).await;
     for file in ["seal.key", "fastbuild.db"] {
-        let mode = fs::metadata(site.directory.path().join(file))
+        let mode = fs::metadata(installation.directory.path().join(file))
             .unwrap()
             .permissions()
             .mode();

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use fastbuild_testkit::{
-    client::{Client, SiteFields},
-    parts::{EnginePart, Parts},
+    client::{Client, ConfigFields},
+    env::{EnginePart, TestEnv},
     request::Request,
     service::{Service, ServiceOptions},
 };
@@ -13,11 +13,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long a build may take before its test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(18);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(18);
 
 /// A running service and the parts around it.
-pub(crate) struct Site {
-    pub(crate) parts: Parts,
+pub(crate) struct Installation {
+    pub(crate) env: TestEnv,
     pub(crate) service: Service,
     /// Names images and callbacks of this test alone.
     pub(crate) token: String,
@@ -26,7 +26,7 @@ pub(crate) struct Site {
 
 /// Which engine a site is configured on.
 #[derive(Clone, Copy)]
-pub(crate) enum On {
+pub(crate) enum EngineKind {
     PlainEngine,
     TlsEngine,
     /// The newer one, which keeps images in containerd's store.
@@ -34,16 +34,16 @@ pub(crate) enum On {
 }
 
 /// How the service of a test is started.
-pub(crate) fn options(parts: &Parts, directory: &TempDir) -> ServiceOptions {
-    ServiceOptions::new(env!("CARGO_BIN_EXE_fastbuild"), directory.path(), parts)
+pub(crate) fn options(env: &TestEnv, directory: &TempDir) -> ServiceOptions {
+    ServiceOptions::new(env!("CARGO_BIN_EXE_fastbuild"), directory.path(), env)
 }
 
-impl Site {
+impl Installation {
     /// A service that is not configured yet.
     pub(crate) async fn unconfigured(variables: &[(&str, &str)]) -> Self {
-        let parts = Parts::load().unwrap();
+        let env = TestEnv::load().unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let mut options = options(&parts, &directory);
+        let mut options = options(&env, &directory);
         for (name, value) in variables {
             options = options.variable(name, *value);
         }
@@ -56,39 +56,40 @@ impl Site {
             .to_lowercase();
         Self {
             service: Service::start(options).await.unwrap(),
-            parts,
+            env,
             token: format!("t{token}"),
             directory,
         }
     }
 
     /// A service configured on an engine and the registry.
-    pub(crate) async fn configured(on: On) -> Self {
+    pub(crate) async fn configured(on: EngineKind) -> Self {
         Self::configured_with(on, &[]).await
     }
 
     /// The same with `FASTBUILD_*` variables, named without the prefix.
-    pub(crate) async fn configured_with(on: On, variables: &[(&str, &str)]) -> Self {
-        let site = Self::unconfigured(variables).await;
-        let fields = site.fields(on);
-        site.client()
+    pub(crate) async fn configured_with(on: EngineKind, variables: &[(&str, &str)]) -> Self {
+        let installation = Self::unconfigured(variables).await;
+        let fields = installation.fields(on);
+        installation
+            .client()
             .configure(fields)
             .await
             .unwrap()
             .data()
             .unwrap();
-        site
+        installation
     }
 
-    pub(crate) fn fields(&self, on: On) -> SiteFields {
-        SiteFields::new(&self.parts, self.engine(on), self.service.port).unwrap()
+    pub(crate) fn fields(&self, on: EngineKind) -> ConfigFields {
+        ConfigFields::new(&self.env, self.engine(on), self.service.port).unwrap()
     }
 
-    pub(crate) fn engine(&self, on: On) -> &EnginePart {
+    pub(crate) fn engine(&self, on: EngineKind) -> &EnginePart {
         match on {
-            On::PlainEngine => &self.parts.engine_plain,
-            On::TlsEngine => &self.parts.engine_tls,
-            On::ContainerdStore => self.parts.engine_store().unwrap(),
+            EngineKind::PlainEngine => &self.env.engine_plain,
+            EngineKind::TlsEngine => &self.env.engine_tls,
+            EngineKind::ContainerdStore => self.env.engine_store().unwrap(),
         }
     }
 
@@ -98,17 +99,17 @@ impl Site {
 
     /// A base image of the parts, under the registry's address.
     pub(crate) fn base(&self, name: &str) -> String {
-        self.parts.image(name)
+        self.env.image(name)
     }
 
     /// A target nobody else uses, under the registry's address.
     pub(crate) fn target(&self, tag: &str) -> String {
-        self.parts.image(&format!("test/{}:{tag}", self.token))
+        self.env.image(&format!("test/{}:{tag}", self.token))
     }
 
     /// A callback address of this test alone.
     pub(crate) fn callback_url(&self) -> String {
-        format!("{}/cb/{}/done", self.parts.callback.url, self.token)
+        format!("{}/cb/{}/done", self.env.callback.url, self.token)
     }
 
     /// Submits a request that must be taken; the build's number.
@@ -120,7 +121,7 @@ impl Site {
     /// Submits a request and waits for the build's end.
     pub(crate) async fn run(&self, request: &Request) -> Value {
         let task_id = self.submit(request).await;
-        self.client().wait_for_end(task_id, PATIENCE).await.unwrap()
+        self.client().wait_for_end(task_id, TIMEOUT).await.unwrap()
     }
 
     /// Builds an image that must succeed.
@@ -145,14 +146,14 @@ impl Site {
     pub(crate) async fn registry_has(&self, image: &str) -> bool {
         let (name, tag) = image.rsplit_once(':').unwrap();
         let (registry, repository) = name.split_once('/').unwrap();
-        let certificate = std::fs::read(&self.parts.certificates.ca).unwrap();
+        let certificate = std::fs::read(&self.env.certificates.ca).unwrap();
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
             .tls_certs_only([reqwest::Certificate::from_pem(&certificate).unwrap()])
             .no_proxy()
             .build()
             .unwrap();
-        let user = &self.parts.registry.user;
+        let user = &self.env.registry.user;
         let status = http
             .get(format!("https://{registry}/v2/{repository}/manifests/{tag}"))
             .basic_auth(&user.username, Some(&user.password))

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use fastbuild_testkit::{engine_api::EngineApi, parts::EnginePart};
+use fastbuild_testkit::{engine_api::EngineApi, env::EnginePart};
 
-use crate::site::PATIENCE;
+use crate::support::installation::TIMEOUT;
 
 /// How often the engine is asked what it has.
 const LOOK: Duration = Duration::from_millis(250);
@@ -15,7 +15,7 @@ pub(crate) async fn wait_for_nothing_beside(engine: &EnginePart, image: &str, at
     let engine = EngineApi::of(engine).unwrap();
     let label = engine.label_of(image).await.unwrap();
     let installation = format!("{}/", label.split_once('/').unwrap().0);
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let mut left = engine.labels_of_containers().await.unwrap();
         left.extend(engine.labels_of_nameless_images().await.unwrap());

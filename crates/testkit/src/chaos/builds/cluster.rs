@@ -8,18 +8,20 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
-    callers::Caller,
-    proxy::{Proxy, Weather},
-    real::{RealEngine, Thing},
     receiver::Receiver,
-    schedule::{Fault, Planned, Trouble},
-    scripted::{Push, Script, ScriptedEngine},
+    schedule::{Fault, PlannedFault},
 };
 use crate::{
-    client::SiteFields,
-    parts::{Parts, PostgresPart},
+    chaos::{
+        caller::Caller,
+        real_engine::{EngineObject, RealEngine},
+    },
+    client::ConfigFields,
+    env::{PostgresPart, TestEnv},
+    fake_engine::{Behaviour, FakeEngine, Push},
     postgres::server::OwnServer,
     service::{Service, ServiceOptions},
+    tcp_proxy::{NetworkFault, TcpProxy},
 };
 
 /// Replicas of the service.
@@ -32,24 +34,24 @@ const DEFAULT_ENGINE: &str = "default";
 const CAPACITY: u32 = 2;
 /// After so many seconds without a sign of life a build is taken from its replica.
 const LEASE_SECONDS: u64 = 8;
-/// How long each step of a build takes on the scripted engines, one after the other.
+/// How long each step of a build takes on fake engines, one after the other.
 const STEPS: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1_200)];
 
 /// The site. What uses something is dropped before it.
 #[derive(Debug)]
-pub struct World {
+pub struct Cluster {
     /// The replicas.
     pub replicas: Vec<Replica>,
     /// The engines; the first is the one the site is configured on.
     pub engines: Vec<Engine>,
     /// The way to the registry, for everybody.
-    pub registry: Proxy,
+    pub registry: TcpProxy,
     /// Who is called back.
     pub receiver: Receiver,
     /// The database's server.
     pub database: OwnServer,
     /// The engines and the registry behind the proxies.
-    pub parts: Parts,
+    pub env: TestEnv,
     /// Names the images of this run alone.
     pub token: String,
     _directories: Vec<TempDir>,
@@ -61,7 +63,7 @@ pub struct Replica {
     /// The replica.
     pub service: Service,
     /// Its way to the database.
-    pub database: Proxy,
+    pub database: TcpProxy,
 }
 
 /// An engine and the way to it.
@@ -72,7 +74,7 @@ pub struct Engine {
     /// What it is.
     pub kind: Kind,
     /// The way to it.
-    pub proxy: Proxy,
+    pub proxy: TcpProxy,
 }
 
 /// What an engine is.
@@ -80,35 +82,35 @@ pub struct Engine {
 pub enum Kind {
     /// A Docker Engine; its pushes are followed.
     Real(Box<RealEngine>),
-    /// One by script.
-    Scripted(ScriptedEngine),
+    /// A fake engine.
+    Fake(FakeEngine),
 }
 
-impl World {
-    /// Starts everything. There are two real engines and `scripted` others.
+impl Cluster {
+    /// Starts everything. There are two real engines and `fake_engines` others.
     ///
     /// # Errors
     /// What does not start.
-    pub async fn start(binary: &Path, scripted: usize) -> Result<Self> {
-        let parts = Parts::load()?;
-        let database = OwnServer::start(parts.postgres()?).await?;
+    pub async fn start(binary: &Path, fake_engines: usize) -> Result<Self> {
+        let env = TestEnv::load()?;
+        let database = OwnServer::start(env.postgres()?).await?;
         database
             .part
             .execute("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
-        let registry = Proxy::start(format!("127.0.0.1:{}", parts.registry.port)).await?;
-        let engines = engines(&parts, &registry, scripted).await?;
+        let registry = TcpProxy::start(format!("127.0.0.1:{}", env.registry.port)).await?;
+        let engines = engines(&env, &registry, fake_engines).await?;
         let receiver = Receiver::start().await?;
         let mut directories = Vec::new();
         let mut replicas = Vec::new();
         for _ in 0..REPLICAS {
             let directory = tempfile::tempdir()?;
-            let proxy = Proxy::start(format!("127.0.0.1:{}", database.part.port)).await?;
+            let proxy = TcpProxy::start(format!("127.0.0.1:{}", database.part.port)).await?;
             let url = PostgresPart {
                 port: proxy.address.port(),
                 ..database.part.clone()
             }
             .url(DATABASE);
-            let mut options = ServiceOptions::new(binary, directory.path(), &parts)
+            let mut options = ServiceOptions::new(binary, directory.path(), &env)
                 .variable("DATABASE_URL", url)
                 .variable("BUILDS__LEASE_SECONDS", LEASE_SECONDS.to_string())
                 .variable("BUILDS__PER_ENGINE", CAPACITY.to_string())
@@ -126,18 +128,18 @@ impl World {
         }
         let token = directories[0].path().file_name().unwrap_or_default();
         let token = token.to_string_lossy().to_lowercase();
-        let world = Self {
+        let cluster = Self {
             replicas,
             engines,
             registry,
             receiver,
             database,
             token: format!("t{}", token.trim_start_matches('.')),
-            parts,
+            env,
             _directories: directories,
         };
-        world.configure().await?;
-        Ok(world)
+        cluster.configure().await?;
+        Ok(cluster)
     }
 
     /// The registry as the service knows it.
@@ -175,7 +177,7 @@ impl World {
             anyhow::bail!("there are no engines");
         };
         let replica = &self.replicas[0].service;
-        let fields = SiteFields::new(&self.parts, &self.parts.engine_plain, replica.port)?
+        let fields = ConfigFields::new(&self.env, &self.env.engine_plain, replica.port)?
             .with("harbor_registry", self.registry_name())
             .with("harbor_registry_dns", "")
             .with("docker_host", "127.0.0.1")
@@ -198,7 +200,7 @@ impl World {
     ///
     /// # Errors
     /// When a part does not come back.
-    pub async fn suffer(&mut self, planned: &Planned) -> Result<()> {
+    pub async fn suffer(&mut self, planned: &PlannedFault) -> Result<()> {
         match planned.fault {
             Fault::Kill { replica } => {
                 let service = &mut self.replicas[replica].service;
@@ -217,36 +219,32 @@ impl World {
                 self.database.start_again().await
             }
             Fault::Engine { engine, how } => {
-                weather(&self.engines[engine].proxy, how, planned.lasts).await
+                disturb(&self.engines[engine].proxy, how, planned.lasts).await
             }
             Fault::Database { replica, how } => {
-                weather(&self.replicas[replica].database, how, planned.lasts).await
+                disturb(&self.replicas[replica].database, how, planned.lasts).await
             }
-            Fault::Registry { how } => weather(&self.registry, how, planned.lasts).await,
+            Fault::Registry { how } => disturb(&self.registry, how, planned.lasts).await,
         }
     }
 }
 
-async fn weather(proxy: &Proxy, how: Trouble, lasts: Duration) -> Result<()> {
-    proxy.set(match how {
-        Trouble::Cut => Weather::Cut,
-        Trouble::Slow(milliseconds) => Weather::Slow(Duration::from_millis(milliseconds)),
-        Trouble::Held => Weather::Held,
-    });
+async fn disturb(proxy: &TcpProxy, how: NetworkFault, lasts: Duration) -> Result<()> {
+    proxy.set_fault(how);
     tokio::time::sleep(lasts).await;
-    proxy.set(Weather::Fair);
+    proxy.set_fault(NetworkFault::None);
     Ok(())
 }
 
-fn registry_name(registry: &Proxy) -> String {
+fn registry_name(registry: &TcpProxy) -> String {
     format!("127.0.0.1:{}", registry.address.port())
 }
 
-async fn engines(parts: &Parts, registry: &Proxy, scripted: usize) -> Result<Vec<Engine>> {
+async fn engines(env: &TestEnv, registry: &TcpProxy, fake_engines: usize) -> Result<Vec<Engine>> {
     let mut engines = Vec::new();
     for (name, part) in [
-        (DEFAULT_ENGINE, &parts.engine_plain),
-        ("store", parts.engine_store()?),
+        (DEFAULT_ENGINE, &env.engine_plain),
+        ("store", env.engine_store()?),
     ] {
         ensure!(
             part.tls_dir.is_none(),
@@ -255,20 +253,20 @@ async fn engines(parts: &Parts, registry: &Proxy, scripted: usize) -> Result<Vec
         );
         engines.push(Engine {
             name: name.to_owned(),
-            proxy: Proxy::start(format!("{}:{}", part.host, part.port)).await?,
+            proxy: TcpProxy::start(format!("{}:{}", part.host, part.port)).await?,
             kind: Kind::Real(Box::new(RealEngine::follow(
-                parts,
+                env,
                 part,
                 &registry_name(registry),
             )?)),
         });
     }
-    for (number, step) in STEPS.into_iter().cycle().take(scripted).enumerate() {
-        let engine = ScriptedEngine::start(Script::new(parts, step)?).await?;
+    for (number, step) in STEPS.into_iter().cycle().take(fake_engines).enumerate() {
+        let engine = FakeEngine::start(Behaviour::new(env, step)?).await?;
         engines.push(Engine {
-            name: format!("scripted-{}", number + 1),
-            proxy: Proxy::start(engine.address.to_string()).await?,
-            kind: Kind::Scripted(engine),
+            name: format!("fake-{}", number + 1),
+            proxy: TcpProxy::start(engine.address.to_string()).await?,
+            kind: Kind::Fake(engine),
         });
     }
     Ok(engines)
@@ -279,7 +277,7 @@ impl Engine {
     pub fn pushes(&self) -> Vec<Push> {
         match &self.kind {
             Kind::Real(real) => real.pushes(),
-            Kind::Scripted(scripted) => scripted.pushes(),
+            Kind::Fake(engine) => engine.pushes(),
         }
     }
 
@@ -287,10 +285,10 @@ impl Engine {
     ///
     /// # Errors
     /// What the engine says.
-    pub fn things(&self, installation: &str) -> Result<Vec<Thing>> {
+    pub fn objects(&self, installation: &str) -> Result<Vec<EngineObject>> {
         match &self.kind {
-            Kind::Real(real) => real.things(installation),
-            Kind::Scripted(scripted) => Ok(scripted.things()),
+            Kind::Real(real) => real.objects(installation),
+            Kind::Fake(engine) => Ok(engine.objects()),
         }
     }
 
@@ -298,7 +296,7 @@ impl Engine {
     pub fn building(&self) -> usize {
         match &self.kind {
             Kind::Real(_) => 0,
-            Kind::Scripted(scripted) => scripted.holdings().building,
+            Kind::Fake(engine) => engine.holdings().building,
         }
     }
 }

@@ -14,21 +14,21 @@ use reqwest::{StatusCode, header::ACCEPT};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    callers::{Caller, CancelAnswer},
-    orders::Order,
-    real::Thing,
-    receiver::Callback,
-    scripted::Push,
-    world::World,
+use super::{cluster::Cluster, receiver::Callback, workload::Submission};
+use crate::{
+    chaos::{
+        caller::{Caller, CancelAnswer},
+        real_engine::EngineObject,
+    },
+    env::TestEnv,
+    fake_engine::Push,
 };
-use crate::parts::Parts;
 
 /// An order that the service took.
 #[derive(Debug, Clone)]
-pub struct Placed {
+pub struct Submitted {
     /// What was asked for.
-    pub order: Order,
+    pub submission: Submission,
     /// The build's number.
     pub id: i64,
     /// What the request to cancel it came to, if there was one.
@@ -43,7 +43,7 @@ pub struct Evidence {
     /// Every push, with the engine that made it.
     pub pushes: Vec<(String, Push)>,
     /// What lies on engines, by their names.
-    pub things: Vec<(String, Thing)>,
+    pub objects: Vec<(String, EngineObject)>,
     /// Builds that run on engines though none should, by their names.
     pub building: Vec<(String, usize)>,
     /// Rows of the database that should not be there, in words.
@@ -54,7 +54,7 @@ pub struct Evidence {
 #[derive(Debug, Clone)]
 pub struct BuildSeen {
     /// What was asked for.
-    pub placed: Placed,
+    pub submitted: Submitted,
     /// Its target image.
     pub target: String,
     /// Its record's state.
@@ -109,8 +109,8 @@ fn status<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<StepStat
 /// For which build, and which attempt at it, something was made, as its label says:
 /// `installation/process/build/attempt`. None for what was made to probe an image.
 pub fn maker(label: &str) -> Option<(i64, i64)> {
-    let mut parts = label.split('/').skip(2);
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    let mut env = label.split('/').skip(2);
+    Some((env.next()?.parse().ok()?, env.next()?.parse().ok()?))
 }
 
 /// What should not be in the database once every build has ended, and how it is found.
@@ -141,17 +141,23 @@ const NOT_TO_BE: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// When one of them does not answer.
-pub async fn gather(world: &World, caller: &Caller, placed: &[Placed]) -> Result<Evidence> {
-    let registry = Registry::new(&world.parts)?;
-    let callbacks = world.receiver.received();
-    let engines = engines_of(world)?;
+pub async fn gather(
+    cluster: &Cluster,
+    caller: &Caller,
+    submitted: &[Submitted],
+) -> Result<Evidence> {
+    let registry = Registry::new(&cluster.env)?;
+    let callbacks = cluster.receiver.received();
+    let engines = engines_of(cluster)?;
     let mut evidence = Evidence::default();
-    for placed in placed {
-        let row = caller.build(placed.id).await?;
+    for submitted in submitted {
+        let row = caller.build(submitted.id).await?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let target = placed.order.target(&world.registry_name(), &world.token);
+        let target = submitted
+            .submission
+            .target(&cluster.registry_name(), &cluster.token);
         let mut events = Vec::new();
-        for event in caller.events(placed.id).await? {
+        for event in caller.events(submitted.id).await? {
             let parsed = serde_json::from_value(event.clone());
             events.push(parsed.with_context(|| format!("the event {event}"))?);
         }
@@ -163,26 +169,26 @@ pub async fn gather(world: &World, caller: &Caller, placed: &[Placed]) -> Result
             attempt: row["attempt"].as_i64().unwrap_or_default(),
             engine: engines
                 .iter()
-                .find(|(id, _)| *id == placed.id)
+                .find(|(id, _)| *id == submitted.id)
                 .map(|(_, engine)| engine.clone()),
             events,
             in_registry: registry.digest(path).await?,
             callbacks: callbacks
                 .iter()
-                .filter(|callback| callback.body.task_id == placed.id)
+                .filter(|callback| callback.body.task_id == submitted.id)
                 .cloned()
                 .collect(),
-            placed: placed.clone(),
+            submitted: submitted.clone(),
             target,
         });
     }
-    for engine in &world.engines {
+    for engine in &cluster.engines {
         let pushes = engine.pushes().into_iter();
         evidence
             .pushes
             .extend(pushes.map(|push| (engine.name.clone(), push)));
     }
-    look_again(world, &mut evidence)?;
+    look_again(cluster, &mut evidence)?;
     Ok(evidence)
 }
 
@@ -190,21 +196,21 @@ pub async fn gather(world: &World, caller: &Caller, placed: &[Placed]) -> Result
 ///
 /// # Errors
 /// When one of them does not answer.
-pub fn look_again(world: &World, evidence: &mut Evidence) -> Result<()> {
+pub fn look_again(cluster: &Cluster, evidence: &mut Evidence) -> Result<()> {
     let installation = evidence
         .pushes
         .iter()
         .find_map(|(_, push)| push.label.split('/').next())
         .unwrap_or_default()
         .to_owned();
-    evidence.things.clear();
+    evidence.objects.clear();
     evidence.building.clear();
     evidence.rows.clear();
-    for engine in &world.engines {
-        let things = engine.things(&installation)?.into_iter();
+    for engine in &cluster.engines {
+        let objects = engine.objects(&installation)?.into_iter();
         evidence
-            .things
-            .extend(things.map(|thing| (engine.name.clone(), thing)));
+            .objects
+            .extend(objects.map(|object| (engine.name.clone(), object)));
         if engine.building() > 0 {
             evidence
                 .building
@@ -212,12 +218,12 @@ pub fn look_again(world: &World, evidence: &mut Evidence) -> Result<()> {
         }
     }
     for (what, question) in NOT_TO_BE {
-        for row in world.ask(question)? {
+        for row in cluster.ask(question)? {
             evidence.rows.push(format!("a {what}: {row}"));
         }
     }
     let ordered = evidence.builds.len();
-    let there = world.ask("SELECT task_id FROM builds")?.len();
+    let there = cluster.ask("SELECT task_id FROM builds")?.len();
     if there != ordered {
         let rows = format!("{there} builds where {ordered} were ordered");
         evidence.rows.push(rows);
@@ -226,8 +232,8 @@ pub fn look_again(world: &World, evidence: &mut Evidence) -> Result<()> {
 }
 
 /// The engine of each build's last attempt.
-fn engines_of(world: &World) -> Result<Vec<(i64, String)>> {
-    let rows = world.ask("SELECT task_id, engine FROM builds WHERE engine IS NOT NULL")?;
+fn engines_of(cluster: &Cluster) -> Result<Vec<(i64, String)>> {
+    let rows = cluster.ask("SELECT task_id, engine FROM builds WHERE engine IS NOT NULL")?;
     rows.iter()
         .map(|row| {
             let (id, engine) = row.split_once('|').context("a row of two columns")?;
@@ -239,26 +245,26 @@ fn engines_of(world: &World) -> Result<Vec<(i64, String)>> {
 /// The registry, asked directly (OCI distribution specification).
 struct Registry {
     http: reqwest::Client,
-    parts: Parts,
+    env: TestEnv,
 }
 
 impl Registry {
-    fn new(parts: &Parts) -> Result<Self> {
-        let authority = std::fs::read(&parts.certificates.ca)?;
+    fn new(env: &TestEnv) -> Result<Self> {
+        let authority = std::fs::read(&env.certificates.ca)?;
         Ok(Self {
             http: reqwest::Client::builder()
                 .timeout(Duration::from_secs(30))
                 .tls_certs_only([reqwest::Certificate::from_pem(&authority)?])
                 .no_proxy()
                 .build()?,
-            parts: parts.clone(),
+            env: env.clone(),
         })
     }
 
     /// The digest of an image there, `repository:tag`; none where there is no such image.
     async fn digest(&self, image: &str) -> Result<Option<String>> {
         let (repository, tag) = image.rsplit_once(':').context("a name with a tag")?;
-        let registry = &self.parts.registry;
+        let registry = &self.env.registry;
         let url = format!(
             "https://{}/v2/{repository}/manifests/{tag}",
             registry.registry

@@ -1,5 +1,13 @@
 //! A run: the orders come in while the faults happen; then everything settles and is judged.
 
+pub mod check;
+pub mod cluster;
+pub mod evidence;
+pub mod receiver;
+pub mod report;
+pub mod schedule;
+pub mod workload;
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -9,17 +17,17 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::task::JoinSet;
 
-use super::{
-    callers::Caller,
+use self::{
     check::left_over,
-    evidence::{Evidence, Placed, gather, look_again},
-    orders::{Order, orders},
-    receiver::{self, First},
+    cluster::{Cluster, REPLICAS},
+    evidence::{Evidence, Submitted, gather, look_again},
+    receiver::{FirstAttempt, url},
     report::Report,
-    schedule::{Planned, schedule},
-    world::{REPLICAS, World},
+    schedule::{PlannedFault, schedule},
+    workload::{Submission, submissions},
 };
-use crate::parts::ImageNames;
+use super::caller::Caller;
+use crate::env::ImageNames;
 
 /// How long the builds may take to end after the last fault.
 const TO_END: Duration = Duration::from_mins(8);
@@ -29,7 +37,7 @@ const TO_SETTLE: Duration = Duration::from_mins(3);
 const LOOK: Duration = Duration::from_millis(500);
 /// The builds that have not ended.
 const UNFINISHED: &str = "SELECT task_id FROM builds WHERE finished_at IS NULL";
-/// Engines beside the scripted ones.
+/// Engines beside the fake ones.
 const REAL_ENGINES: usize = 2;
 
 /// What is to be run.
@@ -43,8 +51,8 @@ pub struct Plan {
     pub builds: usize,
     /// Things that go wrong.
     pub faults: usize,
-    /// Scripted engines beside the real ones.
-    pub scripted: usize,
+    /// Fake engines beside the real ones.
+    pub fake_engines: usize,
 }
 
 /// Runs a plan; `tell` gets a line about each thing that happens.
@@ -54,42 +62,42 @@ pub struct Plan {
 /// that were broken are no error: they stand in the report.
 pub async fn run(plan: Plan, tell: impl Fn(&str)) -> Result<Report> {
     let begun = Instant::now();
-    let mut world = World::start(&plan.binary, plan.scripted).await?;
-    let engines = REAL_ENGINES + plan.scripted;
+    let mut cluster = Cluster::start(&plan.binary, plan.fake_engines).await?;
+    let engines = REAL_ENGINES + plan.fake_engines;
     let faults = schedule(plan.seed, plan.faults, REPLICAS, engines);
     let span = faults.iter().map(|one| one.after + one.lasts).sum();
-    let caller = world.caller()?;
+    let caller = cluster.caller()?;
     let placing = tokio::spawn(place(
-        orders(plan.seed, plan.builds, span),
-        Site::of(&world, caller.clone()),
+        submissions(plan.seed, plan.builds, span),
+        ClientView::of(&cluster, caller.clone()),
     ));
     for (number, planned) in faults.iter().enumerate() {
         tokio::time::sleep(planned.after).await;
         tell(&described(begun, number, planned));
-        world
+        cluster
             .suffer(planned)
             .await
             .with_context(|| format!("fault {number}: {planned:?}"))?;
     }
     let calm = Instant::now();
-    let placed = placing.await??;
+    let submitted = placing.await??;
     tell(&format!(
         "{:6.1} s  the last fault is over and {} builds were asked for",
         begun.elapsed().as_secs_f64(),
-        placed.len()
+        submitted.len()
     ));
-    let evidence = settle(&world, &caller, &placed).await?;
+    let evidence = settle(&cluster, &caller, &submitted).await?;
     Ok(Report {
         took: begun.elapsed(),
         settled_after: calm.elapsed(),
-        log: world.log(),
+        log: cluster.log(),
         plan,
         faults,
         evidence,
     })
 }
 
-fn described(begun: Instant, number: usize, planned: &Planned) -> String {
+fn described(begun: Instant, number: usize, planned: &PlannedFault) -> String {
     format!(
         "{:6.1} s  fault {number}: {:?} for {:?}",
         begun.elapsed().as_secs_f64(),
@@ -100,7 +108,7 @@ fn described(begun: Instant, number: usize, planned: &Planned) -> String {
 
 /// What callers know of the site.
 #[derive(Clone)]
-struct Site {
+struct ClientView {
     caller: Caller,
     registry: String,
     token: String,
@@ -108,38 +116,41 @@ struct Site {
     receiver: SocketAddr,
 }
 
-impl Site {
-    fn of(world: &World, caller: Caller) -> Self {
+impl ClientView {
+    fn of(cluster: &Cluster, caller: Caller) -> Self {
         Self {
             caller,
-            registry: world.registry_name(),
-            token: world.token.clone(),
-            images: world.parts.images.clone(),
-            receiver: world.receiver.address,
+            registry: cluster.registry_name(),
+            token: cluster.token.clone(),
+            images: cluster.env.images.clone(),
+            receiver: cluster.receiver.address,
         }
     }
 
     /// Asks for a build and, where that is ordered, cancels it.
-    async fn place(self, order: Order) -> Result<Placed> {
-        let first = if order.refused_first {
-            First::Refused
+    async fn place(self, submission: Submission) -> Result<Submitted> {
+        let first = if submission.refused_first {
+            FirstAttempt::Refused
         } else {
-            First::Taken
+            FirstAttempt::Taken
         };
-        let callback = receiver::url(self.receiver, order.number, first);
-        let document = order.document(&self.registry, &self.token, &self.images, &callback);
-        let key = format!("{}-{}", self.token, order.number);
-        let id = self.caller.submit(order.number, &key, &document).await?;
-        let cancelled = match order.cancel_after {
+        let callback = url(self.receiver, submission.number, first);
+        let document = submission.document(&self.registry, &self.token, &self.images, &callback);
+        let key = format!("{}-{}", self.token, submission.number);
+        let id = self
+            .caller
+            .submit(submission.number, &key, &document)
+            .await?;
+        let cancelled = match submission.cancel_after {
             Some(after) => {
                 tokio::time::sleep(after).await;
                 // Through the other replica.
-                Some(self.caller.cancel(order.number + 1, id).await?)
+                Some(self.caller.cancel(submission.number + 1, id).await?)
             }
             None => None,
         };
-        Ok(Placed {
-            order,
+        Ok(Submitted {
+            submission,
             id,
             cancelled,
         })
@@ -147,33 +158,33 @@ impl Site {
 }
 
 /// Gives all orders, each at its time.
-async fn place(orders: Vec<Order>, site: Site) -> Result<Vec<Placed>> {
+async fn place(submissions: Vec<Submission>, site: ClientView) -> Result<Vec<Submitted>> {
     let mut placing = JoinSet::new();
-    for order in orders {
-        tokio::time::sleep(order.after).await;
-        placing.spawn(site.clone().place(order));
+    for submission in submissions {
+        tokio::time::sleep(submission.after).await;
+        placing.spawn(site.clone().place(submission));
     }
-    let mut placed = Vec::new();
+    let mut submitted = Vec::new();
     while let Some(one) = placing.join_next().await {
-        placed.push(one??);
+        submitted.push(one??);
     }
-    placed.sort_by_key(|placed| placed.order.number);
-    Ok(placed)
+    submitted.sort_by_key(|submitted| submitted.submission.number);
+    Ok(submitted)
 }
 
 /// Waits, within bounds, until all builds have ended and nothing is left to do, and gathers what
 /// became of them.
-async fn settle(world: &World, caller: &Caller, placed: &[Placed]) -> Result<Evidence> {
+async fn settle(cluster: &Cluster, caller: &Caller, submitted: &[Submitted]) -> Result<Evidence> {
     let until = Instant::now() + TO_END;
-    while !world.ask(UNFINISHED)?.is_empty() && Instant::now() < until {
+    while !cluster.ask(UNFINISHED)?.is_empty() && Instant::now() < until {
         tokio::time::sleep(LOOK).await;
     }
-    let mut evidence = gather(world, caller, placed).await?;
+    let mut evidence = gather(cluster, caller, submitted).await?;
     let until = Instant::now() + TO_SETTLE;
     while !left_over(&evidence).is_empty() && Instant::now() < until {
         tokio::time::sleep(LOOK).await;
-        look_again(world, &mut evidence)?;
+        look_again(cluster, &mut evidence)?;
     }
     // Callbacks may have come meanwhile.
-    gather(world, caller, placed).await
+    gather(cluster, caller, submitted).await
 }

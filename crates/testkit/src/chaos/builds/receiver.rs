@@ -42,7 +42,7 @@ pub struct Callback {
 
 /// How the first try of a callback is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum First {
+pub enum FirstAttempt {
     /// As every other.
     Taken,
     /// With 503.
@@ -80,12 +80,12 @@ impl Receiver {
 }
 
 /// The address for the callback of an order, at the receiver that listens there.
-pub fn url(receiver: SocketAddr, order: usize, first: First) -> String {
+pub fn url(receiver: SocketAddr, submission: usize, first: FirstAttempt) -> String {
     let way = match first {
-        First::Taken => "taken",
-        First::Refused => "refused",
+        FirstAttempt::Taken => "taken",
+        FirstAttempt::Refused => "refused",
     };
-    format!("http://{receiver}/{way}/{order}")
+    format!("http://{receiver}/{way}/{submission}")
 }
 
 impl Drop for Receiver {
@@ -106,11 +106,11 @@ async fn take(State(memory): State<Arc<Mutex<Memory>>>, Json(body): Json<Callbac
 
 async fn refuse_once(
     State(memory): State<Arc<Mutex<Memory>>>,
-    Path(order): Path<usize>,
+    Path(submission): Path<usize>,
     Json(body): Json<CallbackBody>,
 ) -> StatusCode {
     let mut memory = locked(&memory);
-    let taken = !memory.refused.insert(order);
+    let taken = !memory.refused.insert(submission);
     memory.received.push(Callback { body, taken });
     if taken {
         StatusCode::OK
@@ -134,9 +134,9 @@ mod tests {
             let answer = http.post(url).json(&body).send().await.unwrap();
             answer.status().is_success()
         };
-        assert!(send(url(receiver.address, 1, First::Taken)).await);
-        assert!(!send(url(receiver.address, 2, First::Refused)).await);
-        assert!(send(url(receiver.address, 2, First::Refused)).await);
+        assert!(send(url(receiver.address, 1, FirstAttempt::Taken)).await);
+        assert!(!send(url(receiver.address, 2, FirstAttempt::Refused)).await);
+        assert!(send(url(receiver.address, 2, FirstAttempt::Refused)).await);
         let taken: Vec<bool> = receiver.received().iter().map(|one| one.taken).collect();
         assert_eq!(taken, [true, false, true]);
     }

@@ -1,20 +1,16 @@
 //! What a run came to, for a person.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use fastbuild_spec::state::BuildState;
 
 use super::{
-    check::{Wrong, on_the_wire, wrongs},
+    Plan,
+    check::{Violation, on_the_wire, violations},
     evidence::{BuildSeen, Evidence},
-    run::Plan,
-    schedule::{Fault, Planned},
-    write_verdict,
+    schedule::{Fault, PlannedFault},
 };
+use crate::chaos::{counted, write_verdict};
 
 /// What a run came to.
 #[derive(Debug)]
@@ -22,7 +18,7 @@ pub struct Report {
     /// What was run.
     pub plan: Plan,
     /// What went wrong by plan.
-    pub faults: Vec<Planned>,
+    pub faults: Vec<PlannedFault>,
     /// What became of it.
     pub evidence: Evidence,
     /// How long all of it took.
@@ -35,8 +31,8 @@ pub struct Report {
 
 impl Report {
     /// Every rule that was broken.
-    pub fn wrongs(&self) -> Vec<Wrong> {
-        wrongs(&self.evidence)
+    pub fn violations(&self) -> Vec<Violation> {
+        violations(&self.evidence)
     }
 }
 
@@ -60,7 +56,7 @@ impl fmt::Display for Report {
         let pushed = self.evidence.pushes.iter();
         let pushed = pushed.filter(|(_, push)| push.ended.is_some()).count();
         let named = builds.iter().filter(|build| {
-            let pushed = |(_, push): &(_, super::scripted::Push)| push.image == build.target;
+            let pushed = |(_, push): &(_, crate::fake_engine::Push)| push.image == build.target;
             build.state == BuildState::PushSuccess && !self.evidence.pushes.iter().any(pushed)
         });
         writeln!(
@@ -85,7 +81,7 @@ impl fmt::Display for Report {
             "          {} builds failed or were cancelled while the registry was taking their image",
             surplus.count()
         )?;
-        let cancelled = builds.iter().filter_map(|build| build.placed.cancelled);
+        let cancelled = builds.iter().filter_map(|build| build.submitted.cancelled);
         let cancelled = counted(cancelled.map(|answer| format!("{answer:?}")));
         writeln!(out, "cancels   {cancelled}")?;
         let callbacks = builds.iter().flat_map(|build| &build.callbacks);
@@ -102,14 +98,14 @@ impl fmt::Display for Report {
             self.took.as_secs_f64(),
             self.settled_after.as_secs_f64()
         )?;
-        let wrongs = self.wrongs();
-        write_verdict(out, &wrongs)?;
-        let blamed: BTreeSet<i64> = wrongs
+        let violations = self.violations();
+        write_verdict(out, &violations)?;
+        let blamed: BTreeSet<i64> = violations
             .iter()
             .filter_map(|wrong| wrong.build.map(|(_, id)| id))
             .collect();
         for build in builds {
-            if blamed.contains(&build.placed.id) {
+            if blamed.contains(&build.submitted.id) {
                 self.write_story(build, out)?;
             }
         }
@@ -120,11 +116,11 @@ impl fmt::Display for Report {
 impl Report {
     /// What happened to a build: its events but for what it printed, and the replicas' own words.
     fn write_story(&self, build: &BuildSeen, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = build.placed.id;
+        let id = build.submitted.id;
         writeln!(
             out,
             "build {id} on {:?}, {:?}:",
-            build.engine, build.placed.order
+            build.engine, build.submitted.submission
         )?;
         let mut lines: Vec<String> = build
             .events
@@ -149,24 +145,6 @@ impl Report {
     }
 }
 
-/// How often each came, the most frequent first.
-pub(super) fn counted(items: impl Iterator<Item = String>) -> String {
-    let mut counts = BTreeMap::<String, usize>::new();
-    for item in items {
-        *counts.entry(item).or_default() += 1;
-    }
-    let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let counts: Vec<String> = counts
-        .into_iter()
-        .map(|(item, count)| format!("{count} x {item}"))
-        .collect();
-    if counts.is_empty() {
-        return "none".to_owned();
-    }
-    counts.join(", ")
-}
-
 fn kind(fault: Fault) -> String {
     match fault {
         Fault::Kill { .. } => "replica killed",
@@ -176,16 +154,4 @@ fn kind(fault: Fault) -> String {
         Fault::Registry { .. } => "registry",
     }
     .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_came_most_often_is_first() {
-        let items = ["b", "a", "b"].into_iter().map(str::to_owned);
-        assert_eq!(counted(items), "2 x b, 1 x a");
-        assert_eq!(counted(std::iter::empty()), "none");
-    }
 }

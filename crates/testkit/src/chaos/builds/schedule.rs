@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
+use crate::tcp_proxy::NetworkFault;
+
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -17,38 +19,27 @@ pub enum Fault {
         /// Which.
         engine: usize,
         /// How.
-        how: Trouble,
+        how: NetworkFault,
     },
     /// What goes between one replica and the database is cut, delayed or held up.
     Database {
         /// Which replica.
         replica: usize,
         /// How.
-        how: Trouble,
+        how: NetworkFault,
     },
     /// The database's server is restarted.
     DatabaseRestart,
     /// The registry is cut off from everybody, delayed or held up.
     Registry {
         /// How.
-        how: Trouble,
+        how: NetworkFault,
     },
-}
-
-/// How a connection suffers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// Connections are reset and refused.
-    Cut,
-    /// Every piece comes this many milliseconds late.
-    Slow(u64),
-    /// Nothing comes through, and nothing says so.
-    Held,
 }
 
 /// A fault, when it begins after the one before it ended, and how long it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Planned {
+pub struct PlannedFault {
     /// Quiet time before it.
     pub after: Duration,
     /// What goes wrong.
@@ -59,7 +50,7 @@ pub struct Planned {
 
 /// The faults of a run: `count` of them over `replicas` and `engines`. Every kind happens once in
 /// each round of all kinds, in an order and with details that the seed decides.
-pub fn schedule(seed: u64, count: usize, replicas: usize, engines: usize) -> Vec<Planned> {
+pub fn schedule(seed: u64, count: usize, replicas: usize, engines: usize) -> Vec<PlannedFault> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut planned = Vec::with_capacity(count);
     while planned.len() < count {
@@ -69,11 +60,11 @@ pub fn schedule(seed: u64, count: usize, replicas: usize, engines: usize) -> Vec
             let replica = random.random_range(0..replicas);
             let engine = random.random_range(0..engines);
             let how = match random.random_range(0..3) {
-                0 => Trouble::Cut,
-                1 => Trouble::Slow(random.random_range(20..200)),
-                _ => Trouble::Held,
+                0 => NetworkFault::Reset,
+                1 => NetworkFault::Delay(Duration::from_millis(random.random_range(20..200))),
+                _ => NetworkFault::Stall,
             };
-            planned.push(Planned {
+            planned.push(PlannedFault {
                 after: Duration::from_millis(random.random_range(300..2_500)),
                 fault: match kind {
                     0 => Fault::Kill { replica },

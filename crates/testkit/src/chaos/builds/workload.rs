@@ -5,8 +5,8 @@ use std::time::Duration;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
-use super::scripted::NO_SUCH_IMAGE;
-use crate::parts::ImageNames;
+use crate::env::ImageNames;
+use crate::fake_engine::NO_SUCH_IMAGE;
 
 /// Who asks.
 const OWNERS: [&str; 2] = ["team-a", "team-b"];
@@ -17,7 +17,7 @@ const STREAM: u64 = 0x6f72_6465_7273;
 
 /// One build to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
+pub struct Submission {
     /// Its number in the run, from 0; its target's tag.
     pub number: usize,
     /// Time since the order before it.
@@ -63,7 +63,7 @@ impl Base {
     }
 }
 
-impl Order {
+impl Submission {
     /// Its target in a registry.
     pub fn target(&self, registry: &str, token: &str) -> String {
         format!("{registry}/chaos/{token}:{}", self.number)
@@ -95,10 +95,10 @@ impl Order {
 }
 
 /// The orders of a run: `count` of them, spread over `span`.
-pub fn orders(seed: u64, count: usize, span: Duration) -> Vec<Order> {
+pub fn submissions(seed: u64, count: usize, span: Duration) -> Vec<Submission> {
     let mut random = StdRng::seed_from_u64(seed ^ STREAM);
     let mean = span / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-    let mut orders = Vec::<Order>::with_capacity(count);
+    let mut submissions = Vec::<Submission>::with_capacity(count);
     for number in 0..count {
         let base = match random.random_range(0..12) {
             0 => Base::Missing,
@@ -107,7 +107,7 @@ pub fn orders(seed: u64, count: usize, span: Duration) -> Vec<Order> {
             _ => Base::Debian,
         };
         let after = mean.mul_f64(random.random_range(0.2..1.8));
-        let order = Order {
+        let submission = Submission {
             number,
             after,
             base,
@@ -122,19 +122,19 @@ pub fn orders(seed: u64, count: usize, span: Duration) -> Vec<Order> {
         };
         // Now and then several of one content come at once.
         let equals_one = number % 8 > 8 - EQUALS;
-        orders.push(match orders.last() {
-            Some(before) if equals_one && before.base != Base::Missing => Order {
+        submissions.push(match submissions.last() {
+            Some(before) if equals_one && before.base != Base::Missing => Submission {
                 after: after / 10,
                 base: before.base,
                 content: before.content,
                 installs: before.installs,
                 afresh: false,
-                ..order
+                ..submission
             },
-            _ => order,
+            _ => submission,
         });
     }
-    orders
+    submissions
 }
 
 #[cfg(test)]
@@ -145,31 +145,35 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_orders_however_many_follow() {
-        assert_eq!(orders(7, 20, SPAN), orders(7, 20, SPAN));
-        assert_ne!(orders(7, 20, SPAN), orders(8, 20, SPAN));
+        assert_eq!(submissions(7, 20, SPAN), submissions(7, 20, SPAN));
+        assert_ne!(submissions(7, 20, SPAN), submissions(8, 20, SPAN));
     }
 
     #[test]
     fn there_is_something_of_everything() {
-        let orders = orders(1, 200, SPAN);
-        let some = |fits: fn(&Order) -> bool| orders.iter().any(fits);
-        assert!(some(|order| order.base == Base::Missing));
-        assert!(some(|order| order.installs && order.afresh));
-        assert!(some(|order| order.cancel_after.is_some()));
-        assert!(some(|order| order.refused_first));
-        assert!(
-            OWNERS
+        let submissions = submissions(1, 200, SPAN);
+        let some = |fits: fn(&Submission) -> bool| submissions.iter().any(fits);
+        assert!(some(|submission| submission.base == Base::Missing));
+        assert!(some(|submission| submission.installs && submission.afresh));
+        assert!(some(|submission| submission.cancel_after.is_some()));
+        assert!(some(|submission| submission.refused_first));
+        assert!(OWNERS.iter().all(|owner| {
+            submissions
                 .iter()
-                .all(|owner| orders.iter().any(|order| order.owner == *owner))
-        );
-        let equal = |order: &Order| {
-            orders
+                .any(|submission| submission.owner == *owner)
+        }));
+        let equal = |submission: &Submission| {
+            submissions
                 .iter()
-                .filter(|other| other.content == order.content)
+                .filter(|other| other.content == submission.content)
                 .count()
         };
-        assert!(orders.iter().any(|order| equal(order) == EQUALS));
-        let whole: Duration = orders.iter().map(|order| order.after).sum();
+        assert!(
+            submissions
+                .iter()
+                .any(|submission| equal(submission) == EQUALS)
+        );
+        let whole: Duration = submissions.iter().map(|submission| submission.after).sum();
         assert!(whole > SPAN / 2 && whole < SPAN * 2, "{whole:?}");
     }
 }

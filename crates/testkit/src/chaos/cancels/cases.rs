@@ -9,7 +9,7 @@ const STREAM: u64 = 0x6361_6e63_656c;
 
 /// A build to ask for, and to cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
+pub struct Case {
     /// Its number in the run, from 0.
     pub number: usize,
     /// From when on its time is counted.
@@ -31,7 +31,7 @@ pub enum Since {
 
 /// The wishes of a run. Most are cancelled within `life` after they were asked for, and most of them
 /// would go on for hours; some about their push, or when it is too late.
-pub fn wishes(seed: u64, count: usize, life: Duration) -> Vec<Wish> {
+pub fn cases(seed: u64, count: usize, life: Duration) -> Vec<Case> {
     let mut random = StdRng::seed_from_u64(seed ^ STREAM);
     (0..count)
         .map(|number| {
@@ -42,7 +42,7 @@ pub fn wishes(seed: u64, count: usize, life: Duration) -> Vec<Wish> {
                 _ => (Since::Asked, life, Duration::from_hours(6)),
             };
             let after = within.mul_f64(random.random_range(0.0..1.0));
-            Wish {
+            Case {
                 number,
                 since,
                 after,
@@ -55,8 +55,8 @@ pub fn wishes(seed: u64, count: usize, life: Duration) -> Vec<Wish> {
 /// What installs conda in a wish's build, a shell script: it sleeps, and leaves something to push
 /// that was never pushed before. All that it runs carries a mark in its environment, by which it is
 /// found among the processes of this machine.
-pub fn installer(wish: &Wish, mark: &str) -> String {
-    let seconds = wish.sleeps.as_secs_f64();
+pub fn installer(case: &Case, mark: &str) -> String {
+    let seconds = case.sleeps.as_secs_f64();
     format!(
         r#"#!/bin/sh
 set -eu
@@ -87,32 +87,32 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_wishes() {
-        assert_eq!(wishes(7, 20, LIFE), wishes(7, 20, LIFE));
-        assert_ne!(wishes(7, 20, LIFE), wishes(8, 20, LIFE));
+        assert_eq!(cases(7, 20, LIFE), cases(7, 20, LIFE));
+        assert_ne!(cases(7, 20, LIFE), cases(8, 20, LIFE));
     }
 
     #[test]
     fn some_builds_end_by_themselves_and_cancels_come_at_any_time() {
-        let wishes = wishes(1, 100, LIFE);
-        let some = |fits: fn(&Wish) -> bool| wishes.iter().any(fits);
-        assert!(some(|wish| wish.sleeps > LIFE && wish.after < LIFE / 4));
-        assert!(some(|wish| wish.sleeps > LIFE && wish.after > LIFE * 3 / 4));
-        assert!(some(|wish| wish.sleeps + LIFE / 2 < wish.after));
-        assert!(some(|wish| wish.since == Since::Push));
-        assert!(wishes.iter().all(|wish| wish.after < LIFE));
-        let endless = wishes.iter().filter(|wish| wish.sleeps > LIFE);
-        assert!(endless.into_iter().all(|wish| wish.since == Since::Asked));
+        let cases = cases(1, 100, LIFE);
+        let some = |fits: fn(&Case) -> bool| cases.iter().any(fits);
+        assert!(some(|case| case.sleeps > LIFE && case.after < LIFE / 4));
+        assert!(some(|case| case.sleeps > LIFE && case.after > LIFE * 3 / 4));
+        assert!(some(|case| case.sleeps + LIFE / 2 < case.after));
+        assert!(some(|case| case.since == Since::Push));
+        assert!(cases.iter().all(|case| case.after < LIFE));
+        let endless = cases.iter().filter(|case| case.sleeps > LIFE);
+        assert!(endless.into_iter().all(|case| case.since == Since::Asked));
     }
 
     #[test]
     fn the_installer_carries_its_mark_and_sleeps() {
-        let wish = Wish {
+        let case = Case {
             number: 3,
             since: Since::Asked,
             after: Duration::ZERO,
             sleeps: Duration::from_millis(1500),
         };
-        let script = installer(&wish, "t1-3");
+        let script = installer(&case, "t1-3");
         assert!(
             script.contains("export FASTBUILD_CANCELS=t1-3\n"),
             "{script}"

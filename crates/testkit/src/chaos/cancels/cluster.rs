@@ -15,15 +15,16 @@ use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::{
+    cases::{Case, installer},
     watch::Watch,
-    wishes::{Wish, installer},
 };
 use crate::{
-    chaos::{callers::Caller, evidence::maker, proxy::Proxy, real::RealEngine},
-    client::SiteFields,
+    chaos::{builds::evidence::maker, caller::Caller, real_engine::RealEngine},
+    client::ConfigFields,
     engine_api::EngineApi,
-    parts::Parts,
+    env::TestEnv,
     service::{Service, ServiceOptions},
+    tcp_proxy::TcpProxy,
 };
 
 /// Builds that run at a time; further ones wait in the queue.
@@ -37,7 +38,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// The site. What uses something is dropped before it.
 #[derive(Debug)]
-pub struct World {
+pub struct Cluster {
     /// Who asks for builds and cancels them.
     pub caller: Caller,
     /// The service.
@@ -47,46 +48,46 @@ pub struct World {
     watch: Watch,
     api: EngineApi,
     /// The way to the registry: its port makes names that are this run's alone.
-    registry: Proxy,
-    parts: Parts,
+    registry: TcpProxy,
+    env: TestEnv,
     token: String,
     _directory: TempDir,
 }
 
-impl World {
+impl Cluster {
     /// Starts everything, with an installer for each wish.
     ///
     /// # Errors
     /// What does not start.
-    pub async fn start(binary: &Path, wishes: &[Wish]) -> Result<Self> {
-        let parts = Parts::load()?;
+    pub async fn start(binary: &Path, cases: &[Case]) -> Result<Self> {
+        let env = TestEnv::load()?;
         let directory = tempfile::tempdir()?;
         let token = format!("t{:08x}", rand::random::<u32>());
         let tools = directory.path().join("tools");
         std::fs::create_dir_all(tools.join("conda"))?;
-        for wish in wishes {
-            let path = tools.join("conda").join(installer_name(wish));
-            std::fs::write(path, installer(wish, &mark(&token, wish)))?;
+        for case in cases {
+            let path = tools.join("conda").join(installer_name(case));
+            std::fs::write(path, installer(case, &mark(&token, case)))?;
         }
-        let options = ServiceOptions::new(binary, directory.path(), &parts)
+        let options = ServiceOptions::new(binary, directory.path(), &env)
             .variable("TOOLS_DIR", tools.display().to_string())
             .variable("BUILDS__PER_ENGINE", CAPACITY);
         let service = Service::start(options).await?;
-        let registry = Proxy::start(format!("127.0.0.1:{}", parts.registry.port)).await?;
+        let registry = TcpProxy::start(format!("127.0.0.1:{}", env.registry.port)).await?;
         let name = format!("127.0.0.1:{}", registry.address.port());
-        let fields = SiteFields::new(&parts, &parts.engine_plain, service.port)?
+        let fields = ConfigFields::new(&env, &env.engine_plain, service.port)?
             .with("harbor_registry", &name)
             .with("harbor_registry_dns", "");
         service.client.configure(fields).await?.data()?;
-        let api = EngineApi::of(&parts.engine_plain)?;
+        let api = EngineApi::of(&env.engine_plain)?;
         Ok(Self {
             caller: Caller::new(vec![service.client.url.clone()])?,
             service,
-            engine: RealEngine::follow(&parts, &parts.engine_plain, &name)?,
+            engine: RealEngine::follow(&env, &env.engine_plain, &name)?,
             watch: Watch::start(api.clone()),
             api,
             registry,
-            parts,
+            env,
             token,
             _directory: directory,
         })
@@ -96,25 +97,25 @@ impl World {
     ///
     /// # Errors
     /// When the image cannot be made, or the build is refused.
-    pub async fn submit(&self, wish: &Wish) -> Result<i64> {
-        let path = format!("chaos/{}-base:{}", self.token, wish.number);
-        self.make_base(&self.parts.image(&path), wish).await?;
+    pub async fn submit(&self, case: &Case) -> Result<i64> {
+        let path = format!("chaos/{}-base:{}", self.token, case.number);
+        self.make_base(&self.env.image(&path), case).await?;
         let registry = format!("127.0.0.1:{}", self.registry.address.port());
         let document = json!({
             "base": format!("{registry}/{path}"),
-            "target": format!("{registry}/chaos/{}:{}", self.token, wish.number),
-            "name": mark(&self.token, wish),
-            "conda": {"installer": installer_name(wish)},
+            "target": format!("{registry}/chaos/{}:{}", self.token, case.number),
+            "name": mark(&self.token, case),
+            "conda": {"installer": installer_name(case)},
         });
-        let key = mark(&self.token, wish);
+        let key = mark(&self.token, case);
         self.caller.submit(0, &key, &document).await
     }
 
     /// Puts an image into the registry that differs from Debian's by a label, and leaves none of it
     /// on the engine.
-    async fn make_base(&self, name: &str, wish: &Wish) -> Result<()> {
-        let debian = self.parts.image(&self.parts.images.debian);
-        let dockerfile = format!("FROM {debian}\nLABEL chaos={}\n", mark(&self.token, wish));
+    async fn make_base(&self, name: &str, case: &Case) -> Result<()> {
+        let debian = self.env.image(&self.env.images.debian);
+        let dockerfile = format!("FROM {debian}\nLABEL chaos={}\n", mark(&self.token, case));
         self.docker(&["build", "--quiet", "--tag", name, "-"], &dockerfile)
             .await?;
         self.docker(&["push", "--quiet", name], "").await?;
@@ -122,7 +123,7 @@ impl World {
     }
 
     async fn docker(&self, arguments: &[&str], input: &str) -> Result<()> {
-        let mut command = self.parts.docker(&self.parts.engine_plain);
+        let mut command = self.env.docker(&self.env.engine_plain);
         command
             .args(arguments)
             .env("DOCKER_BUILDKIT", "0")
@@ -189,11 +190,11 @@ impl World {
     /// When it stays.
     pub async fn last_seen(
         &self,
-        wish: &Wish,
+        case: &Case,
         build: i64,
         ended: Instant,
     ) -> Result<Option<Instant>> {
-        let mark = mark(&self.token, wish);
+        let mark = mark(&self.token, case);
         let mut calm_from = ended;
         let until = ended + PATIENCE;
         loop {
@@ -226,10 +227,10 @@ impl World {
 }
 
 /// What tells the processes of a wish's build from all others.
-fn mark(token: &str, wish: &Wish) -> String {
-    format!("{token}-{}", wish.number)
+fn mark(token: &str, case: &Case) -> String {
+    format!("{token}-{}", case.number)
 }
 
-fn installer_name(wish: &Wish) -> String {
-    format!("Miniconda3-chaos{}-Linux-x86_64.sh", wish.number)
+fn installer_name(case: &Case) -> String {
+    format!("Miniconda3-chaos{}-Linux-x86_64.sh", case.number)
 }

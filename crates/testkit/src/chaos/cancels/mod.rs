@@ -4,10 +4,10 @@
 //! [`run`] starts a [`world`], asks for the builds of the seed's [`wishes`] and cancels each at its
 //! moment, while a [`watch`] sees what runs on the engine, and puts what it took into a [`report`].
 
+pub mod cases;
+pub mod cluster;
 pub mod report;
 pub mod watch;
-pub mod wishes;
-pub mod world;
 
 use std::{
     collections::HashSet,
@@ -22,11 +22,11 @@ use jiff::Timestamp;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use self::{
+    cases::{Case, Since, cases},
+    cluster::Cluster,
     report::{Cancel, Report},
-    wishes::{Since, Wish, wishes},
-    world::World,
 };
-use super::now;
+use crate::now;
 
 /// How long what cancelled builds made may lie on the engine.
 const TO_CLEAN: Duration = Duration::from_mins(3);
@@ -56,23 +56,23 @@ pub struct Plan {
 /// When a part does not start, a build is refused, does not end, or something of it stays. Other
 /// rules that were broken are no error: they stand in the report.
 pub async fn run(plan: Plan) -> Result<Report> {
-    let wishes = wishes(plan.seed, plan.cancels, plan.life);
-    let world = Arc::new(World::start(&plan.binary, &wishes).await?);
+    let cases = cases(plan.seed, plan.cancels, plan.life);
+    let cluster = Arc::new(Cluster::start(&plan.binary, &cases).await?);
     let places = Arc::new(Semaphore::new(plan.at_a_time));
     let mut cancelling = JoinSet::new();
-    for wish in wishes {
-        let (world, places) = (world.clone(), places.clone());
+    for case in cases {
+        let (cluster, places) = (cluster.clone(), places.clone());
         cancelling.spawn(async move {
             let _place = places.acquire_owned().await?;
-            cancelled(&world, wish).await
+            cancelled(&cluster, case).await
         });
     }
     let mut cancels = Vec::new();
     while let Some(cancel) = cancelling.join_next().await {
         cancels.push(cancel??);
     }
-    cancels.sort_by_key(|cancel| cancel.wish.number);
-    let left = left(&world, &cancels).await?;
+    cancels.sort_by_key(|cancel| cancel.case.number);
+    let left = left(&cluster, &cancels).await?;
     Ok(Report {
         plan,
         cancels,
@@ -81,19 +81,19 @@ pub async fn run(plan: Plan) -> Result<Report> {
 }
 
 /// Asks for a build and cancels it at its moment.
-async fn cancelled(world: &World, wish: Wish) -> Result<Cancel> {
-    let build = world.submit(&wish).await?;
-    if wish.since == Since::Push {
-        world.pushes(build).await?;
+async fn cancelled(cluster: &Cluster, case: Case) -> Result<Cancel> {
+    let build = cluster.submit(&case).await?;
+    if case.since == Since::Push {
+        cluster.pushes(build).await?;
     }
-    tokio::time::sleep(wish.after).await;
-    let found = state(&world.caller.build(build).await?)?;
+    tokio::time::sleep(case.after).await;
+    let found = state(&cluster.caller.build(build).await?)?;
     let (asked, asked_at) = (Instant::now(), now());
-    let answer = world.caller.cancel(0, build).await?;
-    let (ended, told) = world.ended(build).await?;
-    let seen = world.last_seen(&wish, build, ended).await?;
+    let answer = cluster.caller.cancel(0, build).await?;
+    let (ended, told) = cluster.ended(build).await?;
+    let seen = cluster.last_seen(&case, build, ended).await?;
     Ok(Cancel {
-        wish,
+        case,
         build,
         found,
         answer,
@@ -101,7 +101,7 @@ async fn cancelled(world: &World, wish: Wish) -> Result<Cancel> {
         reason: serde_json::from_value(told["failure"]["code"].clone())?,
         ended_after: ended - asked,
         seen_after: seen.map(|seen| seen.saturating_duration_since(asked)),
-        pushed_after: pushed_after(world, build, asked_at),
+        pushed_after: pushed_after(cluster, build, asked_at),
     })
 }
 
@@ -110,16 +110,18 @@ fn state(told: &serde_json::Value) -> Result<BuildState> {
 }
 
 /// How long after a moment the engine ended a push of a build, if it did.
-fn pushed_after(world: &World, build: i64, moment: Timestamp) -> Option<Duration> {
-    let pushes = world.engine.pushes().into_iter();
+fn pushed_after(cluster: &Cluster, build: i64, moment: Timestamp) -> Option<Duration> {
+    let pushes = cluster.engine.pushes().into_iter();
     pushes
-        .filter(|push| super::evidence::maker(&push.label).is_some_and(|(of, _)| of == build))
+        .filter(|push| {
+            super::builds::evidence::maker(&push.label).is_some_and(|(of, _)| of == build)
+        })
         .filter_map(|push| push.ended?.duration_since(moment).try_into().ok())
         .max()
 }
 
 /// What builds that failed left on the engine, once that had its time to be taken away.
-async fn left(world: &World, cancels: &[Cancel]) -> Result<Vec<(String, i64)>> {
+async fn left(cluster: &Cluster, cancels: &[Cancel]) -> Result<Vec<(String, i64)>> {
     let failed: HashSet<i64> = cancels
         .iter()
         .filter(|cancel| cancel.state != BuildState::PushSuccess)
@@ -127,7 +129,7 @@ async fn left(world: &World, cancels: &[Cancel]) -> Result<Vec<(String, i64)>> {
         .collect();
     let until = Instant::now() + TO_CLEAN;
     loop {
-        match world.left(&failed).await {
+        match cluster.left(&failed).await {
             Ok(left) if left.is_empty() || Instant::now() > until => return Ok(left),
             // A list may fail while others take something away.
             Err(error) if Instant::now() > until => return Err(error),

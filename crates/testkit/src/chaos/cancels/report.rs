@@ -4,14 +4,14 @@ use std::{fmt, time::Duration};
 
 use fastbuild_spec::{failure::ReasonCode, state::BuildState};
 
-use super::{Plan, wishes::Wish};
-use crate::chaos::{callers::CancelAnswer, report::counted, write_verdict};
+use super::{Plan, cases::Case};
+use crate::chaos::{caller::CancelAnswer, counted, write_verdict};
 
 /// A build that was cancelled. Times begin before the request to cancel it was sent.
 #[derive(Debug, Clone)]
 pub struct Cancel {
     /// What was asked for.
-    pub wish: Wish,
+    pub case: Case,
     /// The build's number.
     pub build: i64,
     /// The state it was in.
@@ -64,14 +64,14 @@ impl Cancel {
 
 impl Report {
     /// Every rule that was broken.
-    pub fn wrongs(&self) -> Vec<String> {
-        let mut wrongs = Vec::new();
+    pub fn violations(&self) -> Vec<String> {
+        let mut violations = Vec::new();
         for cancel in &self.cancels {
             if !cancel.is_true() {
-                wrongs.push(format!("it did not end as it was told: {cancel:?}"));
+                violations.push(format!("it did not end as it was told: {cancel:?}"));
             }
             if cancel.idle_after() > self.plan.within {
-                wrongs.push(format!(
+                violations.push(format!(
                     "the engine was not idle within {:?}: {cancel:?}",
                     self.plan.within
                 ));
@@ -79,9 +79,9 @@ impl Report {
         }
         for (label, build) in &self.left {
             let cancel = self.cancels.iter().find(|cancel| cancel.build == *build);
-            wrongs.push(format!("the engine still has {label} of {cancel:?}"));
+            violations.push(format!("the engine still has {label} of {cancel:?}"));
         }
-        wrongs
+        violations
     }
 }
 
@@ -113,18 +113,18 @@ impl fmt::Display for Report {
                 greatest.as_secs_f64(),
             )?;
         }
-        write_verdict(out, &self.wrongs())
+        write_verdict(out, &self.violations())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chaos::cancels::wishes::Since;
+    use crate::chaos::cancels::cases::Since;
 
     fn kept() -> Report {
         let cancel = Cancel {
-            wish: Wish {
+            case: Case {
                 number: 0,
                 since: Since::Asked,
                 after: Duration::from_secs(1),
@@ -157,7 +157,7 @@ mod tests {
     fn broken(change: impl FnOnce(&mut Cancel)) -> String {
         let mut report = kept();
         change(&mut report.cancels[0]);
-        report.wrongs().join("\n")
+        report.violations().join("\n")
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         }
         let mut report = kept();
         report.left.push(("x/y/7/1".to_owned(), 7));
-        let said = report.wrongs().join("\n");
+        let said = report.violations().join("\n");
         let left = "the engine still has x/y/7/1 of Some(Cancel { wish: Wish { number: 0";
         assert!(said.starts_with(left), "{said}");
     }

@@ -9,8 +9,8 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::wishes::MARK;
-use crate::{chaos::evidence::maker, engine_api::EngineApi};
+use super::cases::MARK;
+use crate::{chaos::builds::evidence::maker, engine_api::EngineApi};
 
 /// Between one look and the next.
 const PAUSE: Duration = Duration::from_millis(20);

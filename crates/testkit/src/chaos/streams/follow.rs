@@ -23,7 +23,7 @@ pub struct Seen {
     /// Whether it was told the end, and the stream was closed after that.
     pub ended: bool,
     /// What was not as it must be.
-    pub wrongs: Vec<String>,
+    pub violations: Vec<String>,
 }
 
 /// How a connection came to its end.
@@ -49,7 +49,7 @@ pub async fn follow(http: reqwest::Client, url: String, follower: Follower) -> S
 async fn visits(http: &reqwest::Client, url: &str, follower: &Follower, seen: &mut Seen) {
     let mut breaks = follower.breaks.iter();
     let mut resume = None;
-    while seen.wrongs.is_empty() {
+    while seen.violations.is_empty() {
         let planned = breaks.next();
         let request =
             asked(http, url, resume, seen.last).header(ACCEPT, follower.format.media_type());
@@ -141,7 +141,7 @@ impl Seen {
     }
 
     fn wrong(&mut self, what: String) {
-        self.wrongs.push(what);
+        self.violations.push(what);
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
         for one in all {
             seen.hear(*one);
         }
-        seen.wrongs.join("; ")
+        seen.violations.join("; ")
     }
 
     #[test]

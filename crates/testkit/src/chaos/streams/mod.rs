@@ -1,7 +1,7 @@
 //! Very many clients that follow one build, half of whom lose their connections again and again:
 //! each must get every event once and in order, then the end, and the service must stay small.
 //!
-//! [`run`] starts a service with its defaults and a scripted engine whose build says much, lets the
+//! [`run`] starts a service with its defaults and a fake engine whose build says much, lets the
 //! [`followers`] of the seed [`follow`] it, and puts what they got into a [`report`].
 
 pub mod follow;
@@ -20,14 +20,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use self::{follow::follow, followers::followers, report::Report};
-use super::{
-    callers::Caller,
-    scripted::{STEPS, Script, ScriptedEngine},
-};
+use super::caller::Caller;
 use crate::{
-    client::SiteFields,
+    client::ConfigFields,
+    env::TestEnv,
+    fake_engine::{Behaviour, FakeEngine, STEPS},
     memory::Memory,
-    parts::Parts,
     service::{Service, ServiceOptions},
 };
 
@@ -58,13 +56,13 @@ pub struct Plan {
 /// stand in the report.
 pub async fn run(plan: Plan) -> Result<Report> {
     raise_open_files()?;
-    let parts = Parts::load()?;
+    let env = TestEnv::load()?;
     let directory = tempfile::tempdir()?;
-    let options = ServiceOptions::new(&plan.binary, directory.path(), &parts);
+    let options = ServiceOptions::new(&plan.binary, directory.path(), &env);
     let service = Service::start(options).await?;
-    let script = Script::new(&parts, plan.lasts / STEPS)?.saying(plan.lines / STEPS);
-    let engine = ScriptedEngine::start(script).await?;
-    let fields = SiteFields::new(&parts, &parts.engine_plain, service.port)?
+    let script = Behaviour::new(&env, plan.lasts / STEPS)?.saying(plan.lines / STEPS);
+    let engine = FakeEngine::start(script).await?;
+    let fields = ConfigFields::new(&env, &env.engine_plain, service.port)?
         .with("docker_host", "127.0.0.1")
         .with("docker_port", engine.address.port().to_string());
     service.client.configure(fields).await?.data()?;
@@ -73,7 +71,7 @@ pub async fn run(plan: Plan) -> Result<Report> {
     let begun = Instant::now();
     let caller = Caller::new(vec![service.client.url.clone()])?;
     let build = caller
-        .submit(0, "followed", &document(&parts, directory.path()))
+        .submit(0, "followed", &document(&env, directory.path()))
         .await?;
     let url = format!("{}/api/v1/builds/{build}/events", service.client.url);
     let http = reqwest::Client::builder()
@@ -103,12 +101,12 @@ pub async fn run(plan: Plan) -> Result<Report> {
 }
 
 /// The build to ask for: small, and under a name that no other run has.
-fn document(parts: &Parts, directory: &std::path::Path) -> Value {
+fn document(env: &TestEnv, directory: &std::path::Path) -> Value {
     let token = directory.file_name().unwrap_or_default().to_string_lossy();
     let token = token.trim_start_matches('.').to_lowercase();
     json!({
-        "base": parts.image(&parts.images.debian),
-        "target": parts.image(&format!("chaos/t{token}:followed")),
+        "base": env.image(&env.images.debian),
+        "target": env.image(&format!("chaos/t{token}:followed")),
         "name": "followed",
     })
 }

@@ -26,25 +26,25 @@ pub struct Report {
 
 impl Report {
     /// Every rule that was broken.
-    pub fn wrongs(&self) -> Vec<String> {
-        let mut wrongs = Vec::new();
+    pub fn violations(&self) -> Vec<String> {
+        let mut violations = Vec::new();
         if self.state.as_deref() != Some("PUSH_SUCCESS") {
-            wrongs.push(format!("the build ended as {:?}", self.state));
+            violations.push(format!("the build ended as {:?}", self.state));
         }
         for (follower, seen) in &self.clients {
-            let mut wrong = |what: &str| wrongs.push(format!("{follower:?}: {what}"));
-            seen.wrongs.iter().for_each(|what| wrong(what));
-            if seen.wrongs.is_empty() && (seen.last, seen.ended) != (self.events, true) {
+            let mut wrong = |what: &str| violations.push(format!("{follower:?}: {what}"));
+            seen.violations.iter().for_each(|what| wrong(what));
+            if seen.violations.is_empty() && (seen.last, seen.ended) != (self.events, true) {
                 wrong(&format!("it got {} of {} events", seen.last, self.events));
             }
         }
         if self.memory.greatest > self.plan.megabytes {
-            wrongs.push(format!(
+            violations.push(format!(
                 "the service had {:.1} MB, more than {:.1}",
                 self.memory.greatest, self.plan.megabytes
             ));
         }
-        wrongs
+        violations
     }
 
     fn connections(&self) -> usize {
@@ -78,7 +78,7 @@ impl fmt::Display for Report {
             self.memory.resident,
             self.memory.greatest,
         )?;
-        write_verdict(out, &self.wrongs())
+        write_verdict(out, &self.violations())
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
             last: 9,
             connections: 1,
             ended: true,
-            wrongs: Vec::new(),
+            violations: Vec::new(),
         };
         Report {
             plan: Plan {
@@ -127,7 +127,7 @@ mod tests {
     fn broken(change: impl FnOnce(&mut Report)) -> String {
         let mut report = kept();
         change(&mut report);
-        report.wrongs().join("\n")
+        report.violations().join("\n")
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         assert!(broken(|run| run.state = None).contains("ended as None"));
         assert!(broken(|run| run.events = 10).ends_with("it got 9 of 10 events"));
         assert!(broken(|run| run.clients[0].1.ended = false).ends_with("9 of 9 events"));
-        let twice = broken(|run| run.clients[0].1.wrongs.push("twice".to_owned()));
+        let twice = broken(|run| run.clients[0].1.violations.push("twice".to_owned()));
         assert!(twice.ends_with(": twice"), "{twice}");
         let large = broken(|run| run.memory.greatest = 150.1);
         assert_eq!(large, "the service had 150.1 MB, more than 150.0");

@@ -1,6 +1,7 @@
 //! The table of endpoints (`endpoints.md`), walked row by row against a running service: method and
 //! path, parameters, envelope, every field and its type.
 
+mod shape;
 mod table;
 
 use std::{
@@ -8,15 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fastbuild_testkit::{client::SiteFields, request::Request};
+use fastbuild_testkit::{client::ConfigFields, request::Request};
 use reqwest::{Method, RequestBuilder, multipart::Form};
 use serde_json::{Value, json};
 
 use self::table::{ENDPOINTS, TABLE, WELCOME, query_parameters, table};
 use crate::{
-    raw::{Http, Reply, send},
-    shape,
-    site::{On, PATIENCE, Site},
+    support::http::{Http, Reply, send},
+    support::installation::{EngineKind, Installation, TIMEOUT},
 };
 
 #[test]
@@ -93,16 +93,16 @@ fn every_endpoint_and_parameter_is_in_the_openapi_document() {
 
 /// Asks a service and keeps what it answered, by endpoint.
 struct Walker<'a> {
-    site: &'a Site,
+    installation: &'a Installation,
     http: Http,
     answers: BTreeMap<String, Reply>,
 }
 
 impl<'a> Walker<'a> {
-    fn new(site: &'a Site) -> Self {
+    fn new(installation: &'a Installation) -> Self {
         Self {
-            http: Http::new(&site.client().url),
-            site,
+            http: Http::new(&installation.client().url),
+            installation,
             answers: BTreeMap::new(),
         }
     }
@@ -128,7 +128,7 @@ impl<'a> Walker<'a> {
 
     /// Asks until the answer holds something.
     async fn call_until_filled(&mut self, call: &str) -> Value {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let data = self.call(call).await;
             let filled = match &data {
@@ -146,7 +146,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    async fn form(&mut self, call: &str, fields: &SiteFields, names: &[&str]) {
+    async fn form(&mut self, call: &str, fields: &ConfigFields, names: &[&str]) {
         let mut form = Form::new();
         for (name, value) in &fields.fields {
             if names.iter().any(|start| name.starts_with(start)) {
@@ -158,7 +158,7 @@ impl<'a> Walker<'a> {
     }
 
     async fn configure(&mut self) {
-        let fields = self.site.fields(On::PlainEngine);
+        let fields = self.installation.fields(EngineKind::PlainEngine);
         let all = ["fastbuild_", "harbor_", "docker_"];
         self.form("POST config/config-fastbuild", &fields, &all)
             .await;
@@ -201,7 +201,7 @@ impl<'a> Walker<'a> {
     /// Runs two builds one after the other, and looks at both while they are on their way.
     async fn build(&mut self) -> [(i64, String); 2] {
         // Cleaning takes it away again: nobody else may need it.
-        let base = self.site.own_base(On::PlainEngine);
+        let base = self.installation.own_base(EngineKind::PlainEngine);
         self.call(&format!("POST task/pull-image?image_name={base}"))
             .await;
         self.call(&format!("POST task/check-image?image_name={base}"))
@@ -209,11 +209,11 @@ impl<'a> Walker<'a> {
         self.call("GET check-result/all-check-result").await;
         let mut builds = Vec::new();
         for tag in ["1", "2"] {
-            let target = self.site.target(tag);
+            let target = self.installation.target(tag);
             // Packages make the first build last while the second waits.
             let request = Request::new(&base, &target)
                 .system("apt", &["file"])
-                .callback(&self.site.callback_url());
+                .callback(&self.installation.callback_url());
             let data = self
                 .call_with("POST task/build-image", |call| call.json(request.body()))
                 .await;
@@ -224,15 +224,15 @@ impl<'a> Walker<'a> {
         self.call_until_filled("GET progress/running-tasks-progress")
             .await;
         for (task_id, _) in &builds {
-            let client = self.site.client();
-            let task = client.wait_for_end(*task_id, PATIENCE).await.unwrap();
+            let client = self.installation.client();
+            let task = client.wait_for_end(*task_id, TIMEOUT).await.unwrap();
             assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
         }
         builds.try_into().unwrap()
     }
 
     async fn look_at_builds(&mut self, task_id: i64) {
-        let name = &self.site.token;
+        let name = &self.installation.token;
         for call in [
             "GET task/list-task?page=1&page_size=10",
             "GET task/all-tasks",
@@ -305,7 +305,7 @@ impl<'a> Walker<'a> {
             if endpoint.data.contains("newest first") && !is_newest_first(data) {
                 say(format!("not newest first: {data}"));
             }
-            let secret = &self.site.parts.registry.user.password;
+            let secret = &self.installation.env.registry.user.password;
             if reply.text.contains(secret.as_str()) {
                 say("the answer holds a password".to_owned());
             }
@@ -326,13 +326,13 @@ fn is_newest_first(data: &Value) -> bool {
 
 #[tokio::test]
 async fn every_row_of_the_table_is_served_as_it_says() {
-    let site = Site::unconfigured(&[
+    let installation = Installation::unconfigured(&[
         ("BUILDS__PER_ENGINE", "1"),
         ("SOURCE_DIR", ""),
         ("TOOLS_DIR", ""),
     ])
     .await;
-    let mut walker = Walker::new(&site);
+    let mut walker = Walker::new(&installation);
     for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.data == WELCOME) {
         let body = walker.call(endpoint.call).await;
         assert_eq!(body, Value::Null, "{}", endpoint.call);
@@ -354,8 +354,8 @@ async fn every_row_of_the_table_is_served_as_it_says() {
 
 #[tokio::test]
 async fn every_required_parameter_is_asked_for_by_its_name() {
-    let site = Site::unconfigured(&[]).await;
-    let http = Http::new(&site.client().url);
+    let installation = Installation::unconfigured(&[]).await;
+    let http = Http::new(&installation.client().url);
     let mut asked = 0;
     for (call, row) in table() {
         let (method, path) = call.split_once(' ').unwrap();

@@ -10,11 +10,10 @@ use fastbuild_spec::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    callers::CancelAnswer,
     evidence::{BuildSeen, EventSeen, Evidence, maker},
-    orders::Base,
-    scripted::Push,
+    workload::Base,
 };
+use crate::{chaos::caller::CancelAnswer, fake_engine::Push};
 
 /// Attempts that a build may have.
 const MAX_ATTEMPTS: i64 = 3;
@@ -29,14 +28,14 @@ const BY_FAULTS: [ReasonCode; 3] = [
 
 /// A rule that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
+pub struct Violation {
     /// The order's and the build's number, where it is about one.
     pub build: Option<(usize, i64)>,
     /// What is wrong.
     pub why: String,
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.build {
             Some((number, id)) => write!(formatter, "order {number}, build {id}: {}", self.why),
@@ -46,8 +45,8 @@ impl fmt::Display for Wrong {
 }
 
 /// Every rule that was broken.
-pub fn wrongs(evidence: &Evidence) -> Vec<Wrong> {
-    let mut wrongs = Vec::new();
+pub fn violations(evidence: &Evidence) -> Vec<Violation> {
+    let mut violations = Vec::new();
     for build in &evidence.builds {
         let about = [
             ended_once(build),
@@ -56,13 +55,13 @@ pub fn wrongs(evidence: &Evidence) -> Vec<Wrong> {
             fenced(build),
             pushed_in_time(build, evidence),
         ];
-        wrongs.extend(about.into_iter().flatten().map(|why| Wrong {
-            build: Some((build.placed.order.number, build.placed.id)),
+        violations.extend(about.into_iter().flatten().map(|why| Violation {
+            build: Some((build.submitted.submission.number, build.submitted.id)),
             why,
         }));
     }
-    wrongs.extend(left_over(evidence));
-    wrongs
+    violations.extend(left_over(evidence));
+    violations
 }
 
 /// It ended, once, and what follows it sees that.
@@ -122,7 +121,7 @@ fn ended_once(build: &BuildSeen) -> Vec<String> {
 /// What its record says is so.
 fn truthful(build: &BuildSeen) -> Vec<String> {
     let mut why = Vec::new();
-    let order = &build.placed.order;
+    let submission = &build.submitted.submission;
     if build.state == BuildState::PushSuccess {
         if build.digest.is_none() || build.digest != build.in_registry {
             why.push(format!(
@@ -130,10 +129,10 @@ fn truthful(build: &BuildSeen) -> Vec<String> {
                 build.digest, build.in_registry
             ));
         }
-        if order.base == Base::Missing {
+        if submission.base == Base::Missing {
             why.push("it succeeded although its base image does not exist".to_owned());
         }
-        if build.placed.cancelled == Some(CancelAnswer::Ended) {
+        if build.submitted.cancelled == Some(CancelAnswer::Ended) {
             why.push("it succeeded although it had ended as cancelled".to_owned());
         }
         return why;
@@ -147,9 +146,9 @@ fn truthful(build: &BuildSeen) -> Vec<String> {
     }
     let possible = match build.reason {
         Some(ReasonCode::Cancelled) => {
-            build.state == BuildState::BuildAbort && build.placed.cancelled.is_some()
+            build.state == BuildState::BuildAbort && build.submitted.cancelled.is_some()
         }
-        Some(ReasonCode::BaseImageNotFound) => order.base == Base::Missing,
+        Some(ReasonCode::BaseImageNotFound) => submission.base == Base::Missing,
         Some(code) => BY_FAULTS.contains(&code),
         None => false,
     };
@@ -234,7 +233,7 @@ fn pushed_in_time(build: &BuildSeen, evidence: &Evidence) -> Vec<String> {
     let mut why = Vec::new();
     for (engine, push) in pushes_of(build, evidence) {
         // Real engines do not tell the label of an image that was taken away while they pushed it.
-        if let Some((id, _)) = maker(&push.label).filter(|(id, _)| *id != build.placed.id) {
+        if let Some((id, _)) = maker(&push.label).filter(|(id, _)| *id != build.submitted.id) {
             why.push(format!("{engine} pushed its image for the build {id}"));
         }
         let Some((number, began)) = successor(build, push) else {
@@ -255,18 +254,21 @@ fn pushed_in_time(build: &BuildSeen, evidence: &Evidence) -> Vec<String> {
 
 /// Nothing half done is left: not on an engine, not in the queue. What is, broke a rule only if it
 /// stays.
-pub fn left_over(evidence: &Evidence) -> Vec<Wrong> {
-    let mut wrongs = Vec::new();
-    let mut wrong = |build, why| wrongs.push(Wrong { build, why });
-    for (engine, thing) in &evidence.things {
-        let build = maker(&thing.label).and_then(|(id, attempt)| {
-            let found = evidence.builds.iter().find(|build| build.placed.id == id);
+pub fn left_over(evidence: &Evidence) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut wrong = |build, why| violations.push(Violation { build, why });
+    for (engine, object) in &evidence.objects {
+        let build = maker(&object.label).and_then(|(id, attempt)| {
+            let found = evidence
+                .builds
+                .iter()
+                .find(|build| build.submitted.id == id);
             found.map(|build| (build, attempt))
         });
         // What was pushed, or waits to be pushed again, stays on its engine for a while.
         let stays = build.is_some_and(|(build, attempt)| {
-            thing.kind == "image"
-                && thing.name == build.target
+            object.kind == "image"
+                && object.name == build.target
                 && matches!(
                     build.state,
                     BuildState::PushSuccess | BuildState::PushFailed
@@ -276,10 +278,10 @@ pub fn left_over(evidence: &Evidence) -> Vec<Wrong> {
         });
         if !stays {
             wrong(
-                build.map(|(build, _)| (build.placed.order.number, build.placed.id)),
+                build.map(|(build, _)| (build.submitted.submission.number, build.submitted.id)),
                 format!(
                     "{engine} still has the {} {} ({})",
-                    thing.kind, thing.name, thing.label
+                    object.kind, object.name, object.label
                 ),
             );
         }
@@ -290,9 +292,8 @@ pub fn left_over(evidence: &Evidence) -> Vec<Wrong> {
     for row in &evidence.rows {
         wrong(None, format!("the database has {row}"));
     }
-    wrongs
+    violations
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

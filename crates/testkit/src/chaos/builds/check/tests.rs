@@ -6,10 +6,12 @@ use fastbuild_spec::callback::CallbackBody;
 
 use super::*;
 use crate::chaos::{
-    evidence::{EventSeen, Placed},
-    orders::Order,
-    real::Thing,
-    receiver::Callback,
+    builds::{
+        evidence::{EventSeen, Submitted},
+        receiver::Callback,
+        workload::Submission,
+    },
+    real_engine::EngineObject,
 };
 
 const TARGET: &str = "registry:1/chaos/t:3";
@@ -45,8 +47,8 @@ fn kept() -> Evidence {
         ..EventSeen::default()
     };
     let build = BuildSeen {
-        placed: Placed {
-            order: Order {
+        submitted: Submitted {
+            submission: Submission {
                 number: 3,
                 after: Duration::ZERO,
                 base: Base::Debian,
@@ -80,7 +82,7 @@ fn kept() -> Evidence {
     Evidence {
         builds: vec![build],
         pushes: vec![("two".to_owned(), push(2, 22, Some(23)))],
-        things: vec![("two".to_owned(), image(2))],
+        objects: vec![("two".to_owned(), image(2))],
         ..Evidence::default()
     }
 }
@@ -94,8 +96,8 @@ fn push(attempt: i64, began: i64, ended: Option<i64>) -> Push {
     }
 }
 
-fn image(attempt: i64) -> Thing {
-    Thing {
+fn image(attempt: i64) -> EngineObject {
+    EngineObject {
         kind: "image",
         name: TARGET.to_owned(),
         label: format!("installation/process/7/{attempt}"),
@@ -106,8 +108,11 @@ fn image(attempt: i64) -> Thing {
 fn broken(change: impl FnOnce(&mut Evidence)) -> String {
     let mut evidence = kept();
     change(&mut evidence);
-    let wrongs: Vec<String> = wrongs(&evidence).iter().map(Wrong::to_string).collect();
-    wrongs.join("\n")
+    let violations: Vec<String> = violations(&evidence)
+        .iter()
+        .map(Violation::to_string)
+        .collect();
+    violations.join("\n")
 }
 
 /// A change that must be told of in these words, about this build.
@@ -153,10 +158,10 @@ fn a_success_is_in_the_registry_and_possible() {
         run.builds[0].in_registry = Some("sha256:cd".to_owned());
     });
     must_say("its base image does not exist", |run| {
-        run.builds[0].placed.order.base = Base::Missing;
+        run.builds[0].submitted.submission.base = Base::Missing;
     });
     must_say("had ended as cancelled", |run| {
-        run.builds[0].placed.cancelled = Some(CancelAnswer::Ended);
+        run.builds[0].submitted.cancelled = Some(CancelAnswer::Ended);
     });
 }
 
@@ -168,7 +173,7 @@ fn failed(run: &mut Evidence, state: BuildState, reason: ReasonCode) {
     build.callbacks[0].body.state = state;
     build.callbacks[0].body.reason = Some(reason);
     build.in_registry = None;
-    run.things.clear();
+    run.objects.clear();
 }
 
 #[test]
@@ -230,15 +235,15 @@ fn a_lost_attempt_neither_writes_nor_pushes() {
 #[test]
 fn nothing_is_left() {
     must_say("one still has the image", |run| {
-        run.things.push(("one".to_owned(), image(1)));
+        run.objects.push(("one".to_owned(), image(1)));
     });
     must_say("two still has the image", |run| {
-        run.things[0].1.name = "sha256:nameless".to_owned();
+        run.objects[0].1.name = "sha256:nameless".to_owned();
     });
     let probe = broken(|run| {
-        run.things.push((
+        run.objects.push((
             "one".to_owned(),
-            Thing {
+            EngineObject {
                 kind: "container",
                 name: "c".to_owned(),
                 label: "installation/process/probe".to_owned(),

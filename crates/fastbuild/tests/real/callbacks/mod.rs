@@ -1,0 +1,3 @@
+//! How callers are told.
+
+mod delivery;

@@ -1,0 +1,7 @@
+//! Both HTTP protocols as callers use them.
+
+mod browser;
+mod contract;
+mod lists;
+pub(crate) mod v1;
+mod v1_resources;

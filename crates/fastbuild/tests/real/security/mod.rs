@@ -1,0 +1,5 @@
+//! Secrets, and callers that mean no good.
+
+mod hostile;
+mod oversized;
+mod secrets;

@@ -1,0 +1,6 @@
+//! What the tests share: a configured installation, HTTP, waiting and checking.
+
+pub(crate) mod events;
+pub(crate) mod http;
+pub(crate) mod installation;
+pub(crate) mod leftovers;
