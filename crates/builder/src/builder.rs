@@ -15,8 +15,8 @@ use fastbuild_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::Listing, clock::SharedClock, engines::context::Site, engines::labels::Labels,
-    engines::monitor::Watched, metrics::Metrics, options::Options,
+    catalog::Listing, clock::SharedClock, engines::context::EngineContext, engines::labels::Labels,
+    engines::monitor::EngineMonitor, metrics::Metrics, options::Options,
 };
 
 /// How a request becomes a pushed image. Cheap to clone; all clones are one builder.
@@ -35,11 +35,11 @@ struct Inner {
     /// Made when first used: reading this machine's authorities takes time and memory.
     distribution: tokio::sync::OnceCell<RegistryClient>,
     /// Rings when there may be something to sweep from an engine.
-    sweep_wanted: tokio::sync::Notify,
+    orphan_sweep_wanted: tokio::sync::Notify,
     /// Ends the grace time of running builds.
-    hurry: CancellationToken,
+    abort_grace: CancellationToken,
     labels: Arc<Labels>,
-    watched: Watched,
+    monitor: EngineMonitor,
     catalog: Listing,
     /// One lock per name of something that two must not do at once, such as pulling an image.
     locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -61,7 +61,7 @@ impl Builder {
         Ok(Self {
             inner: Arc::new(Inner {
                 labels: Arc::new(Labels::new(store.installation())),
-                watched: Watched::default(),
+                monitor: EngineMonitor::default(),
                 catalog: Listing::default(),
                 store,
                 options,
@@ -69,8 +69,8 @@ impl Builder {
                 metrics: Metrics::default(),
                 callbacks,
                 distribution: tokio::sync::OnceCell::new(),
-                sweep_wanted: tokio::sync::Notify::new(),
-                hurry: CancellationToken::new(),
+                orphan_sweep_wanted: tokio::sync::Notify::new(),
+                abort_grace: CancellationToken::new(),
                 locks: Mutex::default(),
             }),
         })
@@ -88,8 +88,8 @@ impl Builder {
 
     /// Gives running builds back at once when the service was told to end, whatever is left of
     /// their grace time.
-    pub fn hurry(&self) -> &CancellationToken {
-        &self.inner.hurry
+    pub fn abort_grace(&self) -> &CancellationToken {
+        &self.inner.abort_grace
     }
 
     /// The clock it runs by.
@@ -118,7 +118,7 @@ impl Builder {
         self.inner
             .distribution
             .get_or_try_init(|| async {
-                let authorities = match &self.inner.options.making.registry_ca_file {
+                let authorities = match &self.inner.options.builds.registry_ca_file {
                     Some(file) => Some(
                         tokio::fs::read(file)
                             .await
@@ -148,29 +148,33 @@ impl Builder {
     }
 
     /// How this process finds the engines.
-    pub(crate) fn watched(&self) -> &Watched {
-        &self.inner.watched
+    pub(crate) fn monitor(&self) -> &EngineMonitor {
+        &self.inner.monitor
     }
 
     /// There is another engine, or one is at another place: it is asked and swept without waiting.
     pub(crate) fn engines_changed(&self) {
-        self.watched().hurry();
-        self.nudge();
+        self.monitor().check_now();
+        self.wake_orphan_sweep();
     }
 
     /// Tells the sweeper that there may be something to sweep: another engine, one that returned,
     /// or what a lost attempt left.
-    pub(crate) fn nudge(&self) {
-        self.inner.sweep_wanted.notify_one();
+    pub(crate) fn wake_orphan_sweep(&self) {
+        self.inner.orphan_sweep_wanted.notify_one();
     }
 
-    pub(crate) async fn sweep_wanted(&self) {
-        self.inner.sweep_wanted.notified().await;
+    pub(crate) async fn orphan_sweep_wanted(&self) {
+        self.inner.orphan_sweep_wanted.notified().await;
     }
 
     /// The lock under which an image is pulled and probed on an engine, and removed from it.
-    pub(crate) fn image_lock(&self, site: &Site, image: &str) -> Arc<tokio::sync::Mutex<()>> {
-        self.lock(format!("{image} on {}", site.engine.address()))
+    pub(crate) fn image_lock(
+        &self,
+        context: &EngineContext,
+        image: &str,
+    ) -> Arc<tokio::sync::Mutex<()>> {
+        self.lock(format!("{image} on {}", context.engine.address()))
     }
 
     /// The lock of a name, the same for everybody in this process.

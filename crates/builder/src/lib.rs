@@ -22,7 +22,7 @@ mod worker;
 
 pub use builder::Builder;
 pub use builds::{
-    document::{Rendered, Taken},
+    document::{Rendered, Submission},
     estimate::QueueEstimate,
     files,
     submit::Submitted,

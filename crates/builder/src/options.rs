@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-pub use crate::engines::disk::DiskMarks;
 pub use fastbuild_engine::Compression;
 use fastbuild_spec::{
     callback::SigningSecret,
@@ -19,7 +18,7 @@ pub struct Options {
     /// Bounds on what a build may take.
     pub limits: Limits,
     /// What builds do to be fast and to get through.
-    pub making: Making,
+    pub builds: BuildOptions,
     /// How callbacks are delivered.
     pub callbacks: CallbackOptions,
     /// What is removed by and by.
@@ -117,12 +116,12 @@ pub struct CleaningOptions {
 
 /// What builds do to be fast and to get through.
 #[derive(Debug, Clone)]
-pub struct Making {
+pub struct BuildOptions {
     /// How layers are packed on an engine that packs them itself.
     pub compression: Compression,
     /// The wait before each further push after the registry could not be reached; its length bounds the
     /// tries.
-    pub push_again_after: Vec<Duration>,
+    pub push_retry_delays: Vec<Duration>,
     /// For how many minutes package lists that an engine has in its caches count as fresh.
     pub lists_fresh_minutes: u32,
     /// For how long a built image is given to equal requests; zero builds each.
@@ -131,14 +130,23 @@ pub struct Making {
     pub registry_ca_file: Option<PathBuf>,
 }
 
-impl Default for Making {
+impl Default for BuildOptions {
     fn default() -> Self {
         Self {
             compression: Compression::Gzip,
-            push_again_after: vec![Duration::from_secs(2), Duration::from_secs(10)],
+            push_retry_delays: vec![Duration::from_secs(2), Duration::from_secs(10)],
             lists_fresh_minutes: 60,
             reuse: Duration::ZERO,
             registry_ca_file: None,
         }
     }
+}
+
+/// How much an engine's disk may hold, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskMarks {
+    /// With more than this, things go.
+    pub high: u64,
+    /// Until no more than this is left.
+    pub low: u64,
 }

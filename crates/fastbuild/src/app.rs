@@ -75,7 +75,7 @@ impl App {
             Options {
                 folders: config.folders,
                 limits: config.limits,
-                making: config.making,
+                builds: config.builds,
                 callbacks: config.callbacks,
                 cleaning: config.cleaning,
                 base_images: config.base_images,
@@ -114,7 +114,7 @@ impl App {
     /// # Errors
     /// A sentence when the database does not answer or the listener fails.
     pub async fn run(self, shutdown: CancellationToken, hurry: CancellationToken) -> Result<()> {
-        let hurried = self.builder.hurry().clone();
+        let hurried = self.builder.abort_grace().clone();
         tokio::spawn(async move {
             hurry.cancelled().await;
             hurried.cancel();

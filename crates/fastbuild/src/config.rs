@@ -13,7 +13,7 @@ use std::{
 
 use fastbuild_builder::{
     check_headers,
-    options::{CallbackOptions, CleaningOptions, Folders, Limits, Making},
+    options::{BuildOptions, CallbackOptions, CleaningOptions, Folders, Limits},
 };
 #[cfg(debug_assertions)]
 use fastbuild_engine::crash::CrashPoint;
@@ -89,7 +89,7 @@ pub struct Config {
     /// Bounds on what a build may take.
     pub limits: Limits,
     /// What builds do to be fast and to get through.
-    pub making: Making,
+    pub builds: BuildOptions,
     /// Base images to register at the start.
     pub base_images: Vec<ImageReference>,
     /// What is removed by and by.
@@ -296,9 +296,9 @@ impl Config {
                     log_bytes: reader.at_least_one("builds.log_limit")?,
                     upload_bytes: reader.at_least_one("uploads.size_limit")?,
                 },
-                making: Making {
+                builds: BuildOptions {
                     compression: reader.get("builds.compression")?,
-                    push_again_after: reader
+                    push_retry_delays: reader
                         .get::<Vec<u64>>("builds.push_retry_seconds")?
                         .into_iter()
                         .map(Duration::from_secs)

@@ -24,7 +24,7 @@ mod migration;
 mod settings;
 
 pub use builds::{
-    Attempt, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId,
+    AttemptId, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId,
     claim::{ClaimedBuild, Heartbeat},
     counts::Tally,
     enqueue::NewBuild,

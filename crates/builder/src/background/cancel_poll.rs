@@ -14,7 +14,7 @@ const ASK: Duration = Duration::from_secs(1);
 impl Builder {
     /// Rings for cancelled builds of this process that were not told of; never ends. Where nobody
     /// shares the database there are none.
-    pub(crate) async fn hear_lost_cancels(self) {
+    pub(crate) async fn poll_cancels(self) {
         if !self.store().is_shared() {
             return;
         }

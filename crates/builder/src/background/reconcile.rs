@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     builder::{Builder, stored},
+    callbacks::message::callback_of,
     metrics::Lost,
-    worker::finish::delivery_for,
 };
 
 /// A process of which nothing was heard for the time of so many leases is gone for good, and its
@@ -24,9 +24,9 @@ impl Builder {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.options().limits.lease / 4) => {
-                    self.show_life().await;
-                    self.take_back_orphans(false).await;
-                    known = self.miss_replicas(known).await;
+                    self.heartbeat_replica().await;
+                    self.requeue_orphans_of_workers(false).await;
+                    known = self.notice_lost_replicas(known).await;
                 }
                 () = shutdown.cancelled() => return,
             }
@@ -34,7 +34,7 @@ impl Builder {
     }
 
     /// Tells the other processes on this database that this one is there.
-    pub(crate) async fn show_life(&self) {
+    pub(crate) async fn heartbeat_replica(&self) {
         let shown = self
             .store()
             .replica_lives(self.process(), self.clock().now())
@@ -46,11 +46,11 @@ impl Builder {
 
     /// Has the engines swept once a process that was there is gone for good: what it made there
     /// nobody cleans up after any more. Returns who is there now.
-    async fn miss_replicas(&self, known: HashSet<String>) -> HashSet<String> {
+    async fn notice_lost_replicas(&self, known: HashSet<String>) -> HashSet<String> {
         match self.live_replicas().await {
             Ok(lives) => {
                 if !known.is_subset(&lives) {
-                    self.nudge();
+                    self.wake_orphan_sweep();
                 }
                 lives
             }
@@ -70,25 +70,21 @@ impl Builder {
     }
 
     /// Tells the other processes that this one has ended.
-    pub(crate) async fn end_life(&self) {
+    pub(crate) async fn remove_replica(&self) {
         if let Err(error) = self.store().replica_ended(self.process()).await {
             tracing::warn!(%error, "the others learn by its silence that this process has ended");
         }
-        self.forget_findings(false).await;
+        self.clear_stale_health(false).await;
     }
 
     /// Builds whose worker was lost go back to the queue, or end when that happened too often:
     /// those whose lease ran out, or all that run.
-    pub(crate) async fn take_back_orphans(&self, all: bool) {
+    pub(crate) async fn requeue_orphans_of_workers(&self, all: bool) {
         let now = self.clock().now();
         let taken = async {
             let headers = self.callback_headers().await?;
             self.store()
-                .requeue_orphans(
-                    all,
-                    &|build: &Build| delivery_for(build, &headers, now),
-                    now,
-                )
+                .requeue_orphans(all, &|build: &Build| callback_of(build, &headers, now), now)
                 .await
                 .map_err(|error| stored(&error))
         };
@@ -111,12 +107,12 @@ impl Builder {
             tracing::error!(build = build.task_id, state = %build.state, "the build lost its worker and has ended");
         }
         // What their attempts left on engines is on record.
-        self.nudge();
+        self.wake_orphan_sweep();
     }
 
     /// Forgets how the engines were found by this process in an earlier life, or by any where it is
     /// alone on its database.
-    pub(crate) async fn forget_findings(&self, alone: bool) {
+    pub(crate) async fn clear_stale_health(&self, alone: bool) {
         let worker = self.options().worker.as_str();
         let forgotten = self.store().forget_health((!alone).then_some(worker)).await;
         if let Err(error) = forgotten {

@@ -18,11 +18,11 @@ use crate::{
 
 /// What became of a build document.
 #[derive(Debug)]
-pub enum Taken {
+pub enum Submission {
     /// It was queued.
-    Now(Box<Submitted>),
+    Queued(Box<Submitted>),
     /// The same document came before under the same key; this is what became of it then.
-    Before(KeptAnswer),
+    Replayed(KeptAnswer),
 }
 
 /// What a build document would become.
@@ -45,28 +45,28 @@ impl Builder {
         &self,
         body: &Value,
         key: Option<String>,
-    ) -> Result<Taken, Failure> {
+    ) -> Result<Submission, Failure> {
         let key = key.map(|name| RequestKey {
             name,
             request_hash: Sha256::digest(body.to_string()).to_vec(),
         });
-        if let Some(before) = self.taken_before(key.as_ref()).await? {
-            return Ok(Taken::Before(before));
+        if let Some(before) = self.stored_answer(key.as_ref()).await? {
+            return Ok(Submission::Replayed(before));
         }
-        self.site().await?;
+        self.default_engine().await?;
         let (request, limits) = self.parse(body)?;
-        match self.take(request, limits, key.clone()).await {
-            Ok(submitted) => Ok(Taken::Now(Box::new(submitted))),
+        match self.accept(request, limits, key.clone()).await {
+            Ok(submitted) => Ok(Submission::Queued(Box::new(submitted))),
             // Sent twice at once: the other one was faster, and this one failed on what it did.
-            Err(failure) => match self.taken_before(key.as_ref()).await? {
-                Some(before) => Ok(Taken::Before(before)),
+            Err(failure) => match self.stored_answer(key.as_ref()).await? {
+                Some(before) => Ok(Submission::Replayed(before)),
                 None => Err(failure),
             },
         }
     }
 
     /// What became of the request that came under this key, if one did.
-    async fn taken_before(&self, key: Option<&RequestKey>) -> Result<Option<KeptAnswer>, Failure> {
+    async fn stored_answer(&self, key: Option<&RequestKey>) -> Result<Option<KeptAnswer>, Failure> {
         let Some(key) = key else {
             return Ok(None);
         };
@@ -112,7 +112,7 @@ impl Builder {
             // No engine is asked; what every one of them with BuildKit understands.
             dialect: Dialect::BuildKit,
             link: false,
-            lists_fresh_minutes: self.options().making.lists_fresh_minutes,
+            lists_fresh_minutes: self.options().builds.lists_fresh_minutes,
             task_id: 0,
         };
         Ok(Rendered {

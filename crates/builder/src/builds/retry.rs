@@ -10,8 +10,8 @@ use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, Rest
 
 use crate::{
     builder::{Builder, stored},
-    engines::context::Site,
-    worker::finish::delivery_for,
+    callbacks::message::callback_of,
+    engines::context::EngineContext,
 };
 
 impl Builder {
@@ -76,7 +76,7 @@ impl Builder {
             .redeliver_of_build(
                 task_id,
                 &headers,
-                &|build: &Build| delivery_for(build, &headers, now),
+                &|build: &Build| callback_of(build, &headers, now),
                 now,
             )
             .await
@@ -106,8 +106,8 @@ impl Builder {
             return Err(wrong_state(task_id, build.state, RetryFrom::Push));
         }
         let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-        let made = match self.site_on(engine).await {
-            Ok(site) => self.made_image(&site, &build).await?,
+        let made = match self.engine_context(engine).await {
+            Ok(context) => self.image_of_build(&context, &build).await?,
             Err(removed) if removed.code == ReasonCode::NotFound => None,
             Err(failure) => return Err(failure),
         };
@@ -135,15 +135,15 @@ impl Builder {
 
     /// The image that a build made, while it is on the engine under the build's target and nobody
     /// else has put another one there.
-    pub(crate) async fn made_image(
+    pub(crate) async fn image_of_build(
         &self,
-        site: &Site,
+        context: &EngineContext,
         build: &Build,
     ) -> Result<Option<fastbuild_engine::Built>, Failure> {
         let Ok(target) = build.target_image.parse::<ImageReference>() else {
             return Ok(None);
         };
-        let found = site
+        let found = context
             .engine
             .find_image(&target)
             .await

@@ -38,7 +38,7 @@ impl Builder {
     /// Everything that can be refused before queueing: `NotConfigured`, `SpecInvalid` with every
     /// bad field, `MirrorMismatch`, `ToolMissing`, `TargetTaken`.
     pub async fn submit(&self, body: &Value) -> Result<Submitted, Failure> {
-        self.site().await?;
+        self.default_engine().await?;
         let request = request::parse_legacy(body, &self.options().wire_key)
             .map_err(|errors| Failure::invalid_fields(&errors))?;
         let part = if body.get("image_data").is_some() {
@@ -49,7 +49,7 @@ impl Builder {
         let limits = self
             .settled(&request, |field| format!("{part}.limits.{field}"))
             .map_err(|errors| Failure::invalid_fields(&errors))?;
-        self.take(request, limits, None).await
+        self.accept(request, limits, None).await
     }
 
     /// How long a request's build may take; `path` makes the place of a limit in the request.
@@ -62,7 +62,7 @@ impl Builder {
     }
 
     /// Takes a parsed request: refuses what can be refused now and queues the rest.
-    pub(crate) async fn take(
+    pub(crate) async fn accept(
         &self,
         request: BuildRequest,
         limits: BuildLimits,

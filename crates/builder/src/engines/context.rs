@@ -11,7 +11,7 @@ use crate::builder::{Builder, stored};
 
 /// An engine and the registry in force.
 #[derive(Debug, Clone)]
-pub(crate) struct Site {
+pub(crate) struct EngineContext {
     /// The engine's name.
     pub(crate) name: String,
     pub(crate) engine: Engine,
@@ -22,15 +22,15 @@ pub(crate) struct Site {
 
 impl Builder {
     /// The default engine and the registry, or a refusal that lists what is missing.
-    pub(crate) async fn site(&self) -> Result<Site, Failure> {
-        self.site_on(DEFAULT_ENGINE).await
+    pub(crate) async fn default_engine(&self) -> Result<EngineContext, Failure> {
+        self.engine_context(DEFAULT_ENGINE).await
     }
 
     /// The engine of a name and the registry, or a refusal that lists what is missing.
     ///
     /// # Errors
     /// `NotConfigured`; `NotFound` for an engine that is not there any more.
-    pub(crate) async fn site_on(&self, name: &str) -> Result<Site, Failure> {
+    pub(crate) async fn engine_context(&self, name: &str) -> Result<EngineContext, Failure> {
         let (settings, mut revisions) = self
             .store()
             .settings_in_force()
@@ -56,7 +56,7 @@ impl Builder {
             revisions.engine = Some(named.revision);
             named.server
         };
-        Ok(Site {
+        Ok(EngineContext {
             name: name.to_owned(),
             engine: engine(&server)?,
             registry,
@@ -67,9 +67,9 @@ impl Builder {
     /// Every engine, each with the registry.
     ///
     /// # Errors
-    /// As [`Builder::site_on`].
-    pub(crate) async fn sites(&self) -> Result<Vec<Site>, Failure> {
-        let mut sites = vec![self.site().await?];
+    /// As [`Builder::engine_context`].
+    pub(crate) async fn engine_contexts(&self) -> Result<Vec<EngineContext>, Failure> {
+        let mut contexts = vec![self.default_engine().await?];
         let engines = self
             .store()
             .engines()
@@ -79,22 +79,22 @@ impl Builder {
             if engine.name == DEFAULT_ENGINE {
                 continue;
             }
-            match self.site_on(&engine.name).await {
-                Ok(site) => sites.push(site),
+            match self.engine_context(&engine.name).await {
+                Ok(context) => contexts.push(context),
                 // Removed in between.
                 Err(failure) if failure.code == ReasonCode::NotFound => {}
                 Err(failure) => return Err(failure),
             }
         }
-        Ok(sites)
+        Ok(contexts)
     }
 
     /// The engine for a question that any of them can answer: the default one, unless it takes no
     /// builds and another one does.
     ///
     /// # Errors
-    /// As [`Builder::site_on`].
-    pub(crate) async fn site_at_hand(&self) -> Result<Site, Failure> {
+    /// As [`Builder::engine_context`].
+    pub(crate) async fn available_engine(&self) -> Result<EngineContext, Failure> {
         let engines = self
             .store()
             .engines()
@@ -108,7 +108,7 @@ impl Builder {
         let name = at_hand
             .find(|name| *name == DEFAULT_ENGINE)
             .unwrap_or(first);
-        self.site_on(name).await
+        self.engine_context(name).await
     }
 
     /// Which settings a build cannot do without are still missing, in the protocol's words.

@@ -15,20 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     builder::{Builder, stored},
-    engines::context::Site,
+    engines::context::EngineContext,
 };
 
 /// How often the disks are looked at. Measuring is work for an engine.
 const LOOK: Duration = Duration::from_mins(5);
-
-/// How much an engine's disk may hold, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiskMarks {
-    /// With more than this, things go.
-    pub high: u64,
-    /// Until no more than this is left.
-    pub low: u64,
-}
 
 /// What left an engine because its disk held too much.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,24 +46,24 @@ impl Builder {
     }
 
     async fn look_at_disks(&self) {
-        let Ok(sites) = self.sites().await else {
+        let Ok(contexts) = self.engine_contexts().await else {
             // Not configured yet, or a database that says so elsewhere.
             return;
         };
-        let answering = sites
+        let answering = contexts
             .iter()
-            .filter(|site| !self.watched().is_down(&site.name));
-        let looks = answering.map(|site| async {
-            match self.mind_disk(site).await {
+            .filter(|context| !self.monitor().is_down(&context.name));
+        let looks = answering.map(|context| async {
+            match self.mind_disk(context).await {
                 Ok(freed) if freed == Freed::default() => {}
                 Ok(freed) => tracing::info!(
-                    engine = site.name,
+                    engine = context.name,
                     cache_bytes = freed.cache_bytes,
                     images = freed.images.len(),
                     "the engine's disk held too much and was cleaned"
                 ),
                 Err(failure) => {
-                    tracing::warn!(engine = site.name, %failure, "the engine's disk could not be looked at");
+                    tracing::warn!(engine = context.name, %failure, "the engine's disk could not be looked at");
                 }
             }
         });
@@ -84,12 +75,12 @@ impl Builder {
     /// # Errors
     /// `NotConfigured`, `NotFound`, or what the engine answered.
     pub async fn clean_disk(&self, engine: &str) -> Result<Freed, Failure> {
-        let site = self.site_on(engine).await?;
-        self.mind_disk(&site).await
+        let context = self.engine_context(engine).await?;
+        self.mind_disk(&context).await
     }
 
-    async fn mind_disk(&self, site: &Site) -> Result<Freed, Failure> {
-        let mut usage = self.measure(site).await?;
+    async fn mind_disk(&self, context: &EngineContext) -> Result<Freed, Failure> {
+        let mut usage = self.measure(context).await?;
         let mut freed = Freed::default();
         let Some(marks) = self.options().cleaning.disk_marks else {
             return Ok(freed);
@@ -100,28 +91,28 @@ impl Builder {
         let excess = usage.total() - marks.low;
         let keep = usage.build_cache.saturating_sub(excess);
         if keep < usage.build_cache {
-            let pruned = site.engine.prune_build_cache(keep).await;
+            let pruned = context.engine.prune_build_cache(keep).await;
             freed.cache_bytes = pruned.map_err(|error| error.failure())?;
-            usage = self.measure(site).await?;
+            usage = self.measure(context).await?;
         }
         if usage.total() > marks.low {
             let unused = self
                 .store()
-                .images_unused_since(site.engine.address(), self.clock().now())
+                .images_unused_since(context.engine.address(), self.clock().now())
                 .await
                 .map_err(|error| stored(&error))?;
-            let held = site.engine.images_in_containers().await;
+            let held = context.engine.images_in_containers().await;
             let held = held.map_err(|error| error.failure())?;
             for life in unused {
                 if !self
-                    .clean_image(site, &life, |id| held.contains(id))
+                    .clean_image(context, &life, |id| held.contains(id))
                     .await?
                 {
                     continue;
                 }
                 freed.images.push(life.image_name);
                 // Images share layers: only measuring tells what became free.
-                usage = self.measure(site).await?;
+                usage = self.measure(context).await?;
                 if usage.total() <= marks.low {
                     break;
                 }
@@ -129,7 +120,7 @@ impl Builder {
         }
         if usage.total() > marks.high {
             tracing::warn!(
-                engine = site.name,
+                engine = context.name,
                 used_bytes = usage.total(),
                 high_mark_bytes = marks.high,
                 "the engine's disk holds more than its high mark, and nothing of it may go"
@@ -139,15 +130,15 @@ impl Builder {
     }
 
     /// Measures what an engine's disk holds, and notes it for people.
-    async fn measure(&self, site: &Site) -> Result<DiskUsage, Failure> {
-        let usage = site.engine.disk_usage().await;
+    async fn measure(&self, context: &EngineContext) -> Result<DiskUsage, Failure> {
+        let usage = context.engine.disk_usage().await;
         let usage = usage.map_err(|error| error.failure())?;
         let disk = DiskUse {
             used_bytes: usage.total(),
             cache_bytes: usage.build_cache,
             at: self.clock().now().as_microsecond(),
         };
-        let noted = self.store().note_disk(&site.name, disk).await;
+        let noted = self.store().note_disk(&context.name, disk).await;
         noted.map_err(|error| stored(&error))?;
         Ok(usage)
     }

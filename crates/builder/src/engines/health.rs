@@ -15,7 +15,7 @@ const TELL: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is known of one engine.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct HealthTracker {
     /// The row its address is from; `None` until it was first asked.
     pub(super) revision: Option<i64>,
     pub(super) state: HealthState,
@@ -36,7 +36,7 @@ pub(super) struct Watch {
 
 /// What an answer, or that there was none, has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Heard {
+pub(super) struct Transition {
     /// Others are to be told.
     pub(super) tell: bool,
     /// It was down and answers again.
@@ -45,7 +45,7 @@ pub(super) struct Heard {
     pub(super) left: bool,
 }
 
-impl Watch {
+impl HealthTracker {
     pub(super) fn new(revision: Option<i64>, now: Timestamp) -> Self {
         Self {
             revision,
@@ -67,15 +67,15 @@ impl Watch {
         losses: u64,
         patience: Duration,
         now: Timestamp,
-    ) -> Heard {
+    ) -> Transition {
         let mut heard = match answer {
-            Ok(()) if losses != self.losses => return Heard::default(),
+            Ok(()) if losses != self.losses => return Transition::default(),
             Ok(()) => self.up(now),
             Err(failure) => {
                 self.unanswered += 1;
                 // A first question in vain is not enough where it was answered before.
                 if self.state == HealthState::Up && self.unanswered < UNANSWERED {
-                    return Heard::default();
+                    return Transition::default();
                 }
                 self.down(failure, patience, now)
             }
@@ -93,10 +93,10 @@ impl Watch {
         heard
     }
 
-    fn up(&mut self, now: Timestamp) -> Heard {
+    fn up(&mut self, now: Timestamp) -> Transition {
         self.unanswered = 0;
         if self.state == HealthState::Up {
-            return Heard::default();
+            return Transition::default();
         }
         let returned = self.state == HealthState::Down;
         self.state = HealthState::Up;
@@ -106,7 +106,7 @@ impl Watch {
         if self.away.is_cancelled() {
             self.away = CancellationToken::new();
         }
-        Heard {
+        Transition {
             tell: true,
             returned,
             left: false,
@@ -120,7 +120,7 @@ impl Watch {
         self.told = Some(now);
     }
 
-    fn down(&mut self, failure: Failure, patience: Duration, now: Timestamp) -> Heard {
+    fn down(&mut self, failure: Failure, patience: Duration, now: Timestamp) -> Transition {
         let fell = self.state != HealthState::Down;
         if fell {
             self.state = HealthState::Down;
@@ -131,9 +131,9 @@ impl Watch {
         }
         let tell = fell || self.failure.as_ref().map(|known| known.code) != Some(failure.code);
         self.failure = Some(failure);
-        Heard {
+        Transition {
             tell,
-            ..Heard::default()
+            ..Transition::default()
         }
     }
 
@@ -164,8 +164,8 @@ mod tests {
         Err(Failure::new(ReasonCode::EngineUnreachable, "。", "."))
     }
 
-    fn answering() -> Watch {
-        let mut watch = Watch::new(Some(1), at(0));
+    fn answering() -> HealthTracker {
+        let mut watch = HealthTracker::new(Some(1), at(0));
         let heard = watch.hear(Ok(()), 0, PATIENCE, at(0));
         assert!(heard.tell && !heard.returned);
         watch
@@ -174,14 +174,20 @@ mod tests {
     #[test]
     fn an_engine_is_away_after_two_questions_in_vain_and_returns_with_one_answer() {
         let mut watch = answering();
-        assert_eq!(watch.hear(refused(), 0, PATIENCE, at(2)), Heard::default());
+        assert_eq!(
+            watch.hear(refused(), 0, PATIENCE, at(2)),
+            Transition::default()
+        );
         let running = watch.away.clone();
         let heard = watch.hear(refused(), 0, PATIENCE, at(4));
         assert!(heard.left && heard.tell && running.is_cancelled());
         assert_eq!(watch.state, HealthState::Down);
         assert_eq!((watch.since, watch.hopeless_at), (at(4), Some(at(64))));
         // What does not change is told now and then.
-        assert_eq!(watch.hear(refused(), 0, PATIENCE, at(6)), Heard::default());
+        assert_eq!(
+            watch.hear(refused(), 0, PATIENCE, at(6)),
+            Transition::default()
+        );
         assert!(watch.hear(refused(), 0, PATIENCE, at(36)).tell);
         assert_eq!(watch.hopeless_at, Some(at(64)));
 
@@ -204,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_never_answered_takes_no_builds_at_once() {
-        let mut watch = Watch::new(Some(1), at(0));
+        let mut watch = HealthTracker::new(Some(1), at(0));
         assert!(watch.hear(refused(), 0, PATIENCE, at(1)).tell);
         assert_eq!(watch.state, HealthState::Down);
     }
@@ -214,7 +220,10 @@ mod tests {
         let mut watch = answering();
         let asked = watch.losses;
         watch.lost(refused().unwrap_err(), PATIENCE, at(2));
-        assert_eq!(watch.hear(Ok(()), asked, PATIENCE, at(3)), Heard::default());
+        assert_eq!(
+            watch.hear(Ok(()), asked, PATIENCE, at(3)),
+            Transition::default()
+        );
         assert_eq!(watch.state, HealthState::Down);
         // Builds that did not lose it go on until it is known that it is away.
         assert!(!watch.away.is_cancelled());

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use fastbuild_store::Attempt;
+use fastbuild_store::AttemptId;
 
 /// The labels that are in use in this process, and its name.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Labels {
     }
 
     /// The label of what an attempt at a build makes.
-    pub(crate) fn attempt(self: &Arc<Self>, attempt: Attempt) -> Label {
+    pub(crate) fn attempt(self: &Arc<Self>, attempt: AttemptId) -> Label {
         self.take(attempt.task_id, attempt.number)
     }
 
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_label_is_in_use_as_long_as_what_it_is_for_goes_on() {
         let labels = Arc::new(Labels::new("one"));
-        let attempt = Attempt {
+        let attempt = AttemptId {
             task_id: 7,
             number: 2,
         };

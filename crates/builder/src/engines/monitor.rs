@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::health::Watch;
+use super::health::HealthTracker;
 use crate::{builder::Builder, engines::context::engine_within};
 
 /// From one round of questions to the next.
@@ -33,16 +33,16 @@ const LIMITS: EngineLimits = EngineLimits {
 
 /// How this process finds the engines, by name.
 #[derive(Debug, Default)]
-pub(crate) struct Watched {
-    engines: Mutex<HashMap<String, Watch>>,
+pub(crate) struct EngineMonitor {
+    engines: Mutex<HashMap<String, HealthTracker>>,
     /// Rings when the next round is not to wait.
     soon: Notify,
     /// Held while others are told, so that what they were told last is what is known last.
     telling: tokio::sync::Mutex<()>,
 }
 
-impl Watched {
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Watch>> {
+impl EngineMonitor {
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, HealthTracker>> {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -52,17 +52,22 @@ impl Watched {
     }
 
     /// One that was not asked yet is known from now on: another process may have added it.
-    fn known<T>(&self, engine: &str, now: Timestamp, look: impl FnOnce(&mut Watch) -> T) -> T {
+    fn known<T>(
+        &self,
+        engine: &str,
+        now: Timestamp,
+        look: impl FnOnce(&mut HealthTracker) -> T,
+    ) -> T {
         let mut engines = self.locked();
         look(
             engines
                 .entry(engine.to_owned())
-                .or_insert_with(|| Watch::new(None, now)),
+                .or_insert_with(|| HealthTracker::new(None, now)),
         )
     }
 
     /// Asks the engines anew without waiting: there may be another one.
-    pub(crate) fn hurry(&self) {
+    pub(crate) fn check_now(&self) {
         self.soon.notify_one();
     }
 
@@ -74,14 +79,14 @@ impl Watched {
     }
 
     /// Whether the engine has not answered for so long that nobody waits for it any more.
-    pub(crate) fn is_hopeless(&self, engine: &str, now: Timestamp) -> bool {
+    pub(crate) fn is_given_up(&self, engine: &str, now: Timestamp) -> bool {
         let engines = self.locked();
         let hopeless_at = engines.get(engine).and_then(|watch| watch.hopeless_at);
         hopeless_at.is_some_and(|at| at <= now)
     }
 
     /// Why an engine is away.
-    pub(crate) fn why_away(&self, engine: &str) -> Failure {
+    pub(crate) fn why_unreachable(&self, engine: &str) -> Failure {
         let engines = self.locked();
         let known = engines.get(engine).and_then(|watch| watch.failure.clone());
         known.unwrap_or_else(|| {
@@ -99,19 +104,19 @@ impl Builder {
     pub(crate) async fn watch(self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
-                () = self.ask_engines() => {}
+                () = self.check_engines() => {}
                 () = shutdown.cancelled() => return,
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
-                () = self.watched().soon.notified() => {}
+                () = self.monitor().soon.notified() => {}
                 () = shutdown.cancelled() => return,
             }
         }
     }
 
     /// Asks every engine whether it is there.
-    pub(crate) async fn ask_engines(&self) {
+    pub(crate) async fn check_engines(&self) {
         let engines = match self.store().engines().await {
             Ok(engines) => engines,
             Err(error) => {
@@ -121,25 +126,25 @@ impl Builder {
         };
         let now = self.clock().now();
         {
-            let mut watched = self.watched().locked();
+            let mut watched = self.monitor().locked();
             watched.retain(|name, _| engines.iter().any(|engine| engine.name == *name));
             for engine in &engines {
                 let asked = Some(engine.revision);
                 let watch = watched
                     .entry(engine.name.clone())
-                    .or_insert_with(|| Watch::new(asked, now));
+                    .or_insert_with(|| HealthTracker::new(asked, now));
                 // At another address it is another engine.
                 if *watch.revision.get_or_insert(engine.revision) != engine.revision {
-                    *watch = Watch::new(asked, now);
+                    *watch = HealthTracker::new(asked, now);
                 }
             }
         }
-        join_all(engines.iter().map(|engine| self.ask_engine(engine))).await;
+        join_all(engines.iter().map(|engine| self.check_engine(engine))).await;
     }
 
-    async fn ask_engine(&self, engine: &NamedEngine) {
+    async fn check_engine(&self, engine: &NamedEngine) {
         let name = engine.name.as_str();
-        let Some(losses) = self.watched().locked().get(name).map(|watch| watch.losses) else {
+        let Some(losses) = self.monitor().locked().get(name).map(|watch| watch.losses) else {
             return;
         };
         let Some(answer) = self.ask(name).await else {
@@ -147,7 +152,7 @@ impl Builder {
         };
         let now = self.clock().now();
         let heard = {
-            let mut watched = self.watched().locked();
+            let mut watched = self.monitor().locked();
             let Some(watch) = watched.get_mut(name) else {
                 return;
             };
@@ -158,7 +163,7 @@ impl Builder {
             watch.hear(answer, losses, patience, now)
         };
         if heard.left {
-            let failure = self.watched().why_away(name);
+            let failure = self.monitor().why_unreachable(name);
             tracing::warn!(engine = name, %failure, "the engine is away; its builds go back to the queue");
         }
         if heard.tell {
@@ -166,7 +171,7 @@ impl Builder {
         }
         if heard.returned {
             tracing::info!(engine = name, "the engine answers again");
-            self.nudge();
+            self.wake_orphan_sweep();
         }
     }
 
@@ -188,27 +193,27 @@ impl Builder {
     }
 
     /// Whether the engine does not answer at this moment.
-    pub(crate) async fn answers_not(&self, name: &str) -> Option<Failure> {
+    pub(crate) async fn unreachable(&self, name: &str) -> Option<Failure> {
         self.ask(name).await?.err()
     }
 
     /// A build lost its engine: it gets no further one before it was asked once more.
-    pub(crate) async fn engine_lost(&self, name: &str, failure: &Failure) {
+    pub(crate) async fn report_engine_lost(&self, name: &str, failure: &Failure) {
         let now = self.clock().now();
         let patience = self.options().limits.engine_return;
-        self.watched().known(name, now, |watch| {
+        self.monitor().known(name, now, |watch| {
             watch.lost(failure.clone(), patience, now);
         });
         tracing::warn!(engine = name, %failure, "a build lost the engine");
         self.tell(name).await;
-        self.watched().hurry();
+        self.monitor().check_now();
     }
 
     /// Tells others how an engine is.
     async fn tell(&self, name: &str) {
-        let _one_at_a_time = self.watched().telling.lock().await;
+        let _one_at_a_time = self.monitor().telling.lock().await;
         let health = self
-            .watched()
+            .monitor()
             .locked()
             .get(name)
             .map(|one| one.health(name));

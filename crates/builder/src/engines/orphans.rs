@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     builder::{Builder, stored},
-    engines::context::Site,
+    engines::context::EngineContext,
 };
 
 /// How often leftovers are looked for.
@@ -33,7 +33,7 @@ impl Builder {
             };
             let wait = if rest { SOON } else { SWEEP };
             tokio::select! {
-                () = self.sweep_wanted() => {}
+                () = self.orphan_sweep_wanted() => {}
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => return,
             }
@@ -49,40 +49,44 @@ impl Builder {
         } else {
             Ok(HashSet::new())
         };
-        let (Ok(lives), Ok(sites)) = (lives, self.sites().await) else {
+        let (Ok(lives), Ok(contexts)) = (lives, self.engine_contexts().await) else {
             // Not configured yet, or a database that says so elsewhere.
             return false;
         };
-        let answering = sites
+        let answering = contexts
             .iter()
-            .filter(|site| !self.watched().is_down(&site.name));
-        let swept = answering.map(|site| async {
-            let swept = self.sweep_engine(site, &lives).await;
+            .filter(|context| !self.monitor().is_down(&context.name));
+        let swept = answering.map(|context| async {
+            let swept = self.sweep_engine(context, &lives).await;
             swept.unwrap_or_else(|failure| {
-                tracing::warn!(engine = site.name, %failure, "leftovers could not be looked for");
+                tracing::warn!(engine = context.name, %failure, "leftovers could not be looked for");
                 false
             })
         });
         join_all(swept).await.contains(&true)
     }
 
-    async fn sweep_engine(&self, site: &Site, lives: &HashSet<String>) -> Result<bool, Failure> {
+    async fn sweep_engine(
+        &self,
+        context: &EngineContext,
+        lives: &HashSet<String>,
+    ) -> Result<bool, Failure> {
         let keep = |label: &str| self.labels().is_in_use(label, lives);
-        let swept = site.engine.remove_orphans(keep).await;
+        let swept = context.engine.remove_orphans(keep).await;
         let swept = swept.map_err(|error| error.failure())?;
         if !swept.containers.is_empty() || !swept.images.is_empty() {
             tracing::info!(
-                engine = site.name,
+                engine = context.name,
                 containers = swept.containers.len(),
                 images = swept.images.len(),
                 "leftovers removed from the engine"
             );
         }
-        let leftovers = self.store().leftovers(&site.name).await;
+        let leftovers = self.store().leftovers(&context.name).await;
         let leftovers = leftovers.map_err(|error| stored(&error))?;
         let mut rest = false;
         for leftover in leftovers {
-            self.remove_leftover(site, &leftover).await?;
+            self.remove_leftover(context, &leftover).await?;
             let age = self.clock().now().duration_since(leftover.since);
             if age.abs() < LAST_WORKS {
                 rest = true;
@@ -95,11 +99,15 @@ impl Builder {
     }
 
     /// Takes the image of a lost attempt off the engine.
-    async fn remove_leftover(&self, site: &Site, leftover: &Leftover) -> Result<(), Failure> {
+    async fn remove_leftover(
+        &self,
+        context: &EngineContext,
+        leftover: &Leftover,
+    ) -> Result<(), Failure> {
         let Ok(target) = leftover.image.parse::<ImageReference>() else {
             return Ok(());
         };
-        let found = site.engine.find_image(&target).await;
+        let found = context.engine.find_image(&target).await;
         let Some(found) = found.map_err(|error| error.failure())? else {
             return Ok(());
         };
@@ -110,14 +118,14 @@ impl Builder {
         };
         let build = self.store().build(leftover.task_id).await;
         let build = build.map_err(|error| stored(&error))?;
-        if build.is_some_and(|build| is_wanted(&build, &site.name, &found.id, made_in)) {
+        if build.is_some_and(|build| is_wanted(&build, &context.name, &found.id, made_in)) {
             return Ok(());
         }
         // By its id: the name may be a later attempt's by now.
-        let removed = site.engine.remove_image(&found.id).await;
+        let removed = context.engine.remove_image(&found.id).await;
         if removed.map_err(|error| error.failure())? {
             tracing::info!(
-                engine = site.name,
+                engine = context.name,
                 build = leftover.task_id,
                 "the image of a lost attempt is off the engine"
             );

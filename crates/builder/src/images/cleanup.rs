@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     background::lease::Lease,
     builder::{Builder, stored},
-    engines::context::Site,
+    engines::context::EngineContext,
 };
 
 /// How often it is looked whether a cleaning is due; also the wait after one that failed.
@@ -39,8 +39,8 @@ impl Builder {
         let cutoff = self.days_ago(reserve_days);
         let mut removed = Vec::new();
         let mut outcome = Ok(());
-        for site in self.sites().await? {
-            match self.clean_images_on(&site, cutoff).await {
+        for context in self.engine_contexts().await? {
+            match self.clean_images_on(&context, cutoff).await {
                 Ok(names) => removed.extend(names),
                 Err(failure) => outcome = outcome.and(Err(failure)),
             }
@@ -50,18 +50,18 @@ impl Builder {
 
     async fn clean_images_on(
         &self,
-        site: &Site,
+        context: &EngineContext,
         cutoff: Timestamp,
     ) -> Result<Vec<String>, Failure> {
         let unused = self
             .store()
-            .images_unused_since(site.engine.address(), cutoff)
+            .images_unused_since(context.engine.address(), cutoff)
             .await
             .map_err(|error| stored(&error))?;
         if unused.is_empty() {
             return Ok(Vec::new());
         }
-        let held = site
+        let held = context
             .engine
             .images_in_containers()
             .await
@@ -70,10 +70,10 @@ impl Builder {
         for life in unused {
             let name = life.image_name.clone();
             if self
-                .clean_image(site, &life, |id| held.contains(id))
+                .clean_image(context, &life, |id| held.contains(id))
                 .await?
             {
-                tracing::info!(engine = site.name, image = %name, last_used = %life.last_used, "unused image removed from the engine");
+                tracing::info!(engine = context.name, image = %name, last_used = %life.last_used, "unused image removed from the engine");
                 removed.push(name);
             }
         }
@@ -83,7 +83,7 @@ impl Builder {
     /// Removes one unused image, unless something needs it; whether it was removed.
     pub(crate) async fn clean_image(
         &self,
-        site: &Site,
+        context: &EngineContext,
         life: &ImageLife,
         is_held: impl Fn(&str) -> bool,
     ) -> Result<bool, Failure> {
@@ -93,7 +93,7 @@ impl Builder {
         };
         // Builds bring their base image under the same lock: one queued before it is seen here,
         // one queued after it pulls the image anew.
-        let lock = self.image_lock(site, &life.image_name);
+        let lock = self.image_lock(context, &life.image_name);
         let _one_at_a_time = lock.lock().await;
         let user = self
             .store()
@@ -103,7 +103,7 @@ impl Builder {
         if user.is_some() {
             return Ok(false);
         }
-        let found = site
+        let found = context
             .engine
             .find_image(&image)
             .await
@@ -112,7 +112,7 @@ impl Builder {
         match found {
             Some(found) if is_held(&found.id) => Ok(false),
             Some(_) => match self
-                .discard(site, &image, life.kind, Some(life.generator_time))
+                .discard(context, &image, life.kind, Some(life.generator_time))
                 .await
             {
                 Err(failure) if failure.code == ReasonCode::InUse => Ok(false),
@@ -122,7 +122,7 @@ impl Builder {
                 // Somebody removed it behind our back; its life has ended all the same.
                 self.store()
                     .image_removed(
-                        site.engine.address(),
+                        context.engine.address(),
                         &life.image_name,
                         life.kind,
                         life.generator_time,
@@ -196,8 +196,8 @@ impl Builder {
     pub async fn clean_build_cache(&self, keep_bytes: u64) -> Result<u64, Failure> {
         let mut freed = 0;
         let mut outcome = Ok(());
-        for site in self.sites().await? {
-            match site.engine.prune_build_cache(keep_bytes).await {
+        for context in self.engine_contexts().await? {
+            match context.engine.prune_build_cache(keep_bytes).await {
                 Ok(bytes) => freed += bytes,
                 Err(error) => outcome = outcome.and(Err(error.failure())),
             }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::{
     builder::{Builder, internal, stored},
-    engines::context::Site,
+    engines::context::EngineContext,
     images::parse_image,
 };
 
@@ -34,7 +34,7 @@ impl Builder {
     /// the engines before that one, and stays on the list.
     pub async fn delete_image(&self, name: &str) -> Result<DeletedImage, Failure> {
         let image = parse_image("image_name", name)?;
-        let sites = self.sites().await?;
+        let contexts = self.engine_contexts().await?;
         self.refuse_while_used(&image).await?;
         let mut rows = self
             .store()
@@ -51,12 +51,12 @@ impl Builder {
         };
         let since = rows.iter().map(|row| row.create_time).min();
         let mut was_there = false;
-        for site in &sites {
-            let lock = self.image_lock(site, &image.to_string());
+        for context in &contexts {
+            let lock = self.image_lock(context, &image.to_string());
             let _one_at_a_time = lock.lock().await;
             // A build may have been queued since the engine before.
             self.refuse_while_used(&image).await?;
-            was_there |= self.discard(site, &image, kind, since).await?;
+            was_there |= self.discard(context, &image, kind, since).await?;
         }
         if !was_there && rows.is_empty() {
             return Err(no_such_image(&image));
@@ -91,8 +91,8 @@ impl Builder {
         }
         let image = parse_image("image_name", &build.target_image)?;
         let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-        let removed = match self.site_on(engine).await {
-            Ok(site) => self.discard_of_build(&site, &image, &build).await?,
+        let removed = match self.engine_context(engine).await {
+            Ok(context) => self.discard_of_build(&context, &image, &build).await?,
             // With its engine the image is out of reach.
             Err(removed) if removed.code == ReasonCode::NotFound => false,
             Err(failure) => return Err(failure),
@@ -115,14 +115,14 @@ impl Builder {
     /// Takes the image that a build made off its engine; whether it was there.
     async fn discard_of_build(
         &self,
-        site: &Site,
+        context: &EngineContext,
         image: &ImageReference,
         build: &Build,
     ) -> Result<bool, Failure> {
-        let lock = self.image_lock(site, &image.to_string());
+        let lock = self.image_lock(context, &image.to_string());
         let _one_at_a_time = lock.lock().await;
         self.refuse_while_used(image).await?;
-        let found = site
+        let found = context
             .engine
             .find_image(image)
             .await
@@ -132,7 +132,7 @@ impl Builder {
             return Ok(false);
         }
         let since = Some(build.finished.unwrap_or(build.update_time));
-        self.discard(site, image, LifeKind::Build, since).await
+        self.discard(context, image, LifeKind::Build, since).await
     }
 
     /// Forgets a build that has ended: its record, its logs and its folder.
@@ -172,12 +172,12 @@ impl Builder {
     /// Takes an image's name off the engine and notes the end of its life; whether it was there.
     pub(crate) async fn discard(
         &self,
-        site: &Site,
+        context: &EngineContext,
         image: &ImageReference,
         kind: LifeKind,
         since: Option<Timestamp>,
     ) -> Result<bool, Failure> {
-        let outcome = site
+        let outcome = context
             .engine
             .discard_image(image)
             .await
@@ -199,7 +199,7 @@ impl Builder {
         let now = self.clock().now();
         self.store()
             .image_removed(
-                site.engine.address(),
+                context.engine.address(),
                 &image.to_string(),
                 kind,
                 since.unwrap_or(now),

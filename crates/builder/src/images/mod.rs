@@ -18,7 +18,7 @@ use fastbuild_store::{Image, ImageKind, ImageSeen, NewBaseImage};
 
 use crate::{
     builder::{Builder, internal, stored},
-    engines::context::Site,
+    engines::context::EngineContext,
     engines::labels::Label,
 };
 
@@ -55,11 +55,11 @@ impl Builder {
     /// answered.
     pub async fn pull_image(&self, name: &str) -> Result<PulledImage, Failure> {
         let image = parse_image("image_name", name)?;
-        let site = self.site_at_hand().await?;
-        let lock = self.image_lock(&site, &image.to_string());
+        let context = self.available_engine().await?;
+        let lock = self.image_lock(&context, &image.to_string());
         let _one_at_a_time = lock.lock().await;
-        let before = find(&site.engine, &image).await?;
-        let found = self.bring_in_time(&site, &image).await?;
+        let before = find(&context.engine, &image).await?;
+        let found = self.bring_in_time(&context, &image).await?;
         Ok(PulledImage {
             was_present: before.is_some_and(|before| before.id == found.id),
             image_id: found.id,
@@ -74,13 +74,13 @@ impl Builder {
     /// As [`Builder::pull_image`], and `BaseImageUnsupported` for an image that cannot be probed.
     pub async fn check_image(&self, name: &str) -> Result<CheckedImage, Failure> {
         let image = parse_image("image_name", name)?;
-        let site = self.site_at_hand().await?;
-        let lock = self.image_lock(&site, &image.to_string());
+        let context = self.available_engine().await?;
+        let lock = self.image_lock(&context, &image.to_string());
         let _one_at_a_time = lock.lock().await;
-        let found = self.bring_in_time(&site, &image).await?;
+        let found = self.bring_in_time(&context, &image).await?;
         let label = self.labels().probe();
         let (profile, was_known) = self
-            .profile_of(&site.engine, &image, &found, &label)
+            .profile_of(&context.engine, &image, &found, &label)
             .await?;
         Ok(CheckedImage {
             image,
@@ -92,12 +92,12 @@ impl Builder {
     /// Brings an image for a caller who waits, within the time a whole build may take.
     async fn bring_in_time(
         &self,
-        site: &Site,
+        context: &EngineContext,
         image: &ImageReference,
     ) -> Result<ImageFound, Failure> {
         let limit = self.options().limits.build_time;
         let progress = ProgressSender::discarding();
-        match tokio::time::timeout(limit, self.bring(site, image, &progress)).await {
+        match tokio::time::timeout(limit, self.bring(context, image, &progress)).await {
             Ok(brought) => brought,
             Err(_elapsed) => Err(Failure::new(
                 ReasonCode::TimedOut,
@@ -115,14 +115,14 @@ impl Builder {
     /// its registry may be out of reach.
     pub(crate) async fn bring(
         &self,
-        site: &Site,
+        context: &EngineContext,
         image: &ImageReference,
         progress: &ProgressSender,
     ) -> Result<ImageFound, Failure> {
         let ours = image
             .registry()
-            .is_some_and(|registry| site.registry.is_ours(registry));
-        let present = find(&site.engine, image).await?;
+            .is_some_and(|registry| context.registry.is_ours(registry));
+        let present = find(&context.engine, image).await?;
         if let Some(found) = &present
             && !ours
         {
@@ -130,16 +130,16 @@ impl Builder {
                 progress,
                 &format!("{image} is on the engine already ({})\n", found.id),
             );
-            self.note_use(site, image, found, false).await?;
+            self.note_use(context, image, found, false).await?;
             return Ok(found.clone());
         }
         let pulled = async {
-            let credentials = ours.then_some(&site.registry);
-            site.engine.pull(image, credentials, progress).await
+            let credentials = ours.then_some(&context.registry);
+            context.engine.pull(image, credentials, progress).await
         };
         let unchanged = async {
             match &present {
-                Some(found) if self.is_in_registry(site, image, found).await => found.clone(),
+                Some(found) if self.is_in_registry(context, image, found).await => found.clone(),
                 // Then the pull decides.
                 _ => std::future::pending().await,
             }
@@ -155,7 +155,7 @@ impl Builder {
         };
         match brought {
             Ok(found) => {
-                self.note_use(site, image, &found, true).await?;
+                self.note_use(context, image, &found, true).await?;
                 Ok(found)
             }
             Err(error) => {
@@ -175,7 +175,7 @@ impl Builder {
                                 failure.message.en, found.id
                             ),
                         );
-                        self.note_use(site, image, &found, false).await?;
+                        self.note_use(context, image, &found, false).await?;
                         Ok(found)
                     }
                     _ => Err(failure),
@@ -188,14 +188,14 @@ impl Builder {
     /// registry does not tell it to us, too.
     async fn is_in_registry(
         &self,
-        site: &Site,
+        context: &EngineContext,
         image: &ImageReference,
         found: &ImageFound,
     ) -> bool {
         let Ok(distribution) = self.distribution().await else {
             return false;
         };
-        match distribution.digest_of(&site.registry, image).await {
+        match distribution.digest_of(&context.registry, image).await {
             Ok(digest) => {
                 let there = format!("{}@{digest}", image.name());
                 found.repo_digests.contains(&there)
@@ -210,13 +210,13 @@ impl Builder {
     /// Remembers that an image on the engine is used, so that cleaning leaves it there.
     async fn note_use(
         &self,
-        site: &Site,
+        context: &EngineContext,
         image: &ImageReference,
         found: &ImageFound,
         pulled: bool,
     ) -> Result<(), Failure> {
         let seen = ImageSeen {
-            engine: site.engine.address(),
+            engine: context.engine.address(),
             image,
             image_id: &found.id,
             size: found.size,
@@ -240,13 +240,13 @@ impl Builder {
         description: &str,
     ) -> Result<Image, Failure> {
         let reference = parse_image("image_name", name)?;
-        let site = self.site_at_hand().await?;
-        let lock = self.image_lock(&site, &reference.to_string());
+        let context = self.available_engine().await?;
+        let lock = self.image_lock(&context, &reference.to_string());
         let _one_at_a_time = lock.lock().await;
-        let found = match find(&site.engine, &reference).await? {
+        let found = match find(&context.engine, &reference).await? {
             Some(found) => found,
             None => {
-                self.bring(&site, &reference, &ProgressSender::discarding())
+                self.bring(&context, &reference, &ProgressSender::discarding())
                     .await?
             }
         };

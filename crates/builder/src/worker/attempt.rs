@@ -24,7 +24,7 @@ use crate::{
     builder::{Builder, internal, stored},
     builds::files::DOCKERFILE,
     catalog,
-    engines::context::Site,
+    engines::context::EngineContext,
     engines::labels::Label,
     images::log,
     metrics::Made,
@@ -32,14 +32,14 @@ use crate::{
     worker::reuse::{Before, Fresh, Identity, Image},
     worker::step::{is_of_engine, timed_out},
     worker::step_log::LogBudget,
-    worker::strategy::Means,
+    worker::strategy::BuildStrategy,
 };
 
 /// Why a build stopped before its image was pushed.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub(crate) enum AttemptError {
     /// It ended in a terminal state.
-    Ended(BuildState, Failure),
+    Failed(BuildState, Failure),
     /// The engine went away under it; another attempt may succeed.
     EngineLost(Step, Failure),
     /// The service is told to end.
@@ -53,7 +53,7 @@ pub(crate) enum Stop {
     Fenced(FencedError),
 }
 
-impl From<FencedError> for Stop {
+impl From<FencedError> for AttemptError {
     fn from(error: FencedError) -> Self {
         match error {
             FencedError::Store(error) => Self::Interrupted(stored(&error)),
@@ -63,10 +63,10 @@ impl From<FencedError> for Stop {
 }
 
 /// One attempt at a build.
-pub(crate) struct Run<'a> {
+pub(crate) struct Attempt<'a> {
     pub(crate) builder: &'a Builder,
     pub(crate) claimed: &'a ClaimedBuild,
-    pub(crate) site: &'a Site,
+    pub(crate) context: &'a EngineContext,
     /// Somebody cancelled this build.
     pub(crate) cancelled: &'a CancellationToken,
     /// What it makes on the engine carries this.
@@ -81,9 +81,9 @@ pub(crate) struct Run<'a> {
     pub(crate) log_budget: LogBudget,
 }
 
-impl Run<'_> {
+impl Attempt<'_> {
     /// Takes the build through its steps.
-    pub(crate) async fn steps(&self) -> Result<FinishedImage, Stop> {
+    pub(crate) async fn steps(&self) -> Result<FinishedImage, AttemptError> {
         let folder = self.folder();
         if let Err(error) = tokio::fs::create_dir_all(&folder).await {
             tracing::warn!(folder = %folder.display(), %error, "the build's folder cannot be made");
@@ -127,8 +127,8 @@ impl Run<'_> {
                 self.remember_built(fresh.identity.as_ref(), &image).await;
                 Ok(image)
             }
-            Err(Stop::Ended(BuildState::PushFailed, failure)) => {
-                Err(Stop::NotPushed(failure, fresh.finished(None)))
+            Err(AttemptError::Failed(BuildState::PushFailed, failure)) => {
+                Err(AttemptError::NotPushed(failure, fresh.finished(None)))
             }
             Err(stop) => Err(stop),
         }
@@ -136,11 +136,13 @@ impl Run<'_> {
 
     /// The image that an earlier attempt made, when this one is to push it and nothing else. Where
     /// it has gone since, the build begins from its start.
-    async fn image_to_push(&self) -> Result<Option<Built>, Stop> {
+    async fn image_to_push(&self) -> Result<Option<Built>, AttemptError> {
         if self.claimed.build.retried_from.is_none() {
             return Ok(None);
         }
-        let made = self.builder.made_image(self.site, &self.claimed.build);
+        let made = self
+            .builder
+            .image_of_build(self.context, &self.claimed.build);
         match made.await {
             Ok(Some(built)) => return Ok(Some(built)),
             Err(failure) if is_of_engine(failure.code) => {
@@ -156,15 +158,15 @@ impl Run<'_> {
     }
 
     /// Takes the build from its base image to its own.
-    async fn image(&self) -> Result<Image, Stop> {
+    async fn image(&self) -> Result<Image, AttemptError> {
         let found = self
             .step(Step::Pull, async |progress| {
                 // Under the lock no cleaning takes the image away between a look and its use.
                 let base = self.claimed.spec.base.to_string();
-                let lock = self.builder.image_lock(self.site, &base);
+                let lock = self.builder.image_lock(self.context, &base);
                 let _one_at_a_time = lock.lock().await;
                 self.builder
-                    .bring(self.site, &self.claimed.spec.base, progress)
+                    .bring(self.context, &self.claimed.spec.base, progress)
                     .await
             })
             .await?;
@@ -227,11 +229,13 @@ impl Run<'_> {
         progress: &ProgressSender,
     ) -> Result<ImageProfile, Failure> {
         let spec = &self.claimed.spec;
-        let lock = self.builder.image_lock(self.site, &spec.base.to_string());
+        let lock = self
+            .builder
+            .image_lock(self.context, &spec.base.to_string());
         let _one_at_a_time = lock.lock().await;
         let (profile, was_known) = self
             .builder
-            .profile_of(&self.site.engine, &spec.base, found, self.label)
+            .profile_of(&self.context.engine, &spec.base, found, self.label)
             .await?;
         let how = if was_known { "known" } else { "probed" };
         log(
@@ -249,14 +253,14 @@ impl Run<'_> {
         &self,
         profile: &ImageProfile,
         progress: &ProgressSender,
-    ) -> Result<(BuildPlan, Means, Result<Identity, BuildReason>), Failure> {
+    ) -> Result<(BuildPlan, BuildStrategy, Result<Identity, BuildReason>), Failure> {
         let info = self
-            .site
+            .context
             .engine
             .ping()
             .await
             .map_err(|error| error.failure())?;
-        let means = Means::of(&info, &self.builder.options().making);
+        let means = BuildStrategy::of(&info, &self.builder.options().builds);
         log(
             progress,
             &format!("{}\n{}\n", info.summary(), means.summary()),
@@ -283,7 +287,7 @@ impl Run<'_> {
     async fn build(
         &self,
         plan: &BuildPlan,
-        means: Means,
+        means: BuildStrategy,
         progress: &ProgressSender,
     ) -> Result<Built, Failure> {
         let folders = &self.builder.options().folders;
@@ -318,20 +322,20 @@ impl Run<'_> {
             secrets,
             base: self.claimed.spec.base.clone(),
             tag: self.claimed.spec.target.clone(),
-            registry: Some(self.site.registry.clone()),
+            registry: Some(self.context.registry.clone()),
             dialect: means.dialect,
             packing: means.packing,
             no_cache: self.claimed.spec.no_cache,
             build_id: self.label.text().to_owned(),
         };
-        self.site
+        self.context
             .engine
             .build(request, progress)
             .await
             .map_err(|error| error.failure())
     }
 
-    fn check_size(&self, size: u64) -> Result<(), Stop> {
+    fn check_size(&self, size: u64) -> Result<(), AttemptError> {
         let limit = self.builder.options().limits.image_bytes;
         if size <= limit {
             return Ok(());
@@ -347,10 +351,13 @@ impl Run<'_> {
                 self.claimed.spec.target, size
             ),
         );
-        Err(Stop::Ended(BuildState::CheckImageSizeFailed, failure))
+        Err(AttemptError::Failed(
+            BuildState::CheckImageSizeFailed,
+            failure,
+        ))
     }
 
-    async fn reach(&self, state: BuildState) -> Result<(), Stop> {
+    async fn reach(&self, state: BuildState) -> Result<(), AttemptError> {
         self.builder
             .store()
             .transition(self.claimed.attempt, state, self.now())
@@ -365,7 +372,7 @@ impl Run<'_> {
                 .ssh
                 .iter()
                 .chain(&passwords.jupyter_lab)
-                .chain([&self.site.registry.password])
+                .chain([&self.context.registry.password])
                 .cloned(),
         )
     }

@@ -3,24 +3,17 @@
 
 use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
-    callback::CallbackBody,
     failure::{Failure, ReasonCode},
-    settings::CallbackHeaders,
     state::BuildState,
 };
 use fastbuild_store::{
-    Build, ClaimedBuild, End, FencedError, FinishedImage, MAX_ATTEMPTS, NewDelivery, PutBack,
+    Build, ClaimedBuild, End, FencedError, FinishedImage, MAX_ATTEMPTS, PutBack,
 };
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
-    builder::{Builder, internal, stored},
-    clock::local_time,
-    engines::context::Site,
-    metrics::Lost,
-    worker::AFTER_FAULT,
-    worker::attempt::Stop,
+    builder::Builder, callbacks::message::callback_of, engines::context::EngineContext,
+    metrics::Lost, worker::RETRY_DELAY, worker::attempt::AttemptError,
 };
 
 impl Builder {
@@ -32,34 +25,34 @@ impl Builder {
     pub(crate) async fn settle(
         &self,
         claimed: &ClaimedBuild,
-        site: Option<&Site>,
-        ended: Result<FinishedImage, Stop>,
+        context: Option<&EngineContext>,
+        ended: Result<FinishedImage, AttemptError>,
     ) -> Result<(), FencedError> {
         let end = match ended {
             Ok(image) => Settled::End(BuildState::PushSuccess, None, Some(image)),
-            Err(Stop::Ended(state, failure)) => Settled::End(state, Some(failure), None),
-            Err(Stop::NotPushed(failure, image)) => {
+            Err(AttemptError::Failed(state, failure)) => Settled::End(state, Some(failure), None),
+            Err(AttemptError::NotPushed(failure, image)) => {
                 Settled::End(BuildState::PushFailed, Some(failure), Some(image))
             }
-            Err(Stop::EngineLost(_, failure) | Stop::Interrupted(failure)) => {
+            Err(AttemptError::EngineLost(_, failure) | AttemptError::Interrupted(failure)) => {
                 Settled::Retry(failure)
             }
-            Err(Stop::ShuttingDown) => Settled::GiveBack,
-            Err(Stop::Fenced(error)) => return Err(error),
+            Err(AttemptError::ShuttingDown) => Settled::GiveBack,
+            Err(AttemptError::Fenced(error)) => return Err(error),
         };
-        if let (Settled::End(_, Some(failure), None), Some(site)) = (&end, site) {
-            self.forget_image(site, &claimed.build).await;
+        if let (Settled::End(_, Some(failure), None), Some(context)) = (&end, context) {
+            self.discard_image(context, &claimed.build).await;
             if was_stopped(failure) {
                 // An engine that was about to finish the image may do so a moment later.
-                self.look_later(site, &claimed.build).await;
+                self.record_orphan(context, &claimed.build).await;
             }
         }
         let until = Instant::now() + self.options().limits.lease;
         loop {
-            match self.write_end(claimed, site, &end).await {
+            match self.write_end(claimed, context, &end).await {
                 Err(FencedError::Store(error)) if Instant::now() < until => {
                     tracing::error!(%error, "how the build ended cannot be written yet");
-                    tokio::time::sleep(AFTER_FAULT).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
                 written => return written,
             }
@@ -69,7 +62,7 @@ impl Builder {
     async fn write_end(
         &self,
         claimed: &ClaimedBuild,
-        site: Option<&Site>,
+        context: Option<&EngineContext>,
         end: &Settled,
     ) -> Result<(), FencedError> {
         let now = self.clock().now();
@@ -94,9 +87,9 @@ impl Builder {
         };
         // What an attempt that came to nothing left behind goes with the build's end.
         if !matches!(end, Settled::End(..))
-            && let Some(site) = site
+            && let Some(context) = context
         {
-            self.forget_image(site, &claimed.build).await;
+            self.discard_image(context, &claimed.build).await;
         }
         let settings = self.store().settings().await?;
         let mut build = claimed.build.clone();
@@ -106,12 +99,12 @@ impl Builder {
             build.digest.clone_from(&image.digest);
             build.image_size = Some(image.size);
         }
-        let delivery = delivery_for(&build, &settings.callback_headers, now);
+        let delivery = callback_of(&build, &settings.callback_headers, now);
         let end = End {
             state,
             failure,
             image,
-            settings_revisions: site.map(|site| site.revisions).unwrap_or_default(),
+            settings_revisions: context.map(|context| context.revisions).unwrap_or_default(),
         };
         crash::pass(CrashPoint::BeforeEnd);
         let build = self
@@ -126,15 +119,15 @@ impl Builder {
     /// Takes an image that was not pushed off the engine, so that nothing half done stays: the
     /// one that carries this build's label, whichever attempt made it. Where the engine does not
     /// let go of it now, it is looked for later.
-    async fn forget_image(&self, site: &Site, build: &Build) {
+    async fn discard_image(&self, context: &EngineContext, build: &Build) {
         let forget = async {
-            if self.watched().is_down(&site.name) {
-                return Err(self.watched().why_away(&site.name));
+            if self.monitor().is_down(&context.name) {
+                return Err(self.monitor().why_unreachable(&context.name));
             }
             let Ok(target) = build.target_image.parse() else {
                 return Ok(false);
             };
-            let found = site.engine.find_image(&target).await;
+            let found = context.engine.find_image(&target).await;
             let Some(found) = found.map_err(|error| error.failure())? else {
                 return Ok(false);
             };
@@ -145,7 +138,7 @@ impl Builder {
             if !ours {
                 return Ok(false);
             }
-            let removed = site.engine.remove_image(&target.to_string()).await;
+            let removed = context.engine.remove_image(&target.to_string()).await;
             removed.map_err(|error| error.failure())
         };
         match forget.await {
@@ -156,34 +149,24 @@ impl Builder {
             Ok(false) => {}
             Err(failure) => {
                 tracing::warn!(build = build.task_id, %failure, "an image that was not pushed may be on the engine; it is looked for later");
-                self.look_later(site, build).await;
+                self.record_orphan(context, build).await;
             }
         }
     }
 
     /// Has a build's image looked for on an engine, from now on and for a while.
-    async fn look_later(&self, site: &Site, build: &Build) {
+    async fn record_orphan(&self, context: &EngineContext, build: &Build) {
         let now = self.clock().now();
         let noted = self
             .store()
-            .note_leftover(&site.name, build.task_id, &build.target_image, now)
+            .note_leftover(&context.name, build.task_id, &build.target_image, now)
             .await;
         match noted {
-            Ok(()) => self.nudge(),
+            Ok(()) => self.wake_orphan_sweep(),
             Err(error) => {
                 tracing::error!(build = build.task_id, %error, "that an image is to be looked for cannot be written");
             }
         }
-    }
-
-    /// The headers of callbacks that are in force.
-    pub(crate) async fn callback_headers(&self) -> Result<CallbackHeaders, Failure> {
-        let settings = self
-            .store()
-            .settings()
-            .await
-            .map_err(|error| stored(&error))?;
-        Ok(settings.callback_headers)
     }
 }
 
@@ -198,36 +181,6 @@ enum Settled {
     End(BuildState, Option<Failure>, Option<FinishedImage>),
     Retry(Failure),
     GiveBack,
-}
-
-/// The callback of a build in its end state; `None` where nobody is to be told.
-pub(crate) fn delivery_for(
-    build: &Build,
-    headers: &CallbackHeaders,
-    now: Timestamp,
-) -> Option<NewDelivery> {
-    if build.callback_url.is_empty() {
-        return None;
-    }
-    let mut body = CallbackBody::new(&build.target_image, build.task_id, build.state);
-    body.task_name = (!build.task_name.is_empty()).then(|| build.task_name.clone());
-    body.digest.clone_from(&build.digest);
-    body.size = build.image_size;
-    body.finished_at = Some(local_time(now));
-    if let Some(failure) = &build.failure {
-        body = body.failed_because(failure);
-    }
-    match serde_json::to_string(&body) {
-        Ok(body) => Some(NewDelivery {
-            url: build.callback_url.clone(),
-            headers: headers.clone().into(),
-            body,
-        }),
-        Err(error) => {
-            internal(&error);
-            None
-        }
-    }
 }
 
 /// The end of a build that was stopped on the way.

@@ -13,22 +13,16 @@ pub(crate) mod strategy;
 use std::time::Duration;
 
 use fastbuild_engine::crash::{self, CrashPoint};
-use fastbuild_spec::{
-    failure::{Failure, ReasonCode},
-    state::BuildState,
-};
-use fastbuild_store::{
-    Build, CancelOutcome, ClaimedBuild, DEFAULT_ENGINE, FencedError, FinishedImage,
-};
+use fastbuild_spec::{failure::ReasonCode, state::BuildState};
+use fastbuild_store::{ClaimedBuild, DEFAULT_ENGINE, FencedError, FinishedImage};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
-    builder::{Builder, internal, stored},
-    engines::context::Site,
-    worker::attempt::{Run, Stop},
-    worker::finish::delivery_for,
+    builder::{Builder, internal},
+    engines::context::EngineContext,
+    worker::attempt::{Attempt, AttemptError},
     worker::step_log::LogBudget,
 };
 
@@ -37,88 +31,16 @@ const HEARTBEATS: u32 = 4;
 /// How often the queue is looked at without a wake-up; only a fallback.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long is waited after a fault of the database before it is asked again.
-pub(crate) const AFTER_FAULT: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 impl Builder {
-    /// Runs builds, deliveries, the upkeep and the cleaning until `shutdown`. No build is begun
-    /// after that; those that run may go on for the grace time, or until [`Builder::hurry`], and
-    /// are then given back to the queue.
-    pub async fn run(self, shutdown: CancellationToken) {
-        // At its start a process that is alone on its database knows that whatever runs is lost.
-        // Where others may share it, what is lost shows by its lease.
-        let alone = !self.store().is_shared();
-        self.take_back_orphans(alone).await;
-        if alone {
-            self.release_deliveries().await;
-        }
-        self.forget_findings(alone).await;
-        self.show_life().await;
-        self.register_configured_base_images().await;
-        // No build is to find out that an engine is not there.
-        self.ask_engines().await;
-        let tracker = TaskTracker::new();
-        let give_back = CancellationToken::new();
-        let grace = tokio::spawn(self.clone().grace(shutdown.clone(), give_back.clone()));
-        let cancels = tokio::spawn(self.clone().hear_lost_cancels());
-        tracker.spawn(self.clone().dispatch(shutdown.clone(), give_back.clone()));
-        tracker.spawn(self.clone().watch(shutdown.clone()));
-        tracker.spawn(self.clone().reconcile(shutdown.clone()));
-        tracker.spawn(self.clone().deliver(shutdown.clone()));
-        tracker.spawn(self.clone().sweep(shutdown.clone()));
-        tracker.spawn(self.clone().keep_clean(shutdown.clone()));
-        tracker.spawn(self.clone().watch_disks(shutdown.clone()));
-        tracker.close();
-        tracker.wait().await;
-        grace.abort();
-        cancels.abort();
-        self.end_life().await;
-    }
-
-    /// Ends the time that running builds have once the service was told to end.
-    async fn grace(self, shutdown: CancellationToken, give_back: CancellationToken) {
-        shutdown.cancelled().await;
-        tokio::select! {
-            () = tokio::time::sleep(self.options().limits.grace) => {}
-            () = self.hurry().cancelled() => {}
-        }
-        give_back.cancel();
-    }
-
-    /// Stops a build: a queued one ends at once, a running one as soon as its engine lets go.
-    /// Says whether it has ended already.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown build, `WrongState` for one that had ended before.
-    pub async fn cancel(&self, task_id: i64) -> Result<bool, Failure> {
-        let headers = self.callback_headers().await?;
-        let now = self.clock().now();
-        let outcome = self
-            .store()
-            .request_cancel(
-                task_id,
-                &|build: &Build| delivery_for(build, &headers, now),
-                now,
-            )
-            .await
-            .map_err(|error| stored(&error))?;
-        match outcome {
-            CancelOutcome::Ended(build) => {
-                self.metrics().build_ended(&build);
-                Ok(true)
-            }
-            CancelOutcome::Requested => Ok(false),
-            CancelOutcome::NotFound => Err(Failure::build_not_found(task_id)),
-            CancelOutcome::AlreadyEnded(state) => Err(Failure::new(
-                ReasonCode::WrongState,
-                format!("任务id<{task_id}>任务已经结束（{state}），无法取消。"),
-                format!("The build {task_id} has ended already ({state})."),
-            )),
-        }
-    }
-
     /// Takes builds as long as any engine has a place for one, and lets each run by itself. A build
     /// that is queued or ends, an engine that is added, changed or returns wakes it.
-    async fn dispatch(self, shutdown: CancellationToken, give_back: CancellationToken) {
+    pub(crate) async fn dispatch(
+        self,
+        shutdown: CancellationToken,
+        requeue_all: CancellationToken,
+    ) {
         let attempts = TaskTracker::new();
         // Subscribed before the first look, so that nothing queued in between is missed.
         let mut queue = self.store().subscribe_queue();
@@ -140,7 +62,7 @@ impl Builder {
                         attempt = claimed.attempt.number,
                         engine = claimed.build.engine
                     );
-                    let attempt = self.clone().attempt(claimed, give_back.clone());
+                    let attempt = self.clone().attempt(claimed, requeue_all.clone());
                     attempts.spawn(attempt.instrument(span));
                 }
                 Ok(None) => {
@@ -152,7 +74,7 @@ impl Builder {
                 }
                 Err(error) => {
                     tracing::error!(%error, "the queue cannot be read");
-                    tokio::time::sleep(AFTER_FAULT).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         }
@@ -161,23 +83,26 @@ impl Builder {
     }
 
     /// Runs one attempt and settles how it ended.
-    async fn attempt(self, claimed: ClaimedBuild, give_back: CancellationToken) {
+    async fn attempt(self, claimed: ClaimedBuild, requeue_all: CancellationToken) {
         tracing::info!(base = %claimed.spec.base, target = %claimed.spec.target, "build started");
         crash::pass(CrashPoint::Claimed);
         self.metrics().taken(&claimed);
         let started = Instant::now();
         let engine = claimed.build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-        let site = self.site_on(engine).await;
+        let context = self.engine_context(engine).await;
         crash::pass(CrashPoint::SiteKnown);
-        let ended = match &site {
-            Ok(site) => {
+        let ended = match &context {
+            Ok(context) => {
                 // A task of its own: a fault of ours in it must not keep the end from being written.
                 let run =
                     self.clone()
-                        .run_attempt(claimed.clone(), site.clone(), give_back.clone());
+                        .run_attempt(claimed.clone(), context.clone(), requeue_all.clone());
                 match tokio::spawn(run.in_current_span()).await {
                     Ok(ended) => ended,
-                    Err(error) => Err(Stop::Ended(BuildState::BuildAbort, internal(&error))),
+                    Err(error) => Err(AttemptError::Failed(
+                        BuildState::BuildAbort,
+                        internal(&error),
+                    )),
                 }
             }
             // Nor is it the build's fault that its engine was removed as it was claimed.
@@ -187,30 +112,33 @@ impl Builder {
                     ReasonCode::DatabaseUnavailable | ReasonCode::NotFound
                 ) =>
             {
-                Err(Stop::Interrupted(failure.clone()))
+                Err(AttemptError::Interrupted(failure.clone()))
             }
-            Err(failure) => Err(Stop::Ended(BuildState::BuildAbort, failure.clone())),
+            Err(failure) => Err(AttemptError::Failed(
+                BuildState::BuildAbort,
+                failure.clone(),
+            )),
         };
         let outcome = match &ended {
             Ok(_) => "pushed".to_owned(),
             Err(
-                Stop::Ended(_, failure)
-                | Stop::EngineLost(_, failure)
-                | Stop::NotPushed(failure, _)
-                | Stop::Interrupted(failure),
+                AttemptError::Failed(_, failure)
+                | AttemptError::EngineLost(_, failure)
+                | AttemptError::NotPushed(failure, _)
+                | AttemptError::Interrupted(failure),
             ) => failure.to_string(),
-            Err(Stop::ShuttingDown) => "given back to the queue".to_owned(),
-            Err(Stop::Fenced(error)) => error.to_string(),
+            Err(AttemptError::ShuttingDown) => "given back to the queue".to_owned(),
+            Err(AttemptError::Fenced(error)) => error.to_string(),
         };
-        let lost = matches!(&ended, Err(Stop::EngineLost(..)));
-        if let Err(Stop::EngineLost(_, failure)) = &ended {
+        let lost = matches!(&ended, Err(AttemptError::EngineLost(..)));
+        if let Err(AttemptError::EngineLost(_, failure)) = &ended {
             // Before the build is back in the queue, so that it is not given to the same engine.
-            self.engine_lost(engine, failure).await;
+            self.report_engine_lost(engine, failure).await;
         }
-        let settled = self.settle(&claimed, site.as_ref().ok(), ended).await;
+        let settled = self.settle(&claimed, context.as_ref().ok(), ended).await;
         // The image of an attempt before this one has lost its name by now.
         if lost || claimed.attempt.number > 1 {
-            self.nudge();
+            self.wake_orphan_sweep();
         }
         match settled {
             Ok(()) => {
@@ -237,20 +165,20 @@ impl Builder {
     async fn run_attempt(
         self,
         claimed: ClaimedBuild,
-        site: Site,
+        context: EngineContext,
         shutdown: CancellationToken,
-    ) -> Result<FinishedImage, Stop> {
+    ) -> Result<FinishedImage, AttemptError> {
         let cancelled = CancellationToken::new();
         let limits = claimed
             .build
             .limits
             .unwrap_or_else(|| self.options().limits.bounds().default);
         let label = self.labels().attempt(claimed.attempt);
-        let away = self.watched().away(&site.name, self.clock().now());
-        let run = Run {
+        let away = self.monitor().away(&context.name, self.clock().now());
+        let run = Attempt {
             builder: &self,
             claimed: &claimed,
-            site: &site,
+            context: &context,
             label: &label,
             away: &away,
             cancelled: &cancelled,
@@ -261,7 +189,7 @@ impl Builder {
         };
         tokio::select! {
             ended = Box::pin(run.steps()) => ended,
-            error = self.stay_alive(&claimed, &cancelled) => Err(Stop::Fenced(error)),
+            error = self.stay_alive(&claimed, &cancelled) => Err(AttemptError::Fenced(error)),
         }
     }
 
@@ -293,9 +221,9 @@ impl Builder {
                 Ok(Err(error)) if error.is_lost() => return error,
                 Ok(Err(error)) => {
                     tracing::error!(%error, "the build's lease could not be renewed");
-                    AFTER_FAULT
+                    RETRY_DELAY
                 }
-                Err(_elapsed) => AFTER_FAULT,
+                Err(_elapsed) => RETRY_DELAY,
             };
             if Instant::now() >= safe_until {
                 // Another may have the build from now on. What this attempt does is of no use,

@@ -16,7 +16,7 @@ const ASK: Duration = Duration::from_millis(250);
 
 /// The right to make the image of a plan, until it is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct PlanLock {
     _here: Option<OwnedMutexGuard<()>>,
     /// Where others share the database.
     _among_processes: Option<DropGuard>,
@@ -33,11 +33,11 @@ impl Builder {
         key: &str,
         holder: &str,
         waiting: impl Fn(),
-    ) -> Result<Turn, Failure> {
+    ) -> Result<PlanLock, Failure> {
         let name = format!("the plan {key}");
         let turn = async {
             let here = self.lock(name.clone()).lock_owned().await;
-            Ok(Turn {
+            Ok(PlanLock {
                 _here: Some(here),
                 _among_processes: self.turn_among_processes(&name, holder).await?,
             })

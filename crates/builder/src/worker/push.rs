@@ -6,21 +6,26 @@ use fastbuild_engine::{
 };
 use fastbuild_spec::failure::{Failure, ReasonCode};
 
-use crate::{images::log, worker::attempt::Run};
+use crate::{images::log, worker::attempt::Attempt};
 
-impl Run<'_> {
+impl Attempt<'_> {
     /// Pushes the image under its name. A registry that cannot be reached, or breaks off in the middle, is tried
     /// again; the image lies on the engine and is not built again for it.
     pub(crate) async fn push(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
         let target = &self.claimed.spec.target;
         let ours = target
             .registry()
-            .is_some_and(|registry| self.site.registry.is_ours(registry));
-        let credentials = ours.then_some(&self.site.registry);
-        let mut waits = self.builder.options().making.push_again_after.iter();
+            .is_some_and(|registry| self.context.registry.is_ours(registry));
+        let credentials = ours.then_some(&self.context.registry);
+        let mut waits = self.builder.options().builds.push_retry_delays.iter();
         crash::pass(CrashPoint::BeforePush);
         loop {
-            let failure = match self.site.engine.push(target, credentials, progress).await {
+            let failure = match self
+                .context
+                .engine
+                .push(target, credentials, progress)
+                .await
+            {
                 Ok(pushed) => return Ok(pushed),
                 Err(error) => error.failure(),
             };

@@ -18,9 +18,9 @@ use crate::{
     catalog,
     images::log,
     options::Folders,
-    worker::attempt::Run,
-    worker::plan_lock::Turn,
-    worker::strategy::Means,
+    worker::attempt::Attempt,
+    worker::plan_lock::PlanLock,
+    worker::strategy::BuildStrategy,
 };
 
 /// Images of one key that are asked for in the registry before the build is done anew.
@@ -46,7 +46,7 @@ pub(crate) enum Before {
 pub(crate) struct Order {
     because: BuildReason,
     identity: Option<Identity>,
-    turn: Turn,
+    turn: PlanLock,
 }
 
 impl Order {
@@ -68,7 +68,7 @@ pub(crate) struct Fresh {
     because: Option<BuildReason>,
     /// `None` where no equal build can use it.
     pub(crate) identity: Option<Identity>,
-    _turn: Turn,
+    _turn: PlanLock,
 }
 
 impl Fresh {
@@ -78,7 +78,7 @@ impl Fresh {
             built,
             because: None,
             identity: None,
-            _turn: Turn::default(),
+            _turn: PlanLock::default(),
         }
     }
 
@@ -112,25 +112,25 @@ impl Image {
     }
 }
 
-impl Run<'_> {
+impl Attempt<'_> {
     /// The identity of the build's plan; or why its image is made anew in any case.
     pub(crate) async fn identity(
         &self,
         profile: &ImageProfile,
         info: &EngineInfo,
-        means: Means,
+        means: BuildStrategy,
     ) -> Result<Result<Identity, BuildReason>, Failure> {
         let spec = &self.claimed.spec;
         if spec.no_cache {
             return Ok(Err(BuildReason::NoCache));
         }
-        if self.builder.options().making.reuse.is_zero() {
+        if self.builder.options().builds.reuse.is_zero() {
             return Ok(Err(BuildReason::ReuseOff));
         }
         let ours = spec
             .target
             .registry()
-            .is_some_and(|registry| self.site.registry.is_ours(registry));
+            .is_some_and(|registry| self.context.registry.is_ours(registry));
         if !ours {
             return Ok(Err(BuildReason::OtherRegistry));
         }
@@ -182,7 +182,7 @@ impl Run<'_> {
         };
         let identity = match identity {
             Ok(identity) => identity,
-            Err(because) => return build(because, None, Turn::default()),
+            Err(because) => return build(because, None, PlanLock::default()),
         };
         let waiting = || {
             log(
@@ -194,7 +194,7 @@ impl Run<'_> {
             .builder
             .turn(&identity.key, self.label.text(), waiting)
             .await?;
-        let reuse = self.builder.options().making.reuse;
+        let reuse = self.builder.options().builds.reuse;
         let now = self.builder.clock().now();
         let since = now.checked_sub(reuse).unwrap_or(jiff::Timestamp::MIN);
         let made = self
@@ -243,7 +243,7 @@ impl Run<'_> {
         distribution
             .map_err(NotTaken::of_us)?
             .retag(
-                &self.site.registry,
+                &self.context.registry,
                 &from,
                 &made.digest,
                 &self.claimed.spec.target,

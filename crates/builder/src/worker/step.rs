@@ -13,17 +13,17 @@ use tokio::time::Instant;
 use crate::{
     builds::files::log_file,
     images::log,
-    worker::attempt::{Run, Stop},
-    worker::step_log::{Activity, EventWriter},
+    worker::attempt::{Attempt, AttemptError},
+    worker::step_log::{Activity, StepLogWriter},
 };
 
-impl Run<'_> {
+impl Attempt<'_> {
     /// Runs one step: its rows and events, its time limits, and what its failure means.
     pub(crate) async fn step<T>(
         &self,
         step: Step,
         work: impl AsyncFnOnce(&ProgressSender) -> Result<T, Failure>,
-    ) -> Result<T, Stop> {
+    ) -> Result<T, AttemptError> {
         let store = self.builder.store();
         let attempt = self.claimed.attempt;
         store.step_started(attempt, step, self.now()).await?;
@@ -31,7 +31,7 @@ impl Run<'_> {
         let started = Instant::now();
         let (sender, receiver) = progress_channel();
         let activity = Activity::new();
-        let writer = EventWriter {
+        let writer = StepLogWriter {
             store: store.clone(),
             clock: self.builder.clock().clone(),
             attempt,
@@ -43,7 +43,9 @@ impl Run<'_> {
         };
         let writing = tokio::spawn(writer.run(receiver));
         let outcome = self.bounded(step, &activity, work(&sender)).await;
-        if let Err(Stop::Ended(_, failure) | Stop::EngineLost(_, failure)) = &outcome {
+        if let Err(AttemptError::Failed(_, failure) | AttemptError::EngineLost(_, failure)) =
+            &outcome
+        {
             log(
                 &sender,
                 &format!("{} {}\n", failure.message.en, failure.hint.en),
@@ -69,16 +71,21 @@ impl Run<'_> {
             "step ended"
         );
         self.builder.metrics().step_ended(step, status, took);
-        if let Err(Stop::ShuttingDown | Stop::Interrupted(_) | Stop::Fenced(_)) = &outcome {
+        if let Err(
+            AttemptError::ShuttingDown | AttemptError::Interrupted(_) | AttemptError::Fenced(_),
+        ) = &outcome
+        {
             return outcome;
         }
         store
             .step_finished(attempt, step, status, self.now())
             .await?;
         outcome.map_err(|stop| match stop {
-            Stop::Ended(state, failure) => Stop::Ended(state, place(failure, step, last_lines)),
-            Stop::EngineLost(step, failure) => {
-                Stop::EngineLost(step, place(failure, step, last_lines))
+            AttemptError::Failed(state, failure) => {
+                AttemptError::Failed(state, place(failure, step, last_lines))
+            }
+            AttemptError::EngineLost(step, failure) => {
+                AttemptError::EngineLost(step, place(failure, step, last_lines))
             }
             other => other,
         })
@@ -90,15 +97,15 @@ impl Run<'_> {
         step: Step,
         activity: &Activity,
         work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Stop> {
+    ) -> Result<T, AttemptError> {
         let limits = self.limits;
-        let ended = |failure| Err(Stop::Ended(BuildState::failed_at(step), failure));
+        let ended = |failure| Err(AttemptError::Failed(BuildState::failed_at(step), failure));
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => Err(Stop::ShuttingDown),
-            () = self.cancelled.cancelled() => Err(Stop::Ended(BuildState::BuildAbort, Failure::build_cancelled())),
+            () = self.shutdown.cancelled() => Err(AttemptError::ShuttingDown),
+            () = self.cancelled.cancelled() => Err(AttemptError::Failed(BuildState::BuildAbort, Failure::build_cancelled())),
             () = self.away.cancelled() => {
-                Err(self.lost(step, self.builder.watched().why_away(&self.site.name)))
+                Err(self.lost(step, self.builder.monitor().why_unreachable(&self.context.name)))
             }
             outcome = work => match outcome {
                 Ok(value) => Ok(value),
@@ -116,28 +123,28 @@ impl Run<'_> {
     }
 
     /// What a failure of the work means for the build.
-    async fn why(&self, step: Step, failure: Failure) -> Stop {
+    async fn why(&self, step: Step, failure: Failure) -> AttemptError {
         match failure.code {
             // Our own fault, not the build's.
-            ReasonCode::DatabaseUnavailable => Stop::Interrupted(failure),
+            ReasonCode::DatabaseUnavailable => AttemptError::Interrupted(failure),
             code if is_of_engine(code) => self.lost(step, failure),
             // An engine that breaks off in the middle may still say something about it, which is
             // not why the step failed.
-            _ => match self.builder.answers_not(&self.site.name).await {
+            _ => match self.builder.unreachable(&self.context.name).await {
                 Some(gone) => self.lost(step, gone),
-                None => Stop::Ended(BuildState::failed_at(step), failure),
+                None => AttemptError::Failed(BuildState::failed_at(step), failure),
             },
         }
     }
 
     /// The engine was lost: another attempt may succeed, there or elsewhere. One that has not been
     /// there for longer than builds wait is the end.
-    pub(crate) fn lost(&self, step: Step, failure: Failure) -> Stop {
-        let (engine, now) = (&self.site.name, self.now());
-        if self.builder.watched().is_hopeless(engine, now) {
-            Stop::Ended(BuildState::failed_at(step), failure)
+    pub(crate) fn lost(&self, step: Step, failure: Failure) -> AttemptError {
+        let (engine, now) = (&self.context.name, self.now());
+        if self.builder.monitor().is_given_up(engine, now) {
+            AttemptError::Failed(BuildState::failed_at(step), failure)
         } else {
-            Stop::EngineLost(step, failure)
+            AttemptError::EngineLost(step, failure)
         }
     }
 }

@@ -18,7 +18,7 @@ use fastbuild_spec::{
     log_line::{Line, Mask},
     state::Step,
 };
-use fastbuild_store::{Attempt, FencedError, Store};
+use fastbuild_store::{AttemptId, FencedError, Store};
 use tokio::{fs::File, io::AsyncWriteExt as _, time::Instant};
 
 use crate::clock::SharedClock;
@@ -38,7 +38,7 @@ const LOG_EVENT_BYTES: usize = 16 * 1024;
 pub(crate) struct Activity(Arc<Mutex<Instant>>);
 
 impl Activity {
-    /// Heard just now.
+    /// Transition just now.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
@@ -97,10 +97,10 @@ impl LogBudget {
 
 /// Writes one step's events.
 #[derive(Debug)]
-pub(crate) struct EventWriter {
+pub(crate) struct StepLogWriter {
     pub(crate) store: Store,
     pub(crate) clock: SharedClock,
-    pub(crate) attempt: Attempt,
+    pub(crate) attempt: AttemptId,
     pub(crate) step: Step,
     pub(crate) mask: Mask,
     pub(crate) budget: LogBudget,
@@ -109,7 +109,7 @@ pub(crate) struct EventWriter {
     pub(crate) log_file: PathBuf,
 }
 
-impl EventWriter {
+impl StepLogWriter {
     /// Writes until every sender is gone; returns the last lines.
     ///
     /// # Errors

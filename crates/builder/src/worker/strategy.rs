@@ -3,11 +3,11 @@
 use fastbuild_engine::{Compression, EngineInfo};
 use fastbuild_spec::plan::{Dialect, PlanContext};
 
-use crate::options::Making;
+use crate::options::BuildOptions;
 
 /// How an image is made on an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Means {
+pub(crate) struct BuildStrategy {
     /// What the plan may use.
     pub(crate) dialect: Dialect,
     /// Whether the plan may use `COPY --link`.
@@ -18,9 +18,9 @@ pub(crate) struct Means {
     pub(crate) packing: Option<Compression>,
 }
 
-impl Means {
+impl BuildStrategy {
     /// The means of an engine.
-    pub(crate) fn of(info: &EngineInfo, making: &Making) -> Self {
+    pub(crate) fn of(info: &EngineInfo, options: &BuildOptions) -> Self {
         let dialect = if info.buildkit {
             Dialect::BuildKit
         } else {
@@ -29,8 +29,8 @@ impl Means {
         Self {
             dialect,
             link: info.copy_link,
-            lists_fresh_minutes: making.lists_fresh_minutes,
-            packing: info.packs.then_some(making.compression),
+            lists_fresh_minutes: options.lists_fresh_minutes,
+            packing: info.packs.then_some(options.compression),
         }
     }
 
@@ -94,28 +94,28 @@ mod tests {
 
     #[test]
     fn what_the_engine_can_do_decides() {
-        let making = Making {
+        let options = BuildOptions {
             compression: Compression::Zstd,
-            ..Making::default()
+            ..BuildOptions::default()
         };
-        let newest = Means::of(&info(), &making);
+        let newest = BuildStrategy::of(&info(), &options);
         assert_eq!(newest.packing, Some(Compression::Zstd));
         assert_eq!(newest.plan_context(7).dialect, Dialect::BuildKit);
-        let old = Means::of(
+        let old = BuildStrategy::of(
             &EngineInfo {
                 packs: false,
                 ..info()
             },
-            &making,
+            &options,
         );
         assert_eq!((old.packing, old.dialect), (None, Dialect::BuildKit));
-        let oldest = Means::of(
+        let oldest = BuildStrategy::of(
             &EngineInfo {
                 buildkit: false,
                 packs: false,
                 ..info()
             },
-            &making,
+            &options,
         );
         assert_eq!(oldest.dialect, Dialect::Classic);
         assert!(newest.summary().contains("zstd") && !old.summary().contains("zstd"));

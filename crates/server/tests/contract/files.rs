@@ -6,7 +6,7 @@ use fastbuild_spec::{
     event::{Event, Progress},
     state::{Step, StepStatus},
 };
-use fastbuild_store::Attempt;
+use fastbuild_store::AttemptId;
 use insta::assert_snapshot;
 use jiff::SignedDuration;
 
@@ -22,7 +22,7 @@ fn line(step: Step, text: &str) -> Event {
 }
 
 /// A build in the middle of its build step: its attempt and the name of its folder.
-async fn running(service: &Service) -> (Attempt, String) {
+async fn running(service: &Service) -> (AttemptId, String) {
     service.queue("10.0.0.9/base/m1:1").await;
     let store = &service.store;
     let claimed = store

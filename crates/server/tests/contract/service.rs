@@ -6,7 +6,7 @@ use axum::{Router, body::Body};
 use fastbuild_builder::{
     Builder,
     clock::ManualClock,
-    options::{CallbackOptions, CleaningOptions, Folders, Limits, Making, Options},
+    options::{BuildOptions, CallbackOptions, CleaningOptions, Folders, Limits, Options},
 };
 use fastbuild_server::{AppState, ServerOptions, router};
 use fastbuild_spec::{
@@ -300,7 +300,7 @@ fn options(base: &Path) -> Options {
             log_bytes: 1_000_000,
             upload_bytes: 1_000_000,
         },
-        making: Making::default(),
+        builds: BuildOptions::default(),
         callbacks: CallbackOptions {
             timeout: Duration::from_secs(5),
             retry_after: vec![Duration::from_mins(1)],

@@ -8,7 +8,7 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode, Sentence},
     state::{BuildState, Step, StepStatus},
 };
-use fastbuild_store::{Attempt, End, SettingsRevisions};
+use fastbuild_store::{AttemptId, End, SettingsRevisions};
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use insta::assert_snapshot;
@@ -29,7 +29,7 @@ async fn follow(service: &Service, id: i64, after: &str, accept: &str) -> Answer
     timeout(PATIENCE, service.ask(request)).await.unwrap()
 }
 
-async fn claimed(service: &Service) -> (i64, Attempt) {
+async fn claimed(service: &Service) -> (i64, AttemptId) {
     let id = service.queue("10.0.0.9/a/b:1").await;
     let claimed = service
         .store
@@ -49,7 +49,7 @@ fn log(text: &str) -> Event {
     }
 }
 
-async fn fail(service: &Service, attempt: Attempt) {
+async fn fail(service: &Service, attempt: AttemptId) {
     let end = End {
         state: BuildState::PullFailed,
         failure: Some(Failure::new(

@@ -13,7 +13,7 @@ use sea_orm::{
     QuerySelect as _,
 };
 
-use super::{Attempt, Build, TaskId, enqueue::open_passwords, fence, from_json, lanes};
+use super::{AttemptId, Build, TaskId, enqueue::open_passwords, fence, from_json, lanes};
 use crate::{
     FencedError, Store, StoreError,
     builds::steps,
@@ -32,7 +32,7 @@ pub struct ClaimedBuild {
     /// Its row, already in state `STARTED`.
     pub build: Build,
     /// What the worker's writes speak for.
-    pub attempt: Attempt,
+    pub attempt: AttemptId,
     /// What to build.
     pub spec: ImageSpec,
     /// The passwords that go with it.
@@ -104,7 +104,7 @@ impl Store {
             tx.rollback().await?;
             return Ok(Claim::PlaceTaken);
         }
-        let attempt = Attempt {
+        let attempt = AttemptId {
             task_id: row.task_id,
             number: row.attempt + 1,
         };
@@ -155,7 +155,7 @@ impl Store {
     /// [`FencedError::Lost`] when the build is no longer the attempt's.
     pub async fn heartbeat(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         lease_for: Duration,
         now: Timestamp,
     ) -> Result<Heartbeat, FencedError> {

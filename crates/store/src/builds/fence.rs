@@ -11,7 +11,7 @@ use sea_orm::{
     QueryFilter as _, QuerySelect as _, sea_query::Expr, sea_query::ExprTrait as _,
 };
 
-use super::{Attempt, TaskId, to_json};
+use super::{AttemptId, TaskId, to_json};
 use crate::{
     FencedError, StoreError,
     db::time::micros,
@@ -36,7 +36,7 @@ pub(crate) const PRINTED: [&str; 3] = [LOG, STAGE, TRANSFER];
 /// alone would let a lost worker write while the build waits for its next one.
 pub(crate) async fn held(
     tx: &DatabaseTransaction,
-    attempt: Attempt,
+    attempt: AttemptId,
 ) -> Result<build::Model, FencedError> {
     build::Entity::find()
         .filter(build::Column::TaskId.eq(attempt.task_id))

@@ -14,8 +14,8 @@ use sea_orm::{
 };
 
 use super::{
-    Attempt, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId, fence, from_json, lanes, parse_state,
-    read, stored_size, to_json,
+    AttemptId, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId, fence, from_json, lanes,
+    parse_state, read, stored_size, to_json,
 };
 use crate::{
     FencedError, NewDelivery, Store, StoreError,
@@ -102,7 +102,7 @@ impl Store {
     /// not follow the present one.
     pub async fn finish(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         end: End,
         delivery: Option<NewDelivery>,
         now: Timestamp,
@@ -121,7 +121,7 @@ impl Store {
 
     async fn try_finish(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         end: End,
         delivery: Option<&NewDelivery>,
         now: Timestamp,
@@ -156,7 +156,7 @@ impl Store {
     /// [`FencedError::Lost`].
     pub async fn give_back(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         now: Timestamp,
     ) -> Result<PutBack, FencedError> {
         let tx = self.begin().await?;
@@ -176,7 +176,7 @@ impl Store {
     ///
     /// # Errors
     /// [`FencedError::Lost`].
-    pub async fn retry(&self, attempt: Attempt, now: Timestamp) -> Result<PutBack, FencedError> {
+    pub async fn retry(&self, attempt: AttemptId, now: Timestamp) -> Result<PutBack, FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
         let handed_back = row.handed_back;

@@ -44,7 +44,7 @@ pub const MAX_ATTEMPTS: i64 = 3;
 
 /// A worker's hold on a build: what every write during the build speaks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Attempt {
+pub struct AttemptId {
     /// The build.
     pub task_id: TaskId,
     /// The number of this attempt, from 1. Never given twice for one build.

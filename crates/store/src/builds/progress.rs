@@ -4,7 +4,7 @@ use fastbuild_spec::{event::Event, state::BuildState};
 use jiff::Timestamp;
 use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
 
-use super::{Attempt, TaskId, fence, parse_state};
+use super::{AttemptId, TaskId, fence, parse_state};
 use crate::{
     FencedError, Store, StoreError,
     db::{dialect::Retry, time::micros},
@@ -19,7 +19,7 @@ impl Store {
     /// when `next` is terminal ([`Store::finish`]) or `QUEUED` ([`Store::give_back`]).
     pub async fn transition(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         next: BuildState,
         now: Timestamp,
     ) -> Result<(), FencedError> {
@@ -34,7 +34,7 @@ impl Store {
 
     async fn try_transition(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         next: BuildState,
         now: Timestamp,
     ) -> Result<(), FencedError> {
@@ -77,7 +77,7 @@ impl Store {
     /// [`FencedError::Lost`].
     pub async fn append_events(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         events: Vec<Event>,
         now: Timestamp,
     ) -> Result<(), FencedError> {
@@ -95,7 +95,7 @@ impl Store {
 
     async fn try_append_events(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         events: &[Event],
         now: Timestamp,
     ) -> Result<(), FencedError> {
@@ -111,7 +111,7 @@ impl Store {
     ///
     /// # Errors
     /// [`FencedError::Lost`].
-    pub async fn set_dockerfile(&self, attempt: Attempt, text: &str) -> Result<(), FencedError> {
+    pub async fn set_dockerfile(&self, attempt: AttemptId, text: &str) -> Result<(), FencedError> {
         let mut retry = Retry::while_a_build_runs();
         loop {
             match self.try_set_dockerfile(attempt, text).await {
@@ -121,7 +121,7 @@ impl Store {
         }
     }
 
-    async fn try_set_dockerfile(&self, attempt: Attempt, text: &str) -> Result<(), FencedError> {
+    async fn try_set_dockerfile(&self, attempt: AttemptId, text: &str) -> Result<(), FencedError> {
         let tx = self.begin().await?;
         fence::held(&tx, attempt).await?;
         dockerfile::Entity::insert(dockerfile::ActiveModel {

@@ -10,7 +10,7 @@ use sea_orm::{
     EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
-use super::{Attempt, Build, TaskId, fence, lanes, parse_state, read};
+use super::{AttemptId, Build, TaskId, fence, lanes, parse_state, read};
 use crate::{
     EnqueueError, FencedError, ImageKind, Store, StoreError,
     builds::{enqueue, steps::forget},
@@ -98,7 +98,7 @@ impl Store {
     /// [`FencedError::Lost`].
     pub async fn begin_from_start(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         now: Timestamp,
     ) -> Result<(), FencedError> {
         let tx = self.begin().await?;

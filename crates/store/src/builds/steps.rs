@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use crate::{
-    Attempt, FencedError, Store, StoreError, TaskId,
+    AttemptId, FencedError, Store, StoreError, TaskId,
     builds::fence,
     db::{
         dialect::Retry,
@@ -80,7 +80,7 @@ impl Store {
     /// [`FencedError::Lost`].
     pub async fn step_started(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         step: Step,
         now: Timestamp,
     ) -> Result<(), FencedError> {
@@ -95,7 +95,7 @@ impl Store {
 
     async fn try_step_started(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         step: Step,
         now: Timestamp,
     ) -> Result<(), FencedError> {
@@ -132,7 +132,7 @@ impl Store {
     /// [`FencedError::Lost`].
     pub async fn step_finished(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         step: Step,
         status: StepStatus,
         now: Timestamp,
@@ -148,7 +148,7 @@ impl Store {
 
     async fn try_step_finished(
         &self,
-        attempt: Attempt,
+        attempt: AttemptId,
         step: Step,
         status: StepStatus,
         now: Timestamp,

@@ -10,7 +10,7 @@ use fastbuild_spec::{
     state::{BuildState, Step},
 };
 use fastbuild_store::{
-    Attempt, Build, ClaimRoom, ClaimedBuild, ClaimedDelivery, End, FinishedImage, NewBuild,
+    AttemptId, Build, ClaimRoom, ClaimedBuild, ClaimedDelivery, End, FinishedImage, NewBuild,
     NewDelivery, SettingsRevisions, Store,
 };
 use jiff::{Timestamp, ToSpan as _};
@@ -148,7 +148,7 @@ pub(crate) fn log(step: Step, text: &str) -> Event {
 }
 
 /// Takes a claimed build through every state up to the push.
-pub(crate) async fn run_up_to_the_push(store: &Store, attempt: Attempt, seconds: i64) {
+pub(crate) async fn run_up_to_the_push(store: &Store, attempt: AttemptId, seconds: i64) {
     for state in [
         BuildState::PullSuccess,
         BuildState::CheckSuccess,

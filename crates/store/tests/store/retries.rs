@@ -6,7 +6,7 @@ use fastbuild_spec::{
     state::{BuildState, RetryFrom, Step, StepStatus},
 };
 use fastbuild_store::{
-    Attempt, CallbackOutcome, CancelOutcome, End, EnqueueError, FinishedImage, MAX_ATTEMPTS,
+    AttemptId, CallbackOutcome, CancelOutcome, End, EnqueueError, FinishedImage, MAX_ATTEMPTS,
     PutBack, RestartOutcome, Store,
 };
 
@@ -25,7 +25,7 @@ fn failed(state: BuildState) -> End {
 }
 
 /// Ends an attempt whose push failed; its image stays on the engine.
-async fn end_at_the_push(store: &Store, attempt: Attempt) {
+async fn end_at_the_push(store: &Store, attempt: AttemptId) {
     store
         .step_started(attempt, Step::Build, at(1))
         .await

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use fastbuild_builder::{
     Builder,
     clock::{Clock as _, ManualClock, SystemClock},
-    options::{CallbackOptions, CleaningOptions, DiskMarks, Folders, Limits, Making, Options},
+    options::{
+        BuildOptions, CallbackOptions, CleaningOptions, DiskMarks, Folders, Limits, Options,
+    },
 };
 use fastbuild_spec::request::WireKey;
 use fastbuild_store::{Seal, Store};
@@ -54,7 +56,7 @@ async fn later_with(
             log_bytes: 1_000_000,
             upload_bytes: 1,
         },
-        making: Making::default(),
+        builds: BuildOptions::default(),
         callbacks: CallbackOptions {
             timeout: Duration::from_secs(9),
             retry_after: vec![],

@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use fastbuild_builder::Taken;
+use fastbuild_builder::Submission;
 use fastbuild_spec::{
     failure::{Failure, FieldError, Language, ReasonCode, Sentence},
     state::{BuildState, RetryFrom, Step},
@@ -98,7 +98,7 @@ async fn submit(
         .submit_document(&document, key.clone())
         .await?
     {
-        Taken::Now(submitted) => {
+        Submission::Queued(submitted) => {
             let task_id = submitted.build.task_id;
             let answer = to_text(&shown(&state, submitted.build, language).await?)?;
             if let Some(key) = &key {
@@ -106,7 +106,7 @@ async fn submit(
             }
             (task_id, answer)
         }
-        Taken::Before(kept) => {
+        Submission::Replayed(kept) => {
             let answer = if let Some(answer) = kept.answer {
                 answer
             } else {
