@@ -88,30 +88,50 @@ pub(super) fn install(
     let mut script = Script::default();
     script
         .line("export DEBIAN_FRONTEND=noninteractive")
-        .line(format!("cache={cache}"))
+        .line(format!("cache={cache}"));
+    if dialect == Dialect::BuildKit {
+        script.exclusive("\"$cache\"");
+    }
+    let mut packages = Script::default();
+    packages.command("apt-get \"$@\" install --no-install-recommends", &words);
+    script
         .line("mkdir -p \"$cache/lists/partial\" \"$cache/archives/partial\" \"$cache/log\"")
-        .command("set -- -q -y", &options);
-    let command = "apt-get \"$@\" install --no-install-recommends";
+        .command("set -- -q -y", &options)
+        .line("sources=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null || :; } | cksum)")
+        .open("update() {")
+        .line("rm -f \"$cache/updated\"")
+        .line("got=yes; apt-get \"$@\" update 2> \"$cache/log/update\" || got=no")
+        .line("cat \"$cache/log/update\" >&2")
+        // A list that could not be had is a mere warning to apt.
+        .line("if [ $got = no ] || grep -q '^W: \\(Failed to fetch\\|Some index files failed\\)' \"$cache/log/update\"; then return 1; fi")
+        .line("echo \"$sources\" > \"$cache/updated\" || :")
+        .line("}")
+        .open("install() {")
+        .append(packages)
+        .line("}")
+        // Lists that apt will not update, such as those of a repository that changed its label, are thrown away.
+        // One that cannot be had may be one that nothing is needed of.
+        .open("refresh() {")
+        .line("kept=$(find \"$cache/lists\" -maxdepth 1 -name '*Release')")
+        .line("if update \"$@\" || [ -z \"$kept\" ]; then return 0; fi")
+        .line("rm -rf \"$cache/lists\"; mkdir -p \"$cache/lists/partial\"")
+        .line("update \"$@\" || :")
+        .line("}")
+        // Why a list could not be had explains more than that a package of it is not known.
+        .open("fresh() {")
+        .line("refresh \"$@\"")
+        .line("install \"$@\" || { status=$?; [ -e \"$cache/updated\" ] || cat \"$cache/log/update\" >&2; return $status; }")
+        .line("}");
     if dialect == Dialect::Classic || fresh == 0 {
-        script
-            .line("apt-get \"$@\" update")
-            .command(command, &words);
+        script.line("fresh \"$@\" || exit");
     } else {
-        let mut packages = Script::default();
-        packages.command(command, &words);
         script
-            .line("sources=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null || :; } | cksum)")
-            .line("update() { rm -f \"$cache/updated\"; apt-get \"$@\" update && { echo \"$sources\" > \"$cache/updated\" || :; }; }")
-            .open("install() {")
-            .append(packages)
-            .line("}")
             .open(format!(
                 "if [ \"$(cat \"$cache/updated\" 2> /dev/null)\" = \"$sources\" ] && [ -n \"$(find \"$cache/updated\" -mmin -{fresh})\" ]; then"
             ))
-            .line("install \"$@\" || { update \"$@\" && install \"$@\"; } || exit")
+            .line("install \"$@\" || fresh \"$@\" || exit")
             .open("else")
-            .line("update \"$@\" || exit")
-            .line("install \"$@\" || exit")
+            .line("fresh \"$@\" || exit")
             .line("fi");
     }
     if dialect == Dialect::Classic {

@@ -202,10 +202,13 @@ fn packages(planner: &mut Planner<'_>) {
         mounts.push(Mount::Cache {
             id,
             target: "/var/cache",
-            locked: true,
         });
     }
-    let mut script = by_conda(&command, verb, &words, classic);
+    let mut script = Script::default();
+    if !classic {
+        script.exclusive("/var/cache/fastbuild-conda");
+    }
+    let by_conda = by_conda(&command, verb, &words, classic);
     // An environment that is there may lie anywhere: conda knows.
     if let Some(file) = planner.micromamba.clone()
         && ours
@@ -213,7 +216,9 @@ fn packages(planner: &mut Planner<'_>) {
         && !exists
     {
         mounts.push(micromamba::mount(planner, &file));
-        script = micromamba::create(PREFIX, &words, script);
+        script.append(micromamba::create(PREFIX, &words, by_conda));
+    } else {
+        script.append(by_conda);
     }
     planner.out.run(&mounts, &script);
 }

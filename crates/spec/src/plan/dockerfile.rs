@@ -14,12 +14,9 @@ pub(super) struct Dockerfile {
 /// A mount of one `RUN` (`BuildKit` only).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mount {
-    /// A folder that outlives the build and is in no layer. One build at a time when `locked`.
-    Cache {
-        id: String,
-        target: &'static str,
-        locked: bool,
-    },
+    /// A folder that outlives the build and is in no layer. Other builds may use it at the same time: see
+    /// [`Script::exclusive`].
+    Cache { id: String, target: &'static str },
     /// A folder of the context, to read.
     Context {
         source: &'static str,
@@ -32,9 +29,8 @@ pub(super) enum Mount {
 impl Mount {
     fn option(&self) -> String {
         match self {
-            Self::Cache { id, target, locked } => {
-                let sharing = if *locked { "locked" } else { "shared" };
-                format!("--mount=type=cache,id={id},target={target},sharing={sharing}")
+            Self::Cache { id, target } => {
+                format!("--mount=type=cache,id={id},target={target},sharing=shared")
             }
             Self::Context { source, target } => {
                 format!("--mount=type=bind,source={source},target={target}")
@@ -94,6 +90,17 @@ impl Script {
             column += 1 + word.len();
         }
         self.line(command)
+    }
+
+    /// Waits, in words now and then, until no other build is in a script that holds the same `folder` of a
+    /// cache mount. The engine's own lock (`sharing=locked`) would wait without a word, which looks like a
+    /// build that hangs.
+    pub(super) fn exclusive(&mut self, folder: &str) -> &mut Self {
+        self.line(format!("mkdir -p {folder}"))
+            .open("if command -v flock > /dev/null; then")
+            .line(format!("exec 9> {folder}/lock"))
+            .line("until flock -w 20 9; do echo 'Waiting for another build that uses the same package cache.'; done")
+            .line("fi")
     }
 
     /// Whether nothing is to be done.

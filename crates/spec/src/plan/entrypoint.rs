@@ -24,10 +24,15 @@ pub(super) fn scripts(planner: &mut Planner<'_>) {
     planner
         .out
         .comment("What starts the services, before the image's own command.");
-    let start = START.replace(
-        "@ENTRYPOINT_WORDS@",
-        &base_entrypoint(planner).len().to_string(),
-    );
+    let start = START
+        .replace(
+            "@ENTRYPOINT_WORDS@",
+            &base_entrypoint(planner).len().to_string(),
+        )
+        .replace(
+            "@IS_OWN_COMMAND@",
+            &are_words(&planner.profile.config.command),
+        );
     let mut scripts = vec![
         ("start/fastbuild-start", ENTRYPOINT, start),
         ("start/fastbuild-wait", WAIT_HELPER, WAIT.to_owned()),
@@ -49,6 +54,18 @@ pub(super) fn scripts(planner: &mut Planner<'_>) {
         planner.file(path, 0o755, ContextSource::Inline(text));
         planner.out.copy(path, target);
     }
+}
+
+/// A shell's condition: the positional parameters are these words.
+fn are_words(words: &[String]) -> String {
+    std::iter::once(format!("[ \"$#\" -eq {} ]", words.len()))
+        .chain(
+            words.iter().enumerate().map(|(index, word)| {
+                format!("[ \"${{{}}}\" = {} ]", index + 1, quote::shell(word))
+            }),
+        )
+        .collect::<Vec<_>>()
+        .join(" && ")
 }
 
 /// The base image's own entrypoint, without the start script of an earlier build.

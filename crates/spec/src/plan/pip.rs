@@ -445,7 +445,6 @@ fn mounts(planner: &Planner<'_>) -> Vec<Mount> {
         Dialect::BuildKit => vec![Mount::Cache {
             id: system::cache_id("pip", planner.profile, planner.spec.pip.mirror.as_ref()),
             target: CACHE_MOUNT,
-            locked: false,
         }],
         Dialect::Classic => vec![],
     }

@@ -76,7 +76,6 @@ impl Installer {
         vec![Mount::Cache {
             id: self.cache.clone(),
             target,
-            locked: true,
         }]
     }
 

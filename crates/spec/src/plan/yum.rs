@@ -8,27 +8,75 @@ pub(super) const DNF_CACHE: &str = "/var/cache/dnf";
 /// yum 3's own cache folder.
 pub(super) const YUM_CACHE: &str = "/var/cache/yum";
 
-/// The repository files that distributions bring along, as shell patterns.
-const OWN_FILES: &str = "CentOS-*.repo centos*.repo Rocky-*.repo rocky*.repo almalinux*.repo \
-     fedora*.repo oracle-linux-*.repo uek-*.repo redhat.repo ubi.repo openEuler*.repo \
-     EulerOS*.repo AnolisOS*.repo anolis*.repo alinux*.repo kylin*.repo";
+/// How the names of distributions' own repository files begin, and of the packages that bring them, in lower case.
+const DISTRIBUTIONS: [&str; 32] = [
+    "almalinux",
+    "alinux",
+    "amazonlinux",
+    "amzn",
+    "anolis",
+    "bclinux",
+    "centos",
+    "circle",
+    "cloudlinux",
+    "ctyunos",
+    "eulixos",
+    "euleros",
+    "eurolinux",
+    "fedora",
+    "fusionos",
+    "hce",
+    "kos",
+    "kylin",
+    "miracle",
+    "neokylin",
+    "opencloudos",
+    "openeuler",
+    "oracle",
+    "redhat",
+    "rocky",
+    "scientific",
+    "tencentos",
+    "tlinux",
+    "ubi",
+    "uek",
+    "uniontech",
+    "uos",
+];
 
 /// Uses `file` instead of the distribution's own repositories; those of third parties stay.
 pub(super) fn mirror(planner: &mut Planner<'_>, file: MirrorFile) {
     planner.out.comment("The mirror for system packages.");
     // EPEL comes on top of a distribution's repositories and never instead of them.
     if !file.file_name.to_ascii_lowercase().starts_with("epel") {
-        let patterns: Vec<String> = OWN_FILES.split_whitespace().map(str::to_owned).collect();
-        let mut script = Script::default();
-        script
-            .line("cd /etc/yum.repos.d")
-            .command("rm -f", &patterns);
-        planner.out.run(&[], &script);
+        planner.out.run(&[], &own_files("rm -f"));
     }
     planner.file("mirrors/yum.repo", 0o644, ContextSource::Mirror(file));
     planner
         .out
         .copy("mirrors/yum.repo", "/etc/yum.repos.d/fastbuild.repo");
+}
+
+/// Does `command` with each repository file that the distribution itself brought along. It is known by its name, by
+/// the package that owns it, or by the repositories in it, which third parties do not call so.
+fn own_files(command: &str) -> Script {
+    let patterns = DISTRIBUTIONS.map(|name| format!("{name}*")).join(" | ");
+    let mut script = Script::default();
+    script
+        .line("cd /etc/yum.repos.d")
+        .line("id=$(. /etc/os-release 2> /dev/null && echo \"$ID\" | tr A-Z a-z || :)")
+        .open("is_own() {")
+        .open("for name in \"$1\" $(rpm -qf --qf '%{NAME}\\n' \"/etc/yum.repos.d/$1\" 2> /dev/null); do")
+        .open("case $(echo \"$name\" | tr A-Z a-z) in")
+        .open(format!("{patterns} | \"${{id:-none}}\"*) return 0 ;;"))
+        .line("esac")
+        .line("done")
+        .line("grep -qiE '^[[](base|baseos|appstream|everything|os|update|updates)[]]' \"$1\"")
+        .line("}")
+        .open("for file in *.repo; do")
+        .line(format!("if [ -f \"$file\" ] && is_own \"$file\"; then {command} \"$file\"; fi"))
+        .line("done");
+    script
 }
 
 /// The commands that install `packages`. Metadata and archives stay outside the image.
@@ -48,6 +96,9 @@ pub(super) fn install(
         .chain(more.map(str::to_owned))
         .collect();
     let mut script = Script::default();
+    if dialect == Dialect::BuildKit {
+        script.exclusive(if dnf { DNF_CACHE } else { YUM_CACHE });
+    }
     let mut options = vec![
         "--setopt=keepcache=1".to_owned(),
         // Both fetch metadata again that is older than this; zero is no number of seconds to them.

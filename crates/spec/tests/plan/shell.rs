@@ -344,6 +344,77 @@ fn the_start_script_hands_over_every_word_and_waits_instead_of_a_shell_without_i
     assert_eq!(run(&["printf", "%s|", "bash", "bash"]), "bash|bash|");
 }
 
+/// What a container does that is started without input, by the start script of an image on a base whose own command is
+/// `own`: it waits for its services, or runs `words`.
+fn started(own: &[&str], words: &[&str]) -> String {
+    let mut base = apt("debian", "12");
+    base.config.command = own.iter().map(|word| (*word).to_owned()).collect();
+    let plan = render(&with_services(nothing()), &base, Dialect::BuildKit);
+    let start = plan
+        .files
+        .iter()
+        .find(|file| file.path == "start/fastbuild-start")
+        .unwrap();
+    let ContextSource::Inline(script) = &start.source else {
+        panic!("not ours")
+    };
+    let script = script
+        .replace("\"$helpers/fastbuild-wait\"", "echo waits")
+        .replace("[ -x \"$helpers/fastbuild-jupyter\" ]", "true")
+        .replace("\"$helpers/fastbuild-jupyter\"", "true");
+    let output = Command::new("sh")
+        .args(["-c", &script, "fastbuild-start"])
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    format!("{}{}", text.trim(), output.status.code().unwrap())
+}
+
+#[test]
+fn a_command_that_only_reads_its_input_is_replaced_by_waiting() {
+    for words in [
+        &["python3"][..],
+        &["/usr/local/bin/python3.12", "-q"],
+        &["bash", "-l"],
+        &["/bin/sh", "-c", "bash"],
+        &["/bin/sh", "-c", "exec python3 -i"],
+        &["/usr/bin/env", "ipython"],
+        &["tini", "--", "/bin/zsh"],
+        &["/usr/bin/tini", "-g", "--", "R"],
+        &["node"],
+        &["start-notebook.sh"],
+        &["jupyter", "lab", "--ip=0.0.0.0"],
+        &[
+            "bash",
+            "-c",
+            "source /etc/bash.bashrc && jupyter notebook --ip 0.0.0.0",
+        ],
+        &[],
+    ] {
+        assert_eq!(started(&[], words), "waits0", "{words:?}");
+    }
+    for words in [
+        &["echo", "runs"][..],
+        &["sh", "-c", "echo runs"],
+        &["bash", "-c", "echo runs;"],
+        &["python3", "-c", "print('runs')"],
+        &["env", "A=b", "echo", "runs"],
+    ] {
+        assert_eq!(started(&[], words), "runs0", "{words:?}");
+    }
+}
+
+#[test]
+fn a_container_outlives_its_images_own_command_if_that_ends_well() {
+    let own = ["sh", "-c", "echo own; :"];
+    assert_eq!(started(&own, &own), "own\nwaits0");
+    assert_eq!(started(&own, &["sh", "-c", "echo other; :"]), "other0");
+    let fails = ["sh", "-c", "echo fails; exit 7"];
+    assert_eq!(started(&fails, &fails), "fails7");
+}
+
 #[test]
 fn hostile_words_stay_words() {
     let hostile = [
@@ -411,6 +482,7 @@ fn words_given_to(tool: &str, dockerfile: &parse_dockerfile::Dockerfile<'_>) -> 
             .replace("/opt/conda/bin/conda", "show")
             .replace("apt-get", "show")
             .replace("mkdir -p", ":")
+            .replace("command -v flock", "false")
             .replace("rm -rf", ":");
         let shown = format!("show() {{ for word; do printf '%s\\0' \"$word\"; done; }}\n{last}");
         let output = Command::new("sh").args(["-c", &shown]).output().unwrap();

@@ -18,4 +18,18 @@ if [ -x /bin/bash ]; then
     SHELL=${SHELL:-/bin/bash}
     export SHELL
 fi
-exec @JUPYTER_LAB@ </dev/null >>"$log" 2>&1
+# On the command line these win over every settings file and variable that the base image has for another
+# address, port or login.
+hash=$(sed -n 's/.*"hashed_password": "\([^"]*\)".*/\1/p' /etc/jupyter/jupyter_server_config.json)
+if [ -z "$hash" ]; then
+    echo 'fastbuild-jupyter: the password cannot be read, JupyterLab does not start' >&2
+    exit 1
+fi
+unset JUPYTER_TOKEN JUPYTER_TOKEN_FILE JUPYTER_PORT JUPYTER_PORT_RETRIES
+exec @JUPYTER_LAB@ --ServerApp.ip=0.0.0.0 --ServerApp.port=8888 --ServerApp.port_retries=0 \
+    --ServerApp.allow_root=True --ServerApp.open_browser=False --ServerApp.base_url=/ \
+    --ServerApp.token= --ServerApp.password="$hash" --ServerApp.sock= --ServerApp.certfile= --ServerApp.keyfile= \
+    --ServerApp.identity_provider_class=jupyter_server.auth.identity.PasswordIdentityProvider \
+    --IdentityProvider.token= --PasswordIdentityProvider.password_required=True \
+    --PasswordIdentityProvider.hashed_password="$hash" \
+    </dev/null >>"$log" 2>&1
