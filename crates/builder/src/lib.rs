@@ -32,4 +32,3 @@ pub use engines::{ProvenEngine, context::no_such_engine, disk::Freed};
 pub use fastbuild_engine::EngineInfo;
 pub use images::{CheckedImage, PulledImage, delete::DeletedImage, parse_image};
 pub use readiness::{Dependency, DependencyKind, Found, is_ready};
-pub use settings::{DockerServerForm, HostForm, RegistryForm, SiteForm, check_headers};

@@ -10,7 +10,7 @@ use std::{
 use fastbuild_engine::Engine;
 use fastbuild_spec::{
     failure::{Failure, ReasonCode, Sentence},
-    settings::{CallbackHeaders, RegistrySettings, Settings},
+    settings::{CallbackHeaders, RegistrySettings, Settings, check_headers},
 };
 use fastbuild_store::DEFAULT_ENGINE;
 use futures_util::future::join_all;
@@ -20,7 +20,6 @@ use crate::{
     builder::{Builder, stored},
     callbacks::admin::SigningOrigin,
     engines::context::{engine, no_such_engine},
-    settings::check_headers,
 };
 
 /// What kind of thing the service depends on.
@@ -302,9 +301,8 @@ async fn registry(
 
 /// Whether callbacks can be sent as they are configured; who receives them, each build says.
 fn callbacks(headers: &CallbackHeaders, signing: SigningOrigin) -> Found {
-    let errors = check_headers(headers);
-    if !errors.is_empty() {
-        return Found::Bad(Box::new(Failure::invalid_fields(&errors)));
+    if let Err(errors) = check_headers(headers) {
+        return Found::Bad(Box::new(errors.into()));
     }
     let (zh, en) = match signing {
         SigningOrigin::Set { signing: true, .. } | SigningOrigin::Configuration => {

@@ -11,14 +11,15 @@ use std::{
     time::Duration,
 };
 
-use fastbuild_builder::{
-    check_headers,
-    options::{BuildOptions, CallbackOptions, CleaningOptions, Folders, Limits},
-};
+use fastbuild_builder::options::{BuildOptions, CallbackOptions, CleaningOptions, Folders, Limits};
 #[cfg(debug_assertions)]
 use fastbuild_engine::crash::CrashPoint;
 use fastbuild_server::AllowedOrigins;
-use fastbuild_spec::{reference::ImageReference, request::WireKey, settings::CallbackHeaders};
+use fastbuild_spec::{
+    reference::ImageReference,
+    request::WireKey,
+    settings::{CallbackHeaders, check_headers},
+};
 use fastbuild_store::Store;
 use figment::{
     Figment,
@@ -241,11 +242,13 @@ impl Config {
             }
         };
         let callback_headers: Option<CallbackHeaders> = reader.get("callback.headers");
-        for error in check_headers(callback_headers.as_ref().unwrap_or(&BTreeMap::new())) {
-            reader.mistake(
-                &format!("callback.headers.{}", error.path),
-                &error.allowed.en,
-            );
+        if let Some(Err(errors)) = callback_headers.as_ref().map(check_headers) {
+            for error in errors.reported() {
+                reader.mistake(
+                    &format!("callback.headers.{}", error.path),
+                    &error.allowed.en,
+                );
+            }
         }
         let log: Option<LogConfig> = reader.get("log");
         if let Some(log) = &log

@@ -7,7 +7,7 @@
 //! callers read.
 
 use axum::response::{IntoResponse, Response};
-use fastbuild_spec::failure::{Failure, Fault, ReasonCode};
+use fastbuild_spec::failure::{Failure, Fault, FieldErrors, ReasonCode};
 use fastbuild_store::StoreError;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
@@ -69,6 +69,12 @@ impl From<Failure> for Error {
             data: None,
             retry_after: None,
         }
+    }
+}
+
+impl From<FieldErrors> for Error {
+    fn from(errors: FieldErrors) -> Self {
+        Failure::from(errors).into()
     }
 }
 

@@ -1,12 +1,14 @@
 //! Putting settings in force again that were in force before: proved like new ones, and a new row.
 
-use fastbuild_spec::failure::{Failure, ReasonCode};
+use fastbuild_spec::{
+    failure::{Failure, ReasonCode},
+    settings::check_headers,
+};
 use fastbuild_store::SettingsKind;
 
 use crate::{
     builder::{Builder, stored},
     engines::context::prove,
-    settings::check_headers,
 };
 
 impl Builder {
@@ -34,10 +36,7 @@ impl Builder {
             prove(server, Some(registry)).await?;
         }
         if let Some(headers) = &again.headers {
-            let errors = check_headers(headers.expose());
-            if !errors.is_empty() {
-                return Err(Failure::invalid_fields(&errors));
-            }
+            check_headers(headers.expose())?;
         }
         self.add(again).await?;
         self.engines_changed();

@@ -96,22 +96,105 @@ fn shorten(value: &str) -> String {
     shown
 }
 
-impl Failure {
-    /// All field errors of a request as one failure.
-    pub fn invalid_fields(errors: &[FieldError]) -> Self {
-        let described: Vec<Sentence> = errors.iter().map(FieldError::describe).collect();
-        let join = |texts: Vec<&str>, separator: &str| texts.join(separator);
-        let zh = join(described.iter().map(|one| one.zh.as_str()).collect(), "；");
-        let en = join(described.iter().map(|one| one.en.as_str()).collect(), "; ");
-        let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
+/// How many mistakes of one request are reported; the others are only counted, so that a request
+/// made of mistakes gets an answer of bounded size.
+pub const MAX_REPORTED: usize = 50;
+
+/// The mistakes of one request: the first [`MAX_REPORTED`] in full, and the number of the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldErrors {
+    reported: Vec<FieldError>,
+    more: usize,
+}
+
+impl FieldErrors {
+    /// Adds a mistake; beyond [`MAX_REPORTED`] it is only counted.
+    pub fn push(&mut self, error: FieldError) {
+        if self.reported.len() >= MAX_REPORTED {
+            self.more += 1;
+        } else {
+            self.reported.push(error);
+        }
+    }
+
+    /// Whether there is no mistake.
+    pub fn is_empty(&self) -> bool {
+        self.reported.is_empty()
+    }
+
+    /// The number of mistakes, reported or not.
+    pub fn len(&self) -> usize {
+        self.reported.len() + self.more
+    }
+
+    /// The mistakes that are reported.
+    pub fn reported(&self) -> &[FieldError] {
+        &self.reported
+    }
+
+    /// `value`, if there is one and no mistake was made.
+    ///
+    /// # Errors
+    /// The mistakes.
+    pub fn or<T>(self, value: Option<T>) -> Result<T, Self> {
+        match value {
+            Some(value) if self.is_empty() => Ok(value),
+            _ => Err(self),
+        }
+    }
+}
+
+impl From<FieldError> for FieldErrors {
+    fn from(error: FieldError) -> Self {
+        Self::from_iter([error])
+    }
+}
+
+impl FromIterator<FieldError> for FieldErrors {
+    fn from_iter<I: IntoIterator<Item = FieldError>>(errors: I) -> Self {
+        let mut collected = Self::default();
+        collected.extend(errors);
+        collected
+    }
+}
+
+impl Extend<FieldError> for FieldErrors {
+    fn extend<I: IntoIterator<Item = FieldError>>(&mut self, errors: I) {
+        for error in errors {
+            self.push(error);
+        }
+    }
+}
+
+impl From<FieldErrors> for Failure {
+    fn from(errors: FieldErrors) -> Self {
+        let count = errors.len();
+        let FieldErrors { reported, more } = errors;
+        let (mut zh, mut en): (Vec<String>, Vec<String>) = reported
+            .iter()
+            .map(FieldError::describe)
+            .map(|Sentence { zh, en }| (zh, en))
+            .unzip();
+        if more > 0 {
+            zh.push(format!("以及另外 {more} 处"));
+            en.push(format!("and {more} more"));
+        }
+        let paths: Vec<&str> = reported.iter().map(|error| error.path.as_str()).collect();
         let mut failure = Self::new(
             ReasonCode::SpecInvalid,
-            format!("请求中有 {} 处错误：{zh}。", errors.len()),
-            format!("The request has {} mistake(s): {en}.", errors.len()),
+            format!("请求中有 {count} 处错误：{}。", zh.join("；")),
+            format!("The request has {count} mistake(s): {}.", en.join("; ")),
         )
         .with_culprit(paths.join(", "));
-        failure.fields = errors.to_vec();
+        failure.fields = reported;
         failure
+    }
+}
+
+impl Failure {
+    /// The mistakes of a request as one failure.
+    pub fn invalid_fields(errors: &[FieldError]) -> Self {
+        FieldErrors::from_iter(errors.iter().cloned()).into()
     }
 }
 
@@ -168,5 +251,27 @@ mod tests {
     fn long_values_are_shortened() {
         let error = FieldError::new("a", &"长".repeat(1000), Sentence::new("", ""));
         assert_eq!(error.value.chars().count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn mistakes_beyond_the_reported_ones_are_counted() {
+        let error = |number: usize| {
+            let allowed = Sentence::new("是必填项", "is required");
+            FieldError::without_value(format!("field{number}"), allowed)
+        };
+        let all: FieldErrors = (0..1_000_000).map(error).collect();
+        assert_eq!(all.len(), 1_000_000);
+        let failure = Failure::from(all);
+        assert_eq!(failure.fields.len(), MAX_REPORTED);
+        let (zh, en) = (&failure.message.zh, &failure.message.en);
+        assert!(zh.starts_with("请求中有 1000000 处错误："), "{zh}");
+        assert!(
+            zh.ends_with("field49 是必填项；以及另外 999950 处。"),
+            "{zh}"
+        );
+        assert!(
+            en.ends_with("; field49 is required; and 999950 more."),
+            "{en}"
+        );
     }
 }

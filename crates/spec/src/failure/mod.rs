@@ -7,7 +7,7 @@ mod field_error;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-pub use self::field_error::FieldError;
+pub use self::field_error::{FieldError, FieldErrors, MAX_REPORTED};
 use crate::state::Step;
 
 /// One sentence in the two languages FastBuild speaks.

@@ -33,7 +33,7 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
+    pub(crate) fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
         Self {
             allowed: Sentence::new(zh, en),
         }

@@ -2,13 +2,23 @@
 //! the Docker Engine, and the headers of its callbacks. Plain data; secrets redact themselves.
 
 mod engine;
+mod form;
+mod headers;
+mod tls_archive;
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-pub use self::engine::{EngineDocument, EnginePatch, parse_engine, parse_engine_patch};
+pub use self::{
+    engine::{EngineDocument, EnginePatch, parse_engine, parse_engine_patch},
+    form::{
+        SiteSettings, parse_docker_server_form, parse_host_form, parse_registry_form,
+        parse_site_form,
+    },
+    headers::check_headers,
+};
 use crate::names::{HostPort, parse_host_port};
 
 /// The address under which callers reach this service; part of every log link.

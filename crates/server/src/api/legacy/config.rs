@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
+use fastbuild_spec::settings::{
+    parse_docker_server_form, parse_host_form, parse_registry_form, parse_site_form,
+};
 use fastbuild_store::Page;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -11,10 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, MessageOnly, Reply},
-    settings_form::{
-        DockerServerFields, HarborFields, HostFields, SiteFields, docker_server_form, host_form,
-        registry_form, site_form,
-    },
+    settings_form::{DockerServerFields, HarborFields, HostFields, SiteFields},
     view::{CallbackRow, CallbackSigning, DockerServerRow, HarborRow, HostRow},
 };
 use crate::{
@@ -62,7 +62,7 @@ fn routes() -> OpenApiRouter<AppState> {
     responses((status = 200, body = Envelope<String>), Failures)
 )]
 async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
-    let site = form.read(site_form)?;
+    let site = parse_site_form(&form.parts)?;
     state.builder.configure(site).await?;
     Ok(MessageOnly::new(
         "FastBuild 配置成功，可以开始构建镜像。",
@@ -79,8 +79,8 @@ async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<M
     responses((status = 200, body = Envelope<String>), Failures)
 )]
 async fn update_host(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
-    let host = form.read(host_form)?;
-    state.builder.update_host(&host).await?;
+    let host = parse_host_form(&form.parts)?;
+    state.builder.update_host(host).await?;
     Ok(MessageOnly::new(
         "服务地址更新成功。",
         "The service's address has been updated.",
@@ -96,8 +96,8 @@ async fn update_host(State(state): State<AppState>, form: Form) -> Result<Messag
     responses((status = 200, body = Envelope<String>), Failures)
 )]
 async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
-    let registry = form.read(registry_form)?;
-    state.builder.update_registry(&registry).await?;
+    let registry = parse_registry_form(&form.parts)?;
+    state.builder.update_registry(registry).await?;
     Ok(MessageOnly::new(
         "Harbor 仓库配置更新成功。",
         "The registry has been updated.",
@@ -116,8 +116,8 @@ async fn update_docker_server(
     State(state): State<AppState>,
     form: Form,
 ) -> Result<MessageOnly, Error> {
-    let server = form.read(docker_server_form)?;
-    state.builder.update_docker_server(&server).await?;
+    let server = parse_docker_server_form(&form.parts)?;
+    state.builder.update_docker_server(server).await?;
     Ok(MessageOnly::new(
         "Docker 服务器配置更新成功。",
         "The Docker server has been updated.",

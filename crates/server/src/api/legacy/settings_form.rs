@@ -1,15 +1,7 @@
-//! The multipart forms of the site's settings: as the OpenAPI document describes them, and as the
-//! builder takes them. What the values must be is the builder's to say.
+//! The multipart forms of the site's settings as the OpenAPI document describes them. They are
+//! parsed by `fastbuild_spec::settings`.
 
-use fastbuild_builder::{DockerServerForm, HostForm, RegistryForm, SiteForm};
 use utoipa::ToSchema;
-
-use crate::extract::Form;
-
-/// The port callers reach the service under unless another is given.
-const DEFAULT_PORT: &str = "48001";
-/// The port a Docker Engine listens on without TLS unless another is given.
-const DEFAULT_DOCKER_PORT: &str = "2375";
 
 /// The fields of `update-host`.
 #[derive(ToSchema)]
@@ -62,40 +54,4 @@ pub(crate) struct SiteFields {
     registry: HarborFields,
     #[serde(flatten)]
     docker_server: DockerServerFields,
-}
-
-/// The whole site, of `config-fastbuild`.
-pub(crate) fn site_form(form: &mut Form) -> SiteForm {
-    SiteForm {
-        host: host_form(form),
-        registry: registry_form(form),
-        docker_server: docker_server_form(form),
-    }
-}
-
-/// The service's own address, of `config-fastbuild` and `update-host`.
-pub(crate) fn host_form(form: &mut Form) -> HostForm {
-    HostForm {
-        host: form.required("fastbuild_host"),
-        port: form.optional("fastbuild_port", DEFAULT_PORT),
-    }
-}
-
-/// The registry, of `config-fastbuild` and `update-harbor`.
-pub(crate) fn registry_form(form: &mut Form) -> RegistryForm {
-    RegistryForm {
-        username: form.required("harbor_username"),
-        password: form.required("harbor_password").into(),
-        registry: form.required("harbor_registry"),
-        registry_dns: form.optional("harbor_registry_dns", ""),
-    }
-}
-
-/// The engine, of `config-fastbuild` and `update-docker-server`.
-pub(crate) fn docker_server_form(form: &mut Form) -> DockerServerForm {
-    DockerServerForm {
-        host: form.required("docker_host"),
-        port: form.optional("docker_port", DEFAULT_DOCKER_PORT),
-        tls_archive: form.file("docker_tls_tar_file"),
-    }
 }
