@@ -1,8 +1,7 @@
-//! Named points on a build's way at which a debug build of the service kills itself (SIGKILL) when
-//! it was told so at its start. The tests go through all of them. A release has none of it: there
-//! [`pass`] does nothing, and nobody can arm a point.
+//! Crash points: a debug build of the service kills itself (SIGKILL) at the point named at its start, for
+//! tests of recovery. In a release [`pass`] does nothing and no point can be armed.
 //!
-//! The whole list is here, in the lowest room of those that a build goes through.
+//! The list is in this crate because it is the lowest one a build passes through.
 
 /// A moment on a build's way, in the order in which it comes.
 #[derive(
@@ -63,7 +62,7 @@ pub fn pass(point: CrashPoint) {
     #[cfg(debug_assertions)]
     if ARMED.get() == Some(&point) {
         use nix::{sys::signal, unistd::Pid};
-        // Nobody comes back from here; where the signal could not be sent, the test says so.
+        // Does not return. If the signal cannot be sent, the test fails.
         signal::kill(Pid::this(), signal::Signal::SIGKILL).ok();
     }
     #[cfg(not(debug_assertions))]

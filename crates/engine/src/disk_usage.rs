@@ -1,4 +1,4 @@
-//! What an engine's disk holds.
+//! Disk usage of an engine (`GET /system/df`).
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{Engine, EngineError, error::classify};
 
 /// How long an engine may take to measure what it holds; it looks at every file of its volumes.
-const MEASURE_LIMIT: Duration = Duration::from_mins(5);
+const DISK_USAGE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What an engine's disk holds, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,7 +36,7 @@ impl DiskUsage {
 /// 1.52 on sums.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Measured {
+struct SystemDf {
     layers_size: Option<i64>,
     containers: Option<Vec<Container>>,
     volumes: Option<Vec<Volume>>,
@@ -85,23 +85,22 @@ fn sum(sizes: impl Iterator<Item = i64>) -> u64 {
     sizes.filter_map(|size| u64::try_from(size).ok()).sum()
 }
 
-impl From<Measured> for DiskUsage {
-    fn from(measured: Measured) -> Self {
+impl From<SystemDf> for DiskUsage {
+    fn from(df: SystemDf) -> Self {
         let total = |sum: Option<Sum>| sum.map(|sum| u64::try_from(sum.total_size).unwrap_or(0));
-        let containers = measured.containers.unwrap_or_default().into_iter();
-        let volumes = measured.volumes.unwrap_or_default().into_iter();
-        let cache = measured.build_cache.unwrap_or_default().into_iter();
+        let containers = df.containers.unwrap_or_default().into_iter();
+        let volumes = df.volumes.unwrap_or_default().into_iter();
+        let cache = df.build_cache.unwrap_or_default().into_iter();
         Self {
-            images: total(measured.image_usage)
-                .unwrap_or_else(|| sum(measured.layers_size.into_iter())),
-            build_cache: total(measured.build_cache_usage).unwrap_or_else(|| {
+            images: total(df.image_usage).unwrap_or_else(|| sum(df.layers_size.into_iter())),
+            build_cache: total(df.build_cache_usage).unwrap_or_else(|| {
                 sum(cache
                     .filter(|record| !record.shared)
                     .map(|record| record.size))
             }),
-            containers: total(measured.container_usage)
+            containers: total(df.container_usage)
                 .unwrap_or_else(|| sum(containers.filter_map(|container| container.size_rw))),
-            volumes: total(measured.volume_usage)
+            volumes: total(df.volume_usage)
                 .unwrap_or_else(|| sum(volumes.filter_map(|volume| Some(volume.usage_data?.size)))),
         }
     }
@@ -119,10 +118,10 @@ impl Engine {
             .body(Full::<Bytes>::default())
             .map_err(|error| self.internal(error.to_string()))?;
         let (status, body) = self
-            .long(request, "measuring its disk", MEASURE_LIMIT)
+            .long(request, "measuring disk usage", DISK_USAGE_TIMEOUT)
             .await?;
-        let measured: Measured = self.read_long(status, &body)?;
-        Ok(measured.into())
+        let df: SystemDf = self.read_long(status, &body)?;
+        Ok(df.into())
     }
 
     /// Sends a request that the engine takes long to answer, and reads the whole answer.
@@ -174,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn things_are_added_up_and_what_is_counted_elsewhere_is_not() {
+    fn disk_usage_sums_objects_and_skips_shared_cache() {
         let answer = json!({
             "LayersSize": 1000,
             "Images": [{"Id": "a", "Size": 900}],
@@ -182,7 +181,7 @@ mod tests {
             "Volumes": [{"UsageData": {"Size": 3, "RefCount": 1}}, {"UsageData": {"Size": -1}}, {}],
             "BuildCache": [{"ID": "d", "Size": 400, "Shared": false}, {"ID": "e", "Size": 7, "Shared": true}],
         });
-        let usage: DiskUsage = serde_json::from_value::<Measured>(answer).unwrap().into();
+        let usage: DiskUsage = serde_json::from_value::<SystemDf>(answer).unwrap().into();
         let expected = DiskUsage {
             images: 1000,
             build_cache: 400,
@@ -191,18 +190,18 @@ mod tests {
         };
         assert_eq!((usage, usage.total()), (expected, 1423));
         let nothing = json!({"LayersSize": 0, "Images": null, "Containers": null, "Volumes": null, "BuildCache": null});
-        let usage: DiskUsage = serde_json::from_value::<Measured>(nothing).unwrap().into();
+        let usage: DiskUsage = serde_json::from_value::<SystemDf>(nothing).unwrap().into();
         assert_eq!(usage.total(), 0);
     }
 
     #[test]
-    fn newer_engines_answer_sums() {
+    fn disk_usage_reads_the_sums_of_api_1_52() {
         let sums = |bytes: i64| json!({"ActiveCount": 1, "TotalCount": 2, "Reclaimable": 1, "TotalSize": bytes});
         let answer = json!({
             "ImageUsage": sums(1000), "ContainerUsage": sums(20), "VolumeUsage": sums(3),
             "BuildCacheUsage": sums(400),
         });
-        let usage: DiskUsage = serde_json::from_value::<Measured>(answer).unwrap().into();
+        let usage: DiskUsage = serde_json::from_value::<SystemDf>(answer).unwrap().into();
         assert_eq!(usage.total(), 1423);
     }
 }

@@ -142,7 +142,7 @@ mod tests {
     use crate::ProgressSender;
 
     #[test]
-    fn every_verb_can_run_in_a_task_of_its_own() {
+    fn all_engine_futures_are_send() {
         fn sendable<T: Send>(_: &T) {}
         let engine =
             Engine::new(&Endpoint::Unix("/nowhere".into()), EngineLimits::default()).unwrap();

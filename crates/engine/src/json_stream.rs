@@ -1,5 +1,5 @@
-//! The stream of JSON messages an engine answers pulls, pushes and classic builds with: one object per
-//! line, an `errorDetail` object where the whole thing failed (Docker Engine API, "Build an image",
+//! The stream of JSON messages in the response to a pull, push or classic build: one object per line, an
+//! `errorDetail` object if the operation failed (Docker Engine API, "Build an image",
 //! "Create an image", "Push an image").
 
 use bytes::{Bytes, BytesMut};
@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::{Engine, EngineError, ProgressSender, error::source::chain};
 
-/// A line longer than this is no message.
-const LONGEST_LINE: usize = 4 * 1024 * 1024;
+/// Upper bound for one message.
+const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 
 /// One message.
 #[derive(Debug, Default, Deserialize)]
@@ -83,11 +83,11 @@ fn is_layer(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Why a conversation of messages ended badly.
-pub(crate) enum Trouble {
-    /// The engine says that the thing asked for failed, in these words.
+/// Why a JSON message stream failed.
+pub(crate) enum StreamError {
+    /// The engine reports that the operation failed, with this message.
     Refused(String),
-    /// There was no whole conversation.
+    /// The stream broke off.
     Broken(EngineError),
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn error_text(body: &[u8]) -> String {
     )
 }
 
-/// The messages an engine answers one request with.
+/// The JSON messages of one response.
 pub(crate) struct Messages {
     body: Incoming,
     buffer: BytesMut,
@@ -111,8 +111,8 @@ pub(crate) struct Messages {
 }
 
 impl Engine {
-    /// Sends a request that is answered with messages. Dropping the result closes the connection.
-    pub(crate) async fn converse<B>(&self, request: Request<B>) -> Result<Messages, Trouble>
+    /// Sends a request whose response is a JSON message stream. Dropping the result closes the connection.
+    pub(crate) async fn stream_json<B>(&self, request: Request<B>) -> Result<Messages, StreamError>
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -122,7 +122,7 @@ impl Engine {
             .transport()
             .send(request)
             .await
-            .map_err(Trouble::Broken)?;
+            .map_err(StreamError::Broken)?;
         let status = response.status();
         let body = response.into_body();
         if status == StatusCode::OK {
@@ -137,13 +137,13 @@ impl Engine {
             .await
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default();
-        Err(Trouble::Refused(error_text(&text)))
+        Err(StreamError::Refused(error_text(&text)))
     }
 }
 
 impl Messages {
     /// The next message; `None` at the end. A message that is an error is returned as one.
-    pub(crate) async fn next(&mut self) -> Result<Option<Message>, Trouble> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Message>, StreamError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line = self.buffer.split_to(end + 1);
@@ -152,7 +152,7 @@ impl Messages {
                     None => continue,
                 }
             }
-            if self.buffer.len() > LONGEST_LINE {
+            if self.buffer.len() > MAX_LINE_BYTES {
                 return Err(self.broken("a line without end"));
             }
             match self.body.frame().await {
@@ -170,20 +170,20 @@ impl Messages {
         }
     }
 
-    fn parse(&self, line: &[u8]) -> Result<Option<Message>, Trouble> {
+    fn parse(&self, line: &[u8]) -> Result<Option<Message>, StreamError> {
         if line.trim_ascii().is_empty() {
             return Ok(None);
         }
         let message: Message = serde_json::from_slice(line)
             .map_err(|error| self.broken(&format!("a message that is no JSON ({error})")))?;
         match message.error() {
-            Some(error) => Err(Trouble::Refused(error.to_owned())),
+            Some(error) => Err(StreamError::Refused(error.to_owned())),
             None => Ok(Some(message)),
         }
     }
 
-    fn broken(&self, detail: &str) -> Trouble {
-        Trouble::Broken(EngineError::Lost {
+    fn broken(&self, detail: &str) -> StreamError {
+        StreamError::Broken(EngineError::Lost {
             address: self.address.clone(),
             detail: detail.to_owned(),
         })

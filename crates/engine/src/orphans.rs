@@ -1,5 +1,4 @@
-//! Finding and removing what was left over on an engine, by the labels that everything we make there
-//! carries.
+//! Removes containers and images that crashed builds left on an engine, found by their labels.
 
 use std::collections::HashMap;
 
@@ -29,7 +28,7 @@ pub(crate) fn labels(build: &str) -> HashMap<String, String> {
     ])
 }
 
-/// What a sweep removed.
+/// What [`Engine::remove_orphans`] removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Orphans {
     /// Ids of containers.
@@ -71,7 +70,7 @@ impl Engine {
                 ..Default::default()
             };
             if self
-                .gone(docker.remove_container(&id, Some(options)))
+                .try_remove(docker.remove_container(&id, Some(options)))
                 .await?
             {
                 swept.containers.push(id);
@@ -90,7 +89,7 @@ impl Engine {
                 continue;
             }
             if self
-                .gone(docker.remove_image(&image.id, None::<RemoveImageOptions>, None))
+                .try_remove(docker.remove_image(&image.id, None::<RemoveImageOptions>, None))
                 .await?
             {
                 swept.images.push(image.id);
@@ -101,7 +100,7 @@ impl Engine {
 
     /// Runs a removal; whether it removed something. A conflict (in use, or already being removed) and
     /// a thing that is gone are no errors here.
-    async fn gone<T>(
+    async fn try_remove<T>(
         &self,
         removal: impl Future<Output = Result<T, bollard::errors::Error>>,
     ) -> Result<bool, EngineError> {

@@ -1,4 +1,4 @@
-//! Whether an engine answers, and what it is.
+//! Whether an engine answers, and its version and features.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -69,10 +69,10 @@ impl Engine {
     /// # Errors
     /// As [`Engine::ping`].
     pub async fn answers(&self) -> Result<(), EngineError> {
-        self.greet().await.map(drop)
+        self.get_ping().await.map(drop)
     }
 
-    async fn greet(&self) -> Result<Response<Bytes>, EngineError> {
+    async fn get_ping(&self) -> Result<Response<Bytes>, EngineError> {
         let ping = self.get("/_ping").await?;
         if ping.status() == StatusCode::OK && ping.headers().contains_key("api-version") {
             return Ok(ping);
@@ -88,7 +88,7 @@ impl Engine {
     /// # Errors
     /// `Unreachable` when no engine answers, `Tls` when the certificates do not go together.
     pub async fn ping(&self) -> Result<EngineInfo, EngineError> {
-        let ping = self.greet().await?;
+        let ping = self.get_ping().await?;
         let (version, info) = tokio::try_join!(self.get("/version"), self.get("/info"))?;
         let release: Release = self.read(&version)?;
         let info: Info = self.read(&info)?;

@@ -1,9 +1,8 @@
-//! The way of progress from an engine to whoever follows a build: a queue that never makes the
-//! sender wait and never grows without bound.
+//! A queue for build progress. The sender never waits and memory is bounded.
 //!
-//! Log lines are joined: a reader that keeps up gets them every 50 ms or every 8 KB, a slow one
-//! gets larger pieces. Layer transfers are thinned per layer. What a stalled reader could not take is
-//! left out and said to be left out.
+//! Log lines are joined: a reader that keeps up gets them every 50 ms or every 8 KB, a slow one gets larger
+//! chunks. Layer transfers are throttled per layer. Output that a stalled reader could not take is dropped,
+//! and a line in the log says how much.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,23 +14,23 @@ use fastbuild_spec::event::Progress;
 use tokio::{sync::Notify, time::Instant};
 
 /// A log piece of this many bytes is handed on at once.
-const LOG_PIECE: usize = 8 * 1024;
+const LOG_CHUNK_BYTES: usize = 8 * 1024;
 /// A log piece waits this long for more lines.
-const LOG_WAIT: Duration = Duration::from_millis(50);
+const LOG_FLUSH_DELAY: Duration = Duration::from_millis(50);
 /// A layer reports at most once in this time, changes of its status excepted.
-const TRANSFER_PAUSE: Duration = Duration::from_millis(500);
+const TRANSFER_INTERVAL: Duration = Duration::from_millis(500);
 /// Log bytes the queue holds before it leaves lines out.
-const LOG_BOUND: usize = 4 * 1024 * 1024;
+const MAX_QUEUED_LOG_BYTES: usize = 4 * 1024 * 1024;
 /// Items the queue holds before it leaves layer transfers out.
-const ITEM_BOUND: usize = 4096;
+const MAX_QUEUED_ITEMS: usize = 4096;
 
-/// Where progress goes; cheap to clone. Sending never waits.
+/// The sending half; cheap to clone. Sending never waits.
 #[derive(Debug, Clone)]
 pub struct ProgressSender {
     handle: Arc<SenderHandle>,
 }
 
-/// Where progress comes out.
+/// The receiving half.
 #[derive(Debug)]
 pub struct ProgressReceiver {
     shared: Arc<Shared>,
@@ -66,7 +65,7 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing panics while it holds the lock, and the queue is whole at every point in it.
+        // No code panics while it holds the lock, so a poisoned queue is still consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,17 +73,17 @@ impl Shared {
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Progress>,
-    /// When the log piece at the front was begun; it is handed on `LOG_WAIT` later.
-    log_since: Option<Instant>,
+    /// When the log piece at the front was begun; it is handed on `LOG_FLUSH_DELAY` later.
+    oldest_log_at: Option<Instant>,
     log_bytes: usize,
-    left_out: usize,
+    dropped_bytes: usize,
     layers: HashMap<String, (String, Instant)>,
     closed: bool,
-    deaf: bool,
+    receiver_gone: bool,
 }
 
 impl ProgressSender {
-    /// A sender whose progress nobody follows.
+    /// A sender without a receiver.
     pub fn discarding() -> Self {
         let (sender, _) = progress_channel();
         sender
@@ -93,7 +92,7 @@ impl ProgressSender {
     /// Reports progress. A log's text must end in a newline.
     pub fn send(&self, progress: Progress) {
         let mut queue = self.handle.shared.lock();
-        if queue.deaf {
+        if queue.receiver_gone {
             return;
         }
         match progress {
@@ -120,18 +119,18 @@ impl ProgressSender {
 
 impl Queue {
     fn push_log(&mut self, text: String) {
-        if self.log_bytes + text.len() > LOG_BOUND {
-            self.left_out += text.len();
+        if self.log_bytes + text.len() > MAX_QUEUED_LOG_BYTES {
+            self.dropped_bytes += text.len();
             return;
         }
         self.log_bytes += text.len();
         match self.items.back_mut() {
-            Some(Progress::Log { text: before }) if before.len() < LOG_PIECE => {
+            Some(Progress::Log { text: before }) if before.len() < LOG_CHUNK_BYTES => {
                 before.push_str(&text);
             }
             _ => {
                 if self.items.is_empty() {
-                    self.log_since = Some(Instant::now());
+                    self.oldest_log_at = Some(Instant::now());
                 }
                 self.items.push_back(Progress::Log { text });
             }
@@ -141,10 +140,10 @@ impl Queue {
     fn push_transfer(&mut self, layer: String, status: String, current: u64, total: Option<u64>) {
         let now = Instant::now();
         let news = match self.layers.get(&layer) {
-            Some((before, at)) => *before != status || now.duration_since(*at) >= TRANSFER_PAUSE,
+            Some((before, at)) => *before != status || now.duration_since(*at) >= TRANSFER_INTERVAL,
             None => true,
         };
-        if !news || self.items.len() >= ITEM_BOUND {
+        if !news || self.items.len() >= MAX_QUEUED_ITEMS {
             return;
         }
         self.layers.insert(layer.clone(), (status.clone(), now));
@@ -160,10 +159,10 @@ impl Queue {
     fn take(&mut self) -> Taken {
         if let Some(Progress::Log { text }) = self.items.front()
             && self.items.len() == 1
-            && text.len() < LOG_PIECE
+            && text.len() < LOG_CHUNK_BYTES
             && !self.closed
         {
-            let due = *self.log_since.get_or_insert_with(Instant::now) + LOG_WAIT;
+            let due = *self.oldest_log_at.get_or_insert_with(Instant::now) + LOG_FLUSH_DELAY;
             if Instant::now() < due {
                 return Taken::Later(due);
             }
@@ -175,13 +174,16 @@ impl Queue {
                 Taken::Nothing
             };
         };
-        self.log_since = None;
+        self.oldest_log_at = None;
         if let Progress::Log { text } = &item {
             self.log_bytes -= text.len();
         }
-        if self.left_out > 0 && self.log_bytes < LOG_BOUND / 2 {
-            let note = format!("[{} bytes of output were left out here]\n", self.left_out);
-            self.left_out = 0;
+        if self.dropped_bytes > 0 && self.log_bytes < MAX_QUEUED_LOG_BYTES / 2 {
+            let note = format!(
+                "[{} bytes of output were left out here]\n",
+                self.dropped_bytes
+            );
+            self.dropped_bytes = 0;
             self.log_bytes += note.len();
             self.items.push_back(Progress::Log { text: note });
         }
@@ -221,7 +223,7 @@ impl ProgressReceiver {
 impl Drop for ProgressReceiver {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
-        queue.deaf = true;
+        queue.receiver_gone = true;
         queue.items.clear();
     }
 }

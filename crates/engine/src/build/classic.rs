@@ -1,5 +1,5 @@
-//! Building with the classic builder, for engines without BuildKit: the context goes over as a tar, the
-//! steps run one after the other, and there are no secrets.
+//! Builds with the classic builder, for engines without BuildKit: the context is sent as a tar, steps run one
+//! after the other, secrets are not supported.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -16,13 +16,13 @@ use crate::{
     BuildFile, Built, Engine, EngineError, FileSource, ImageBuild, ProgressSender,
     crash::{self, CrashPoint},
     error::classify::{self, FailedStep, Subject},
-    json_stream::{Message, Trouble},
+    json_stream::{Message, StreamError},
     orphans::labels,
     registry::{config_header, registry_of},
 };
 
-/// Lines kept of a step, for the error of a failing one.
-const TAIL: usize = 30;
+/// Lines kept of each step, for the error if it fails.
+const TAIL_LINES: usize = 30;
 /// Bytes of the context on their way at a time.
 const WINDOW: usize = 256 * 1024;
 /// Seconds since 1970 of every file in the tar, 2000-01-01: the builder's cache looks at it.
@@ -69,9 +69,9 @@ pub(crate) async fn build(
     };
     let built = async {
         let mut image_id = None;
-        let mut messages = engine.converse(http).await?;
+        let mut messages = engine.stream_json(http).await?;
         while let Some(message) = messages.next().await? {
-            steps.hear(&message);
+            steps.update(&message);
             crash::pass(CrashPoint::Building);
             let aux = message
                 .aux
@@ -80,7 +80,7 @@ pub(crate) async fn build(
                 .and_then(|id| id.as_str());
             image_id = aux.map(str::to_owned).or(image_id);
         }
-        Ok::<_, Trouble>(image_id)
+        Ok::<_, StreamError>(image_id)
     };
     match built.await {
         Ok(image_id) => {
@@ -95,8 +95,8 @@ pub(crate) async fn build(
                 size: found.size,
             })
         }
-        Err(Trouble::Broken(error)) => Err(error),
-        Err(Trouble::Refused(message)) => {
+        Err(StreamError::Broken(error)) => Err(error),
+        Err(StreamError::Refused(message)) => {
             let failed = steps.end(StageStatus::Failed);
             let base = request.base.to_string();
             let registry = registry_of(&request.base);
@@ -107,7 +107,7 @@ pub(crate) async fn build(
             };
             let error = classify::build_error(subject, failed, &message);
             Err(engine
-                .blame_login(error, registry, request.registry.as_ref())
+                .check_login(error, registry, request.registry.as_ref())
                 .await)
         }
     }
@@ -122,12 +122,12 @@ fn context(dockerfile: String, files: Vec<BuildFile>) -> Context {
     let mut writer = SyncIoBridge::new(writer);
     tokio::task::spawn_blocking(move || {
         let written = write_tar(&mut writer, &dockerfile, &files);
-        // A reader that went away ends the writing; nobody is left to be told.
+        // If the reader is gone, writing ends and no one needs the result.
         let _ = failed.send(written);
         drop(writer);
     });
     let pieces = ReaderStream::with_capacity(reader, WINDOW).map_ok(Frame::data);
-    // A tar that could not be finished must not look finished.
+    // A truncated tar must end in an error, not in a clean EOF.
     let end = futures_util::stream::once(async {
         match failure.await {
             Ok(Err(error)) => Err(error),
@@ -193,7 +193,7 @@ struct Current {
 }
 
 impl Steps<'_> {
-    fn hear(&mut self, message: &Message) {
+    fn update(&mut self, message: &Message) {
         message.report(self.progress);
         let Some(text) = &message.stream else { return };
         for line in text
@@ -221,7 +221,7 @@ impl Steps<'_> {
                 None => self.progress.line(line),
                 Some(current) => {
                     current.cached |= line.trim() == "---> Using cache";
-                    if current.lines.len() == TAIL {
+                    if current.lines.len() == TAIL_LINES {
                         current.lines.pop_front();
                     }
                     current.lines.push_back(line.to_owned());
@@ -282,14 +282,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn step_lines_are_told_from_output() {
+    fn step_line_parses_only_step_headers() {
         assert_eq!(step_line("Step 2/5 : RUN a : b"), Some((2, 5, "RUN a : b")));
         assert_eq!(step_line("Step by step : 1/2"), None);
         assert_eq!(step_line(" ---> Running in 0123"), None);
     }
 
     #[test]
-    fn a_file_that_is_gone_fails_the_tar() {
+    fn missing_file_fails_the_context_tar() {
         let file = BuildFile {
             path: "x".into(),
             mode: 0o644,

@@ -1,4 +1,4 @@
-//! Building an image on an engine, with BuildKit or with the classic builder.
+//! Builds an image on an engine, with BuildKit or with the classic builder.
 
 mod buildkit;
 mod classic;
@@ -22,16 +22,16 @@ impl Engine {
         request: ImageBuild,
         progress: &ProgressSender,
     ) -> Result<Built, EngineError> {
-        self.bring(&request, progress).await?;
+        self.ensure_base(&request, progress).await?;
         match request.dialect {
             Dialect::BuildKit => buildkit::build(self, request, progress).await,
             Dialect::Classic => classic::build(self, request, progress).await,
         }
     }
 
-    /// Sees to it that the engine has the base image. Builders would pull it too, but each says in its own
-    /// way why it could not, and BuildKit speaks plain HTTP to every registry on a loopback address.
-    async fn bring(
+    /// Pulls the base image if the engine does not have it. Both builders would pull it themselves, but each
+    /// words its errors differently, and BuildKit uses plain HTTP for every registry on a loopback address.
+    async fn ensure_base(
         &self,
         request: &ImageBuild,
         progress: &ProgressSender,

@@ -1,4 +1,4 @@
-//! What a build takes and gives.
+//! Input and result of a build.
 
 use std::path::PathBuf;
 

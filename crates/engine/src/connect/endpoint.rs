@@ -1,4 +1,4 @@
-//! Where an engine listens, and how long we wait for it.
+//! The address of an engine and its timeouts.
 
 use std::{fmt, path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Reaching an engine: its address, TLS, HTTP, and what it is.
+//! Connections to an engine: address, TLS, HTTP.
 
 pub(crate) mod endpoint;
 pub(crate) mod tls;

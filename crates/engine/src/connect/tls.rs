@@ -1,4 +1,4 @@
-//! Mutual TLS from PEM text, and what a TLS error means.
+//! Mutual TLS from PEM files, and the meaning of TLS errors.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! HTTP to an engine over plain TCP, mutual TLS or a unix socket: one connection per request.
 //!
 //! A connection per request costs a millisecond and buys two things: dropping a request's future
-//! closes its connection, which is how an engine learns that nobody waits any longer, and no request
-//! ever meets a connection that died while it lay in a pool.
+//! closes its connection, which makes the engine stop the work, and no request meets a pooled connection
+//! that has died.
 
 use std::{error::Error as StdError, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ use crate::{
 
 /// How long a broken connection's own task may take to say what broke it, and a refused TLS
 /// handshake to be told apart from a lost connection.
-const DIAGNOSIS: Duration = Duration::from_millis(500);
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A byte stream to an engine.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -216,7 +216,7 @@ impl Transport {
         error: hyper::Error,
         task: JoinHandle<hyper::Result<()>>,
     ) -> EngineError {
-        let ended = timeout(DIAGNOSIS, task).await;
+        let ended = timeout(DIAGNOSIS_TIMEOUT, task).await;
         let connection_error = ended.ok().and_then(Result::ok).and_then(Result::err);
         for error in [connection_error.as_ref(), Some(&error)]
             .into_iter()
@@ -228,7 +228,7 @@ impl Transport {
         }
         if matches!(self.way, Way::Tls { .. })
             && let Ok(mut stream) = self.connect().await
-            && let Ok(Err(read)) = timeout(DIAGNOSIS, stream.read_u8()).await
+            && let Ok(Err(read)) = timeout(DIAGNOSIS_TIMEOUT, stream.read_u8()).await
             && let Some(error) = cause::<rustls::Error>(&read)
         {
             return self.tls(tls::problem(error, self.host()));
@@ -312,7 +312,7 @@ impl Transport {
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    // A machine that vanished says nothing: without these a silent build would wait for hours.
+    // A machine that vanished sends nothing; without keepalive a silent build would wait for hours.
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(15))
         .with_interval(Duration::from_secs(5))

@@ -1,4 +1,4 @@
-//! What the raw words of engines and registries mean. Pure, and the only place that knows them.
+//! Maps the messages of engines and registries to an [`EngineError`]. Pure; no other module reads them.
 
 use bollard::errors::Error as ClientError;
 use http::StatusCode;

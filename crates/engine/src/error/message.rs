@@ -1,4 +1,4 @@
-//! How an [`EngineError`] reads to people, and its reason code.
+//! Reason code, message and hint of each [`EngineError`], in Chinese and English.
 
 use fastbuild_spec::failure::{Failure, ReasonCode};
 
@@ -43,7 +43,7 @@ impl EngineError {
         let failure = |zh: String, en: String| Failure::new(self.code(), zh, en);
         match self {
             Self::Unreachable { address, reason } => {
-                let (zh, en) = reason.because();
+                let (zh, en) = reason.reason();
                 failure(
                     format!("无法连接 Docker 服务器 {address}：{zh}。"),
                     format!("The Docker Engine at {address} cannot be reached: {en}."),
@@ -51,7 +51,7 @@ impl EngineError {
                 .with_culprit(address)
             }
             Self::Tls { address, problem } => {
-                let (zh, en) = problem.because();
+                let (zh, en) = problem.reason();
                 let failure = failure(
                     format!("与 Docker 服务器 {address} 的 TLS 连接失败：{zh}。"),
                     format!("The TLS connection to the Docker Engine at {address} failed: {en}."),
@@ -160,7 +160,7 @@ impl EngineError {
 
 impl NoAnswer {
     /// The reason in Chinese and English, as the end of a sentence.
-    fn because(&self) -> (String, String) {
+    fn reason(&self) -> (String, String) {
         match self {
             Self::Refused => (
                 "连接被拒绝，该端口没有服务监听".into(),
@@ -188,7 +188,7 @@ impl NoAnswer {
 
 impl TlsProblem {
     /// The reason in Chinese and English, as the end of a sentence.
-    fn because(&self) -> (String, String) {
+    fn reason(&self) -> (String, String) {
         match self {
             Self::Unreadable { file, detail } => (
                 format!("{} 无法使用（{detail}）", file_zh(file)),

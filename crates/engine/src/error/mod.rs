@@ -1,4 +1,4 @@
-//! What can go wrong between us, an engine and a registry: one variant per meaning.
+//! Errors of engines and registries: one variant per meaning.
 
 pub(crate) mod classify;
 mod message;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// echoes of a request is addresses, image names and log lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// Nothing that speaks for an engine answers at the address.
+    /// No engine answers at the address.
     #[error("no Docker Engine answers at {address}: {reason}")]
     Unreachable {
         /// The engine's address.
@@ -20,7 +20,7 @@ pub enum EngineError {
         /// Why not.
         reason: NoAnswer,
     },
-    /// The certificates of the two sides do not go together.
+    /// The TLS handshake failed.
     #[error("TLS with the Docker Engine at {address} failed: {problem}")]
     Tls {
         /// The engine's address.
@@ -106,8 +106,8 @@ pub enum EngineError {
         /// The engine's words.
         detail: String,
     },
-    /// A process was killed for want of memory.
-    #[error("{stage} was killed for want of memory on the Docker Engine at {address}")]
+    /// A process was killed because memory ran out.
+    #[error("{stage} ran out of memory on the Docker Engine at {address}")]
     OutOfMemory {
         /// The engine's address.
         address: String,
@@ -116,7 +116,7 @@ pub enum EngineError {
         /// The end of its output.
         lines: Vec<String>,
     },
-    /// Something took longer than we wait.
+    /// An operation took longer than its limit.
     #[error("{what} on the Docker Engine at {address} did not end within {limit:?}")]
     TimedOut {
         /// The engine's address.
@@ -126,7 +126,7 @@ pub enum EngineError {
         /// How long we waited.
         limit: Duration,
     },
-    /// The connection broke in the middle.
+    /// The connection broke during the operation.
     #[error("the connection to the Docker Engine at {address} broke: {detail}")]
     Lost {
         /// The engine's address.
@@ -147,7 +147,7 @@ pub enum EngineError {
 /// Why nothing that speaks for an engine answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// The machine is there, nothing listens.
+    /// Nothing listens on the port.
     #[error("connection refused")]
     Refused,
     /// The host name is not known.
@@ -156,15 +156,15 @@ pub enum NoAnswer {
     /// No answer in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
-    /// Something answers that is no Docker Engine.
+    /// The response does not come from a Docker Engine.
     #[error("what answers is no Docker Engine: {0}")]
     NotAnEngine(String),
-    /// Any other error of the network, such as no route to the host.
+    /// Another network error, such as no route to host.
     #[error("{0}")]
     Network(String),
 }
 
-/// What is wrong between the two sides of a TLS connection.
+/// Why a TLS handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsProblem {
     /// One of the PEM files does not parse.
@@ -190,10 +190,10 @@ pub enum TlsProblem {
     /// The engine refused our certificate.
     #[error("the engine refused the client certificate: {0}")]
     ClientCertificateRefused(String),
-    /// TLS is configured, the port speaks plain HTTP.
+    /// TLS is configured, but the port speaks plain HTTP.
     #[error("the port does not speak TLS")]
     PortIsPlain,
-    /// No TLS is configured, the port wants it.
+    /// No TLS is configured, but the port requires it.
     #[error("the port wants TLS")]
     PortWantsTls,
     /// Any other TLS error.

@@ -52,7 +52,7 @@ impl ImageFound {
 }
 
 /// The name an engine finds an image under: with a digest, the digest alone decides.
-pub(crate) fn engine_name(image: &ImageReference) -> String {
+pub(crate) fn image_ref_on_engine(image: &ImageReference) -> String {
     match image.digest() {
         Some(digest) => format!("{}@{digest}", image.name()),
         None => image.to_string(),
@@ -65,7 +65,7 @@ impl Engine {
         &self,
         image: &ImageReference,
     ) -> Result<Option<ImageFound>, EngineError> {
-        self.inspect(&engine_name(image)).await
+        self.inspect(&image_ref_on_engine(image)).await
     }
 
     /// Looks for an image by its id or name.

@@ -7,6 +7,6 @@ mod pull;
 mod push;
 
 pub use find::ImageFound;
-pub(crate) use find::{engine_name, is_missing};
+pub(crate) use find::{image_ref_on_engine, is_missing};
 pub use prune::Discarded;
 pub use push::Pushed;

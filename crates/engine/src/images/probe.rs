@@ -1,4 +1,4 @@
-//! Running one script in one short-lived, locked-up container of an image.
+//! Runs one script in a short-lived, locked-down container of an image.
 
 use std::collections::HashMap;
 
@@ -20,15 +20,15 @@ use crate::{
 };
 
 /// Output read of a probe; the rest is left.
-const OUTPUT_BOUND: usize = 1024 * 1024;
+const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 /// Memory a probe may take, in bytes: enough for a Python or conda to say its version.
 const MEMORY: i64 = 512 * 1024 * 1024;
-/// Processes a probe may have.
-const PROCESSES: i64 = 256;
-/// How often a container's removal is tried.
-const REMOVALS: u32 = 5;
+/// Process limit of a probe container.
+const PIDS_LIMIT: i64 = 256;
+/// Attempts to remove a container.
+const REMOVE_ATTEMPTS: u32 = 5;
 
-/// What ran in the container left behind.
+/// Exit code and output of a probe container.
 struct Ended {
     exit_code: i64,
     stdout: Vec<u8>,
@@ -51,8 +51,8 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let cancelled = CancellationToken::new();
         let _cancel_on_drop = cancelled.clone().drop_guard();
-        // A task of its own: a container whose creation was under way when nobody waited any more
-        // must still be found and removed.
+        // In a task of its own: if the caller is dropped while the container is being created, the container
+        // must still be removed.
         let task = tokio::spawn(probe(
             self.clone(),
             image_id.to_owned(),
@@ -65,7 +65,7 @@ impl Engine {
     }
 
     async fn remove_container(&self, id: &str) {
-        for attempt in 1..=REMOVALS {
+        for attempt in 1..=REMOVE_ATTEMPTS {
             let removed = async {
                 let docker = self.docker().await?;
                 let options = RemoveContainerOptions {
@@ -83,9 +83,9 @@ impl Engine {
             };
             match removed.await {
                 Ok(()) => return,
-                // The next sweep finds it by its label.
+                // The next orphan removal finds it by its label.
                 Err(error) => {
-                    tracing::warn!(container = id, attempt, error = %error, "a probe container was not removed");
+                    tracing::warn!(container = id, attempt, error = %error, "failed to remove probe container");
                 }
             }
             tokio::time::sleep(std::time::Duration::from_millis(200) * attempt).await;
@@ -119,7 +119,7 @@ async fn probe(
     crash::pass(CrashPoint::Probing);
     let limit = engine.limits().probe;
     let ended = tokio::select! {
-        () = cancelled.cancelled() => Err(engine.internal("nobody waits for the probe any more")),
+        () = cancelled.cancelled() => Err(engine.internal("the probe was cancelled")),
         ended = tokio::time::timeout(limit, run(&engine, &image_id, &created.id)) => match ended {
             Ok(ended) => ended,
             Err(_) => Err(EngineError::TimedOut {
@@ -135,7 +135,7 @@ async fn probe(
         return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&ended.stderr);
-    // Older runtimes start the container before they find out what cannot run in it.
+    // Older runtimes start the container before they notice that its entrypoint cannot run.
     let error = classify::probe_error(engine.address(), &image_id, &said);
     Err(match error {
         EngineError::Internal { .. } => EngineError::ImageUnsupported {
@@ -186,7 +186,7 @@ async fn run(engine: &Engine, image_id: &str, id: &str) -> Result<Ended, EngineE
             | LogOutput::Console { message }
             | LogOutput::StdIn { message } => (&mut ended.stdout, message),
         };
-        if kept.len() + message.len() > OUTPUT_BOUND {
+        if kept.len() + message.len() > MAX_OUTPUT_BYTES {
             break;
         }
         kept.extend_from_slice(&message);
@@ -216,7 +216,7 @@ fn container(image_id: &str, script: String, label: &str) -> ContainerCreateBody
             security_opt: Some(vec!["no-new-privileges".into()]),
             memory: Some(MEMORY),
             memory_swap: Some(MEMORY),
-            pids_limit: Some(PROCESSES),
+            pids_limit: Some(PIDS_LIMIT),
             // Not the engine's default driver, which may be one that cannot be read, and bounded.
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".into()),

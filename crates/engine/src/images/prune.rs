@@ -1,5 +1,4 @@
-//! What keeps an engine's disk from filling up: which images containers hold, taking an image's name
-//! away, and bounding the build cache.
+//! Frees disk space on an engine: images in use by containers, removal of an image's name, build cache limit.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -12,14 +11,14 @@ use serde::Deserialize;
 
 use crate::{
     Engine, EngineError,
-    images::{engine_name, is_missing},
+    images::{image_ref_on_engine, is_missing},
     orphans::is_conflict,
 };
 
 /// How long an engine may take to throw cache away; it deletes every file of it before it answers.
-const PRUNE_LIMIT: Duration = Duration::from_mins(10);
+const PRUNE_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// What taking an image off an engine came to.
+/// Result of removing an image's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Discarded {
     /// Its name is gone, and its layers with it unless something else needs them.
@@ -38,7 +37,7 @@ struct Pruned {
 }
 
 impl Engine {
-    /// Takes an image's name off the engine, unless a container was made from it.
+    /// Removes an image's name from the engine, unless a container uses the image.
     pub async fn discard_image(&self, image: &ImageReference) -> Result<Discarded, EngineError> {
         let docker = self.docker().await?;
         let options = RemoveImageOptions {
@@ -48,7 +47,7 @@ impl Engine {
         };
         self.short(async {
             match docker
-                .remove_image(&engine_name(image), Some(options), None)
+                .remove_image(&image_ref_on_engine(image), Some(options), None)
                 .await
             {
                 Ok(_) => Ok(Discarded::Removed),
@@ -71,8 +70,8 @@ impl Engine {
             .collect())
     }
 
-    /// Throws build cache away, least recently used first, until at most `keep_bytes` are left; cache
-    /// that a running build uses stays. Returns the bytes that became free.
+    /// Prunes build cache, least recently used first, until at most `keep_bytes` are left; cache of running
+    /// builds stays. Returns the bytes freed.
     ///
     /// # Errors
     /// `TimedOut` when the engine does not get it done in ten minutes.
@@ -86,7 +85,7 @@ impl Engine {
             .body(Full::<Bytes>::default())
             .map_err(|error| self.internal(error.to_string()))?;
         let (status, body) = self
-            .long(request, "throwing build cache away", PRUNE_LIMIT)
+            .long(request, "pruning the build cache", PRUNE_TIMEOUT)
             .await?;
         let pruned: Pruned = self.read_long(status, &body)?;
         Ok(pruned.space_reclaimed.unwrap_or_default())

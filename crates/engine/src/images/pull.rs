@@ -1,4 +1,4 @@
-//! Pulling an image onto an engine.
+//! Pulls an image onto an engine.
 
 use bytes::Bytes;
 use fastbuild_spec::{reference::ImageReference, settings::RegistrySettings};
@@ -9,8 +9,8 @@ use crate::{
     Engine, EngineError, ImageFound, ProgressSender,
     crash::{self, CrashPoint},
     error::classify::{self, Subject},
-    images::engine_name,
-    json_stream::Trouble,
+    images::image_ref_on_engine,
+    json_stream::StreamError,
     registry::{auth_header, registry_of},
 };
 
@@ -42,17 +42,17 @@ impl Engine {
             .body(Full::<Bytes>::default())
             .map_err(|error| self.internal(error.to_string()))?;
         let pulled = async {
-            let mut messages = self.converse(request).await?;
+            let mut messages = self.stream_json(request).await?;
             while let Some(message) = messages.next().await? {
                 message.report(progress);
                 crash::pass(CrashPoint::Pulling);
             }
-            Ok::<_, Trouble>(())
+            Ok::<_, StreamError>(())
         };
         match pulled.await {
             Ok(()) => {}
-            Err(Trouble::Broken(error)) => return Err(error),
-            Err(Trouble::Refused(message)) => {
+            Err(StreamError::Broken(error)) => return Err(error),
+            Err(StreamError::Refused(message)) => {
                 let name = image.to_string();
                 let subject = Subject {
                     address: self.address(),
@@ -61,11 +61,11 @@ impl Engine {
                 };
                 let error = classify::pull_error(subject, &message);
                 return Err(self
-                    .blame_login(error, registry_of(image), credentials)
+                    .check_login(error, registry_of(image), credentials)
                     .await);
             }
         }
-        self.inspect(&engine_name(image))
+        self.inspect(&image_ref_on_engine(image))
             .await?
             .ok_or_else(|| self.internal(format!("the image {image} was pulled and is not there")))
     }

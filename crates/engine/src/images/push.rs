@@ -1,4 +1,4 @@
-//! Pushing an image from an engine.
+//! Pushes an image from an engine to its registry.
 
 use bytes::Bytes;
 use fastbuild_spec::{reference::ImageReference, settings::RegistrySettings};
@@ -10,7 +10,7 @@ use crate::{
     Engine, EngineError, ProgressSender,
     crash::{self, CrashPoint},
     error::classify::{self, Subject},
-    json_stream::Trouble,
+    json_stream::StreamError,
     registry::{auth_header, registry_of},
 };
 
@@ -55,11 +55,11 @@ impl Engine {
             .map_err(|error| self.internal(error.to_string()))?;
         let pushed = async {
             let mut pushed = None;
-            let mut messages = self.converse(request).await?;
+            let mut messages = self.stream_json(request).await?;
             while let Some(message) = messages.next().await? {
                 message.report(progress);
                 crash::pass(CrashPoint::Pushing);
-                let said = message.status.as_deref().and_then(said_digest);
+                let said = message.status.as_deref().and_then(parse_push_digest);
                 let record = message
                     .aux
                     .and_then(|aux| serde_json::from_value::<PushResult>(aux).ok());
@@ -69,7 +69,7 @@ impl Engine {
                 });
                 pushed = recorded.or(said).or(pushed);
             }
-            Ok::<_, Trouble>(pushed)
+            Ok::<_, StreamError>(pushed)
         };
         match pushed.await {
             Ok(Some(pushed)) => Ok(pushed),
@@ -77,8 +77,8 @@ impl Engine {
                 address: self.address().to_owned(),
                 detail: format!("the push of {image} ended without saying the digest"),
             }),
-            Err(Trouble::Broken(error)) => Err(error),
-            Err(Trouble::Refused(message)) => {
+            Err(StreamError::Broken(error)) => Err(error),
+            Err(StreamError::Refused(message)) => {
                 let name = image.to_string();
                 let subject = Subject {
                     address: self.address(),
@@ -87,7 +87,7 @@ impl Engine {
                 };
                 let error = classify::push_error(subject, &message);
                 Err(self
-                    .blame_login(error, registry_of(image), credentials)
+                    .check_login(error, registry_of(image), credentials)
                     .await)
             }
         }
@@ -95,7 +95,7 @@ impl Engine {
 }
 
 /// The digest in the line every engine ends a push with: `TAG: digest: sha256:... size: N`.
-fn said_digest(status: &str) -> Option<Pushed> {
+fn parse_push_digest(status: &str) -> Option<Pushed> {
     let (_, result) = status.split_once(": digest: ")?;
     let (digest, size) = result.split_once(" size: ")?;
     digest.starts_with("sha256:").then(|| Pushed {
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_of_a_push_says_the_digest() {
+    fn push_digest_is_read_from_the_last_status_line() {
         let digest = format!("sha256:{}", "ab".repeat(32));
-        let pushed = said_digest(&format!("v1: digest: {digest} size: 529"));
+        let pushed = parse_push_digest(&format!("v1: digest: {digest} size: 529"));
         assert_eq!(
             pushed,
             Some(Pushed {
@@ -120,7 +120,7 @@ mod tests {
             })
         );
         assert_eq!(
-            said_digest("The push refers to repository [r.example/a]"),
+            parse_push_digest("The push refers to repository [r.example/a]"),
             None
         );
     }

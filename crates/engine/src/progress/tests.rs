@@ -37,24 +37,24 @@ async fn all(sender: ProgressSender, mut receiver: ProgressReceiver) -> Vec<Prog
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_are_joined_until_the_piece_is_old_or_large_or_something_else_comes() {
+async fn log_lines_are_joined_until_flush_delay_size_or_other_event() {
     let (sender, mut receiver) = progress_channel();
     sender.line("a");
     sender.line("b");
     let began = Instant::now();
     assert_eq!(receiver.recv().await, Some(log("a\nb\n")));
-    assert_eq!(began.elapsed(), LOG_WAIT);
+    assert_eq!(began.elapsed(), LOG_FLUSH_DELAY);
 
     sender.line("c");
     sender.send(stage(1));
     let began = Instant::now();
     assert_eq!(receiver.recv().await, Some(log("c\n")));
     assert_eq!(receiver.recv().await, Some(stage(1)));
-    sender.line(&"d".repeat(LOG_PIECE));
+    sender.line(&"d".repeat(LOG_CHUNK_BYTES));
     sender.line("e");
     assert_eq!(
         receiver.recv().await,
-        Some(log(&format!("{}\n", "d".repeat(LOG_PIECE))))
+        Some(log(&format!("{}\n", "d".repeat(LOG_CHUNK_BYTES))))
     );
     assert_eq!(began.elapsed(), Duration::ZERO);
     drop(sender);
@@ -64,7 +64,7 @@ async fn lines_are_joined_until_the_piece_is_old_or_large_or_something_else_come
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_reports_changes_at_once_and_bytes_now_and_then() {
+async fn layer_status_changes_pass_at_once_and_byte_counts_are_throttled() {
     let (sender, receiver) = progress_channel();
     for current in 0..10 {
         sender.send(transfer("a", "Downloading", current));
@@ -85,7 +85,7 @@ async fn a_layer_reports_changes_at_once_and_bytes_now_and_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_stalled_reader_cannot_take_is_left_out_and_said_so() {
+async fn overflow_of_a_stalled_reader_is_dropped_with_a_note() {
     let (sender, receiver) = progress_channel();
     let line = "x".repeat(1023);
     for _ in 0..5 * 1024 {
@@ -103,7 +103,10 @@ async fn what_a_stalled_reader_cannot_take_is_left_out_and_said_so() {
             }
         })
         .sum();
-    assert!((LOG_BOUND..LOG_BOUND + 100).contains(&bytes), "{bytes}");
+    assert!(
+        (MAX_QUEUED_LOG_BYTES..MAX_QUEUED_LOG_BYTES + 100).contains(&bytes),
+        "{bytes}"
+    );
     assert!(all.contains(&stage(7)));
     assert_eq!(
         all.last(),
@@ -112,7 +115,7 @@ async fn what_a_stalled_reader_cannot_take_is_left_out_and_said_so() {
 }
 
 #[tokio::test]
-async fn nobody_listening_costs_nothing() {
+async fn sending_without_a_receiver_queues_nothing() {
     let sender = ProgressSender::discarding();
     sender.line("gone");
     assert!(sender.handle.shared.lock().items.is_empty());

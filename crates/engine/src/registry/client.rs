@@ -1,5 +1,5 @@
-//! Speaking to a registry without an engine between: which image a name stands for there, and giving an image that
-//! lies there another name (OCI distribution specification 1.1).
+//! A registry client that needs no engine: resolves a tag to a digest and gives an image a second tag
+//! (OCI distribution specification 1.1).
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use reqwest::{Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::{InsecureRegistries, registry::are_for};
+use crate::{InsecureRegistries, registry::is_for_host};
 
-/// What a tag may name.
-const ANY_MANIFEST: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
-/// The manifests of single images. An index is not given a name: what it names would have to come along.
+/// Media types a tag may resolve to.
+const MANIFEST_OR_INDEX: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+/// Media types of single-image manifests. An index cannot be retagged: its manifests would have to be copied too.
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
-/// A manifest is a list of a few hundred digests at most.
-const LARGEST_MANIFEST: u64 = 4 << 20;
-/// Layers asked for at a time.
-const AT_A_TIME: usize = 8;
+/// Upper bound for a manifest body; real ones list a few hundred digests.
+const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+/// Layers mounted in parallel.
+const MAX_CONCURRENT: usize = 8;
 
 /// A client of registries. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,21 +28,21 @@ pub struct RegistryClient {
     http: Client,
 }
 
-/// Why a registry did not do what it was asked for. No failure of a build: an engine can still pull and build.
+/// Why a registry request failed. Not fatal for a build: the engine can still build and push.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The registry has no such image any more.
     #[error("{0} is not in the registry any more")]
     Gone(String),
-    /// The registry did not take a layer over from the other repository.
+    /// The registry did not mount a layer from the other repository.
     #[error("the registry does not take {0} over from the other repository")]
     NotMounted(String),
-    /// It did not answer, or otherwise than the specification says.
+    /// No response, or one that the specification does not allow.
     #[error("{what}: {detail}")]
     Refused {
-        /// What was asked for.
+        /// The request.
         what: &'static str,
-        /// What came instead.
+        /// The response or error.
         detail: String,
     },
 }
@@ -61,9 +61,9 @@ struct Descriptor {
     media_type: String,
 }
 
-/// How this registry wants to know who asks.
-enum Pass {
-    Nobody,
+/// How requests to this registry are authenticated.
+enum Credentials {
+    Anonymous,
     Basic,
     Bearer(SecretString),
 }
@@ -94,18 +94,18 @@ impl RegistryClient {
         Ok(Self { http })
     }
 
-    /// The digest that `image` has in its registry now (`sha256:...`), of an index where it has several platforms. The
-    /// registry is asked with TLS only.
+    /// The digest `image` resolves to in its registry (`sha256:...`), that of the index for a multi-platform image. The
+    /// registry is contacted over TLS only.
     ///
     /// # Errors
-    /// Why it cannot be told; `Gone` when the registry has no such image.
+    /// [`RegistryError`]; `Gone` when the registry has no such image.
     pub async fn digest_of(
         &self,
         account: &RegistrySettings,
         image: &ImageReference,
     ) -> Result<String, RegistryError> {
         let registry = image.registry().unwrap_or("docker.io");
-        let scopes = [reading(image)];
+        let scopes = [pull_scope(image)];
         let with_tls_only = InsecureRegistries::default();
         let conversation =
             Conversation::begin(&self.http, account, registry, &scopes, &with_tls_only).await?;
@@ -113,21 +113,21 @@ impl RegistryClient {
         let path = format!("{}/manifests/{tag}", image.repository());
         let answer = conversation
             .ask(Method::HEAD, &path, |request| {
-                request.header(header::ACCEPT, ANY_MANIFEST)
+                request.header(header::ACCEPT, MANIFEST_OR_INDEX)
             })
             .await?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Err(RegistryError::Gone(image.to_string()));
         }
         let answer = expect("the manifest", answer, StatusCode::OK)?;
-        digest_said(&answer)
+        digest_header(&answer)
             .map(str::to_owned)
             .ok_or_else(|| refused("the manifest", "its digest is not told"))
     }
 
-    /// Gives the image `digest` in the repository of `from` the name `to` in the same registry. Its layers are
-    /// taken over there; no byte of them moves. A registry that has no TLS is spoken to without it where `plain`
-    /// says that this is allowed; the account goes there in the clear then, as it does from the engine.
+    /// Tags the image `digest` of `from`'s repository as `to` in the same registry. Layers are mounted, not
+    /// copied. A registry without TLS is used if `plain` lists it; the account is then sent in the clear, as
+    /// the engine itself does.
     ///
     /// # Errors
     /// [`RegistryError`]; nothing has the name then.
@@ -143,7 +143,7 @@ impl RegistryClient {
         // One token for both: to read the one repository, and to write the other.
         let mut scopes = vec![format!("repository:{}:pull,push", to.repository())];
         if from.repository() != to.repository() {
-            scopes.push(reading(from));
+            scopes.push(pull_scope(from));
         }
         let conversation =
             Conversation::begin(&self.http, account, registry, &scopes, plain).await?;
@@ -164,7 +164,7 @@ impl RegistryClient {
             .ok_or_else(|| refused("the manifest", "it has no type"))?;
         if answer
             .content_length()
-            .is_none_or(|length| length > LARGEST_MANIFEST)
+            .is_none_or(|length| length > MAX_MANIFEST_BYTES)
         {
             return Err(refused("the manifest", "its length is none of a manifest"));
         }
@@ -176,7 +176,7 @@ impl RegistryClient {
             serde_json::from_slice(&body).map_err(|error| refused("the manifest", error))?;
         if from.repository() != to.repository() {
             conversation
-                .take_over(from.repository(), to.repository(), &manifest)
+                .mount_layers(from.repository(), to.repository(), &manifest)
                 .await?;
         }
         let path = format!("{}/manifests/{}", to.repository(), to.tag());
@@ -188,7 +188,7 @@ impl RegistryClient {
             })
             .await?;
         let answer = expect("the new name", answer, StatusCode::CREATED)?;
-        match digest_said(&answer) {
+        match digest_header(&answer) {
             Some(said) if said != digest => {
                 Err(refused("the new name", format!("it names {said}")))
             }
@@ -198,24 +198,24 @@ impl RegistryClient {
 }
 
 /// The scope of a token to read an image (Docker registry token authentication).
-fn reading(image: &ImageReference) -> String {
+fn pull_scope(image: &ImageReference) -> String {
     format!("repository:{}:pull", image.repository())
 }
 
 /// The digest of what an answer is about (OCI distribution specification 1.1, `Docker-Content-Digest`).
-fn digest_said(answer: &Response) -> Option<&str> {
+fn digest_header(answer: &Response) -> Option<&str> {
     let value = answer.headers().get("docker-content-digest")?;
     value.to_str().ok()
 }
 
-/// One task at a registry: who asks is settled at its beginning, for all its repositories.
+/// Requests to one registry that share a scheme and credentials.
 struct Conversation<'a> {
     http: &'a Client,
     account: &'a RegistrySettings,
     registry: &'a str,
-    /// `http` once it turned out to have no TLS, and needs none.
+    /// `http` after the fallback to plain HTTP.
     scheme: &'static str,
-    pass: Pass,
+    credentials: Credentials,
 }
 
 impl<'a> Conversation<'a> {
@@ -226,8 +226,8 @@ impl<'a> Conversation<'a> {
         scopes: &[String],
         plain: &InsecureRegistries,
     ) -> Result<Self, RegistryError> {
-        // The account is given to its own registry and to no other.
-        if !are_for(account, registry) {
+        // The account is sent to its own registry only.
+        if !is_for_host(account, registry) {
             return Err(refused("the registry", "it is not the configured one"));
         }
         let mut conversation = Self {
@@ -235,16 +235,16 @@ impl<'a> Conversation<'a> {
             account,
             registry,
             scheme: "https",
-            pass: Pass::Nobody,
+            credentials: Credentials::Anonymous,
         };
-        let mut answer = conversation.greet().await;
-        // One with TLS that does not answer is not waited for once more.
+        let mut answer = conversation.get_v2_root().await;
+        // Fall back to plain HTTP only if the TLS connection failed at once.
         let without_tls = answer.as_ref().is_err_and(reqwest::Error::is_connect);
         if without_tls && plain.has(registry) {
             conversation.scheme = "http";
-            answer = conversation.greet().await;
+            answer = conversation.get_v2_root().await;
         }
-        let answer = answer.map_err(unanswered)?;
+        let answer = answer.map_err(no_response)?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(conversation);
         }
@@ -254,24 +254,24 @@ impl<'a> Conversation<'a> {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .find_map(bearer);
-        conversation.pass = match challenge {
-            Some((realm, service)) => Pass::Bearer(
+        conversation.credentials = match challenge {
+            Some((realm, service)) => Credentials::Bearer(
                 conversation
                     .token(&realm, service.as_deref(), scopes)
                     .await?,
             ),
-            None => Pass::Basic,
+            None => Credentials::Basic,
         };
         Ok(conversation)
     }
 
-    async fn greet(&self) -> Result<Response, reqwest::Error> {
+    async fn get_v2_root(&self) -> Result<Response, reqwest::Error> {
         self.request(Method::GET, "").send().await
     }
 
     /// Whether the account may go to where the registry has tokens made: in the clear only to a registry that gets
     /// it in the clear anyway.
-    fn trusts(&self, realm: &str) -> bool {
+    fn may_send_account_to(&self, realm: &str) -> bool {
         let own = || {
             realm
                 .strip_prefix("http://")
@@ -287,7 +287,7 @@ impl<'a> Conversation<'a> {
         service: Option<&str>,
         scopes: &[String],
     ) -> Result<SecretString, RegistryError> {
-        if !self.trusts(realm) {
+        if !self.may_send_account_to(realm) {
             return Err(refused(
                 "the login",
                 "the registry names a service without TLS",
@@ -329,7 +329,7 @@ impl<'a> Conversation<'a> {
         with(self.request(method, path))
             .send()
             .await
-            .map_err(unanswered)
+            .map_err(no_response)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -337,18 +337,18 @@ impl<'a> Conversation<'a> {
             method,
             format!("{}://{}/v2/{path}", self.scheme, self.registry),
         );
-        match &self.pass {
-            Pass::Nobody => request,
-            Pass::Basic => request.basic_auth(
+        match &self.credentials {
+            Credentials::Anonymous => request,
+            Credentials::Basic => request.basic_auth(
                 &self.account.username,
                 Some(self.account.password.expose_secret()),
             ),
-            Pass::Bearer(token) => request.bearer_auth(token.expose_secret()),
+            Credentials::Bearer(token) => request.bearer_auth(token.expose_secret()),
         }
     }
 
-    /// Has the registry take everything a manifest names over from one repository into another.
-    async fn take_over(
+    /// Mounts every blob of a manifest from one repository into another.
+    async fn mount_layers(
         &self,
         from: &str,
         to: &str,
@@ -367,7 +367,7 @@ impl<'a> Conversation<'a> {
             .map(|digest| self.mount(from, to, digest))
             .collect();
         stream::iter(mounts)
-            .buffer_unordered(AT_A_TIME)
+            .buffer_unordered(MAX_CONCURRENT)
             .try_collect::<()>()
             .await
     }
@@ -383,7 +383,7 @@ impl<'a> Conversation<'a> {
             .await?;
         match answer.status() {
             StatusCode::CREATED => Ok(()),
-            // It began an upload instead, which nobody will end; registries clear these away.
+            // The registry started an upload session instead; unfinished uploads are purged by registries.
             StatusCode::ACCEPTED => Err(RegistryError::NotMounted(digest.to_owned())),
             status => Err(refused("a layer", status)),
         }
@@ -391,7 +391,7 @@ impl<'a> Conversation<'a> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
-fn unanswered(error: reqwest::Error) -> RegistryError {
+fn no_response(error: reqwest::Error) -> RegistryError {
     refused("the registry", crate::error::source::chain(&error))
 }
 
@@ -432,7 +432,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_challenge_names_where_to_get_a_token() {
+    fn bearer_challenge_yields_realm_and_service() {
         let text = r#"Bearer realm="https://h.example/service/token",service="harbor-registry""#;
         assert_eq!(
             bearer(text),

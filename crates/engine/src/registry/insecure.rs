@@ -1,4 +1,4 @@
-//! Which registries may be spoken to without TLS: the engine's word counts, so that nobody has to say it twice.
+//! The registries an engine may use without TLS, as the engine itself reports them.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use serde::Deserialize;
 /// The registries that an engine may speak to without TLS where they have none: `insecure-registries` in its
 /// configuration, and the addresses of its own machine (Docker Engine API, `RegistryConfig` of `GET /info`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "Option<Said>")]
+#[serde(from = "Option<RegistryConfig>")]
 pub struct InsecureRegistries {
     networks: Vec<IpNet>,
     hosts: Vec<String>,
@@ -32,7 +32,7 @@ impl InsecureRegistries {
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct RegistryConfig {
     #[serde(rename = "InsecureRegistryCIDRs", default)]
     networks: Option<Vec<String>>,
     #[serde(rename = "IndexConfigs", default)]
@@ -49,8 +49,8 @@ fn yes() -> bool {
     true
 }
 
-impl From<Option<Said>> for InsecureRegistries {
-    fn from(said: Option<Said>) -> Self {
+impl From<Option<RegistryConfig>> for InsecureRegistries {
+    fn from(said: Option<RegistryConfig>) -> Self {
         let (networks, hosts) = said.map_or((None, None), |said| (said.networks, said.hosts));
         Self {
             networks: networks
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_and_names_that_the_engine_lists_are_plain_and_no_others() {
+    fn listed_networks_and_hosts_are_insecure_and_others_are_not() {
         let plain: InsecureRegistries = serde_json::from_value(json!({
             "InsecureRegistryCIDRs": ["127.0.0.0/8", "10.1.0.0/16", "not a network"],
             "IndexConfigs": {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_lists_none_has_none() {
+    fn missing_registry_config_means_no_insecure_registries() {
         for said in [json!(null), json!({}), json!({"IndexConfigs": null})] {
             let plain: InsecureRegistries = serde_json::from_value(said).unwrap();
             assert_eq!(plain, InsecureRegistries::default());

@@ -1,4 +1,4 @@
-//! Registry accounts as an engine takes them.
+//! Registry login through an engine, and the credential headers of its API.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use fastbuild_spec::{reference::ImageReference, settings::RegistrySettings};
@@ -26,7 +26,7 @@ pub(crate) fn registry_of(image: &ImageReference) -> &str {
 }
 
 /// Whether these credentials are meant for `host`. They are given to no other.
-pub(crate) fn are_for(settings: &RegistrySettings, host: &str) -> bool {
+pub(crate) fn is_for_host(settings: &RegistrySettings, host: &str) -> bool {
     settings.is_ours(host)
         || (is_docker_hub(host)
             && (is_docker_hub(&settings.registry)
@@ -39,7 +39,7 @@ pub(crate) fn auth_header(
     settings: Option<&RegistrySettings>,
 ) -> Option<HeaderValue> {
     let host = registry_of(image);
-    let settings = settings.filter(|settings| are_for(settings, host))?;
+    let settings = settings.filter(|settings| is_for_host(settings, host))?;
     sensitive(&auth_config(settings, host).to_string())
 }
 
@@ -113,8 +113,9 @@ impl Engine {
         ))
     }
 
-    /// Tells a refused login from a lack of rights: registries answer both with the same words.
-    pub(crate) async fn blame_login(
+    /// Logs in after a denied pull or push: registries use the same words for a wrong password and for missing
+    /// rights, only a login tells them apart.
+    pub(crate) async fn check_login(
         &self,
         error: EngineError,
         host: &str,
@@ -124,7 +125,7 @@ impl Engine {
             error,
             EngineError::PullDenied { .. } | EngineError::PushDenied { .. }
         );
-        match credentials.filter(|settings| denied && are_for(settings, host)) {
+        match credentials.filter(|settings| denied && is_for_host(settings, host)) {
             None => error,
             Some(settings) => match self.login_at(settings, host).await {
                 Err(
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_given_to_its_registry_under_either_name_and_to_no_other() {
+    fn account_is_sent_only_to_its_registry_under_either_name() {
         let ours = settings("10.0.0.9:30003", Some("harbor.example"));
         for (image, host) in [
             ("10.0.0.9:30003/a/b:1", "10.0.0.9:30003"),
@@ -181,10 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn docker_hub_has_several_names() {
+    fn docker_hub_aliases_share_the_account() {
         let hub = settings("docker.io", None);
-        assert!(are_for(&hub, "registry-1.docker.io") && are_for(&hub, "index.docker.io"));
-        assert!(!are_for(&settings("harbor.example", None), "docker.io"));
+        assert!(is_for_host(&hub, "registry-1.docker.io") && is_for_host(&hub, "index.docker.io"));
+        assert!(!is_for_host(&settings("harbor.example", None), "docker.io"));
         assert_eq!(
             header_of("debian:12", &hub).unwrap()["serveraddress"],
             DOCKER_HUB
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_classic_build_gets_the_account_under_both_names() {
+    fn classic_build_config_holds_the_account_under_both_names() {
         let value =
             config_header(Some(&settings("10.0.0.9:30003", Some("harbor.example")))).unwrap();
         let sent: serde_json::Value =

@@ -7,4 +7,4 @@ mod login;
 
 pub use client::{RegistryClient, RegistryError};
 pub use insecure::InsecureRegistries;
-pub(crate) use login::{are_for, auth_header, config_header, registry_of};
+pub(crate) use login::{auth_header, config_header, is_for_host, registry_of};

@@ -22,7 +22,7 @@ fn debian(instructions: &str) -> ImageBuild {
 }
 
 #[tokio::test]
-async fn secrets_caches_and_files_reach_the_build_and_only_the_files_stay() {
+async fn build_sees_secrets_caches_and_files_and_image_keeps_only_files() {
     let env = env();
     let nonce = unique("build");
     let secret = format!("$6$salt${nonce}");
@@ -115,7 +115,7 @@ RUN ls /cache /big || script",
 }
 
 #[tokio::test]
-async fn a_large_file_travels_once() {
+async fn large_file_is_sent_once() {
     let engine = plain_engine(&env());
     let disk = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(disk.path(), vec![b'y'; 40_000_000]).unwrap();
@@ -144,7 +144,7 @@ async fn a_large_file_travels_once() {
 }
 
 #[tokio::test]
-async fn a_private_base_is_pulled_with_the_account_under_either_name() {
+async fn private_base_is_pulled_with_the_account_under_either_name() {
     let env = env();
     let engine = tls_engine(&env);
     for name in [
@@ -181,7 +181,7 @@ async fn a_private_base_is_pulled_with_the_account_under_either_name() {
 }
 
 #[tokio::test]
-async fn a_base_that_cannot_be_had_is_named() {
+async fn unavailable_base_image_is_named() {
     let env = env();
     let engine = plain_engine(&env);
     let silent = ProgressSender::discarding();
@@ -219,7 +219,7 @@ async fn a_base_that_cannot_be_had_is_named() {
 }
 
 #[tokio::test]
-async fn a_failing_step_is_named_with_its_code_and_last_lines() {
+async fn failed_step_has_name_exit_code_and_last_lines() {
     let engine = plain_engine(&env());
     let nonce = unique("fail");
     let (sender, receiver) = channel();
@@ -254,7 +254,7 @@ async fn a_failing_step_is_named_with_its_code_and_last_lines() {
 }
 
 #[tokio::test]
-async fn want_of_memory_and_of_disk_have_names_of_their_own() {
+async fn out_of_memory_and_disk_full_have_their_own_codes() {
     let engine = plain_engine(&env());
     let silent = ProgressSender::discarding();
     let killed = engine
@@ -277,7 +277,7 @@ async fn want_of_memory_and_of_disk_have_names_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_dockerfile_the_engine_does_not_read_is_unsupported() {
+async fn unparsable_dockerfile_is_engine_unsupported() {
     let engine = plain_engine(&env());
     let error = engine
         .build(debian("NONSENSE"), &ProgressSender::discarding())
@@ -291,7 +291,7 @@ async fn a_dockerfile_the_engine_does_not_read_is_unsupported() {
 }
 
 #[tokio::test]
-async fn dropping_the_build_stops_it_within_two_seconds() {
+async fn dropping_a_build_stops_it_within_two_seconds() {
     let env = env();
     let silent = ProgressSender::discarding();
     for engine in [plain_engine(&env), tls_engine(&env)] {
@@ -308,7 +308,7 @@ async fn dropping_the_build_stops_it_within_two_seconds() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_in_the_middle_is_lost() {
+async fn connection_lost_during_build_is_engine_lost() {
     let env = env();
     let target = (env.engine_plain.host.clone(), env.engine_plain.port);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -21,7 +21,7 @@ fn classic(instructions: &str) -> ImageBuild {
 }
 
 #[tokio::test]
-async fn a_plain_dockerfile_with_files_builds() {
+async fn classic_builder_builds_a_dockerfile_with_files() {
     let env = env();
     let engine = plain_engine(&env);
     let base = image(&env.image_dns(&env.images.private_debian));
@@ -68,7 +68,7 @@ async fn a_plain_dockerfile_with_files_builds() {
 }
 
 #[tokio::test]
-async fn a_failing_step_is_named_with_its_last_lines() {
+async fn classic_failed_step_has_name_and_last_lines() {
     let engine = plain_engine(&env());
     let error = engine
         .build(
@@ -98,7 +98,7 @@ async fn a_failing_step_is_named_with_its_last_lines() {
 }
 
 #[tokio::test]
-async fn secrets_and_missing_bases_are_refused() {
+async fn classic_builder_rejects_secrets_and_missing_bases() {
     let env = env();
     let engine = plain_engine(&env);
     let silent = ProgressSender::discarding();
@@ -133,7 +133,7 @@ async fn secrets_and_missing_bases_are_refused() {
 }
 
 #[tokio::test]
-async fn dropping_the_build_stops_it() {
+async fn dropping_a_classic_build_stops_it() {
     let engine = plain_engine(&env());
     let silent = ProgressSender::discarding();
     let marker = unique("classic-cancel");

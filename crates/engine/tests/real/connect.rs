@@ -19,7 +19,7 @@ async fn tls_problem(endpoint: &Endpoint) -> TlsProblem {
 }
 
 #[tokio::test]
-async fn an_engine_says_what_it_is_over_tcp_tls_and_its_socket() {
+async fn ping_works_over_tcp_tls_and_unix_socket() {
     let env = env();
     let over_tcp = engine(&plain(&env)).ping().await.unwrap();
     assert!(over_tcp.buildkit, "{over_tcp:?}");
@@ -51,7 +51,7 @@ async fn an_engine_says_what_it_is_over_tcp_tls_and_its_socket() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_authority_is_refused_by_us() {
+async fn engine_certificate_of_another_ca_is_rejected() {
     let env = env();
     assert_eq!(
         tls_problem(&tls(&env, &env.certificates.wrong_ca_tar)).await,
@@ -60,7 +60,7 @@ async fn a_certificate_of_another_authority_is_refused_by_us() {
 }
 
 #[tokio::test]
-async fn an_expired_client_certificate_is_refused_by_the_engine_every_time() {
+async fn expired_client_certificate_is_always_reported_as_refused() {
     let env = env();
     let expired = tls(&env, &env.certificates.expired_client_tar);
     // The refusal races with our request: it must come out the same each time.
@@ -74,7 +74,7 @@ async fn an_expired_client_certificate_is_refused_by_the_engine_every_time() {
 }
 
 #[tokio::test]
-async fn a_plain_port_and_a_tls_port_are_told_apart() {
+async fn plain_and_tls_ports_are_distinguished() {
     let env = env();
     let (plain_engine, tls_engine) = (&env.engine_plain, &env.engine_tls);
     let material = material(&env.certificates.client_tar);
@@ -96,7 +96,7 @@ async fn a_plain_port_and_a_tls_port_are_told_apart() {
 }
 
 #[tokio::test]
-async fn pem_files_are_checked_without_any_connection() {
+async fn pem_files_are_validated_without_connecting() {
     let env = env();
     let good = material(&env.certificates.client_tar);
     let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
@@ -161,7 +161,7 @@ async fn pem_files_are_checked_without_any_connection() {
 }
 
 #[tokio::test]
-async fn a_closed_port_and_an_unknown_name_are_named() {
+async fn closed_port_and_unknown_host_have_their_own_reason() {
     let closed = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
@@ -207,7 +207,7 @@ async fn a_closed_port_and_an_unknown_name_are_named() {
 }
 
 #[tokio::test]
-async fn silence_and_other_services_are_no_engine() {
+async fn silent_port_and_other_service_are_not_an_engine() {
     let env = env();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = Endpoint::Tcp {
@@ -252,7 +252,7 @@ async fn silence_and_other_services_are_no_engine() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_before_the_answer_is_lost() {
+async fn connection_closed_before_response_is_lost() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -311,7 +311,7 @@ async fn endless_engine() -> (Engine, tokio::sync::mpsc::UnboundedReceiver<()>) 
 }
 
 #[tokio::test]
-async fn dropping_a_pull_or_a_push_closes_its_connection() {
+async fn dropping_a_pull_or_push_closes_its_connection() {
     let (engine, mut reports) = endless_engine().await;
     let image = "r.example/a/b:1".parse().unwrap();
     for pushing in [false, true] {

@@ -20,7 +20,7 @@ fn docker(arguments: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn leftovers_go_and_what_is_wanted_or_not_ours_stays() {
+async fn orphans_are_removed_and_kept_or_foreign_objects_stay() {
     let env = env();
     let engine = tls_engine(&env);
     let debian = env.image(&env.images.debian);
@@ -82,7 +82,7 @@ async fn leftovers_go_and_what_is_wanted_or_not_ours_stays() {
 }
 
 #[tokio::test]
-async fn every_engine_tells_what_its_disk_holds() {
+async fn disk_usage_is_reported_by_every_engine() {
     let env = env();
     let store = env.engine_store().unwrap();
     let store = engine(&Endpoint::Tcp {

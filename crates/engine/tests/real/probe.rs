@@ -33,7 +33,7 @@ fn containers(label: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_probe_runs_as_root_without_network_rights_or_a_writable_root() {
+async fn probe_runs_as_root_without_network_capabilities_or_writable_root() {
     let engine = plain_engine(&env());
     let label = unique("probe");
     let script = "id -u; ls /sys/class/net; grep CapEff /proc/self/status; touch /x 2>&1; pwd; echo gone >&2; exit 0";
@@ -49,7 +49,7 @@ async fn a_probe_runs_as_root_without_network_rights_or_a_writable_root() {
 }
 
 #[tokio::test]
-async fn an_image_with_user_and_entrypoint_is_probed_all_the_same() {
+async fn image_with_user_and_entrypoint_can_be_probed() {
     let env = env();
     let engine = plain_engine(&env);
     let app = image(&env.image(&env.images.app));
@@ -68,7 +68,7 @@ async fn an_image_with_user_and_entrypoint_is_probed_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_image_without_a_shell_is_told_so() {
+async fn image_without_a_shell_is_unsupported() {
     let env = env();
     let engine = plain_engine(&env);
     let mut bare = request(&env, &image("scratch"), "COPY only /only");
@@ -91,7 +91,7 @@ async fn an_image_without_a_shell_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_script_that_fails_or_an_image_that_is_missing_is_an_error() {
+async fn failing_script_and_missing_image_are_errors() {
     let engine = plain_engine(&env());
     let label = unique("probe");
     let error = engine
@@ -111,7 +111,7 @@ async fn a_script_that_fails_or_an_image_that_is_missing_is_an_error() {
 }
 
 #[tokio::test]
-async fn output_beyond_the_bound_is_left() {
+async fn probe_output_is_truncated_at_the_limit() {
     let engine = plain_engine(&env());
     let script =
         "i=0; while [ $i -lt 60000 ]; do echo 012345678901234567890123456789; i=$((i+1)); done";
@@ -127,7 +127,7 @@ async fn output_beyond_the_bound_is_left() {
 }
 
 #[tokio::test]
-async fn a_probe_that_takes_too_long_leaves_no_container() {
+async fn timed_out_probe_leaves_no_container() {
     let limits = EngineLimits {
         probe: Duration::from_secs(1),
         ..EngineLimits::default()
@@ -143,7 +143,7 @@ async fn a_probe_that_takes_too_long_leaves_no_container() {
 }
 
 #[tokio::test]
-async fn a_probe_nobody_waits_for_leaves_no_container() {
+async fn dropped_probe_leaves_no_container() {
     let engine = plain_engine(&env());
     let id = debian(&engine).await;
     // Dropped while it runs.

@@ -18,7 +18,7 @@ fn wrong_password(settings: &RegistrySettings) -> RegistrySettings {
 }
 
 #[tokio::test]
-async fn an_engine_logs_in_with_and_without_tls() {
+async fn login_works_with_and_without_tls() {
     let env = env();
     for engine in [plain_engine(&env), tls_engine(&env)] {
         for login in [&env.registry.user, &env.registry.second_user] {
@@ -28,7 +28,7 @@ async fn an_engine_logs_in_with_and_without_tls() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_a_registry_that_is_down_are_told_apart() {
+async fn wrong_password_and_unreachable_registry_are_distinguished() {
     let env = env();
     let engine = plain_engine(&env);
     let wrong = engine
@@ -57,7 +57,7 @@ async fn a_wrong_password_and_a_registry_that_is_down_are_told_apart() {
 }
 
 #[tokio::test]
-async fn an_image_is_pulled_under_both_names_of_its_registry() {
+async fn image_is_pulled_under_both_names_of_its_registry() {
     let env = env();
     let engine = tls_engine(&env);
     for name in [env.image(&env.images.app), env.image_dns(&env.images.app)] {
@@ -107,7 +107,7 @@ async fn an_image_is_pulled_under_both_names_of_its_registry() {
 }
 
 #[tokio::test]
-async fn a_pull_that_fails_says_why() {
+async fn failed_pull_has_a_reason() {
     let env = env();
     let engine = plain_engine(&env);
     let (silent, ours) = (ProgressSender::discarding(), registry(&env));
@@ -148,7 +148,7 @@ async fn a_pull_that_fails_says_why() {
 }
 
 #[tokio::test]
-async fn a_push_says_the_digest_that_the_registry_has() {
+async fn push_returns_the_digest_stored_in_the_registry() {
     let env = env();
     let engine = plain_engine(&env);
     let base = image(&env.image(&env.images.debian));
@@ -196,7 +196,7 @@ async fn a_push_says_the_digest_that_the_registry_has() {
 }
 
 #[tokio::test]
-async fn a_push_that_fails_says_why() {
+async fn failed_push_has_a_reason() {
     let env = env();
     let engine = plain_engine(&env);
     let silent = ProgressSender::discarding();
@@ -240,7 +240,7 @@ async fn a_push_that_fails_says_why() {
 }
 
 #[tokio::test]
-async fn a_registry_tells_which_image_a_name_stands_for() {
+async fn registry_client_resolves_a_tag_to_its_digest() {
     let env = env();
     let authorities = std::fs::read(&env.certificates.ca).unwrap();
     let distribution = RegistryClient::new(Some(&authorities)).unwrap();

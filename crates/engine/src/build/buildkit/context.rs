@@ -1,8 +1,8 @@
-//! The build context as BuildKit's file synchronisation sees it: a sorted walk of entries.
+//! The build context in the form BuildKit's file sync (`fsutil`) reads it: a sorted list of entries.
 //!
 //! The engine keeps what it received under a key and asks next time only for files whose size, mode
-//! or modification time differ. Files on disk have a time of their own; a file in memory gets one made
-//! from its content, so that equal content is never sent twice and different content never taken for equal.
+//! or modification time differ. Files on disk keep their mtime; the mtime of an in-memory file is derived
+//! from its content, so equal content is sent once and different content is never mistaken for equal.
 
 use std::{collections::BTreeMap, path::Path, time::UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use crate::build::request::{BuildFile, FileSource};
 /// Go's `fs.ModeDir`.
 const DIRECTORY: u32 = 1 << 31;
 /// 2000-01-01, the earliest time a file in memory gets, in seconds.
-const EARLIEST: i64 = 946_684_800;
+const MIN_MTIME: i64 = 946_684_800;
 
 /// One entry of the walk.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl Tree {
 
     /// The entries a build asks for: those named, what lies in them and what they lie in; everything
     /// when nothing is named or a name is a pattern.
-    pub(super) fn following(&self, paths: &[String]) -> Vec<Entry> {
+    pub(super) fn entries_for(&self, paths: &[String]) -> Vec<Entry> {
         let paths: Vec<_> = paths.iter().map(|path| path.trim_matches('/')).collect();
         let everything = paths.is_empty()
             || paths
@@ -110,7 +110,7 @@ fn directory(path: &str) -> Entry {
     let stat = Stat {
         path: path.to_owned(),
         mode: DIRECTORY | 0o755,
-        mod_time: EARLIEST * 1_000_000_000,
+        mod_time: MIN_MTIME * 1_000_000_000,
         ..Stat::default()
     };
     Entry { stat, source: None }
@@ -161,7 +161,7 @@ fn content_time(bytes: &[u8]) -> i64 {
             .iter()
             .fold(0_i64, |sum, byte| (sum << 8) | i64::from(*byte))
     };
-    (EARLIEST + (number(0..4) & 0x1fff_ffff)) * 1_000_000_000 + number(4..8) % 1_000_000_000
+    (MIN_MTIME + (number(0..4) & 0x1fff_ffff)) * 1_000_000_000 + number(4..8) % 1_000_000_000
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_walk_goes_part_by_part_and_names_directories_first() {
+    async fn walk_sorts_by_path_component_and_lists_directories_first() {
         let tree = Tree::of(&[
             memory("a-b", ""),
             memory("a/c/d", "x"),
@@ -194,13 +194,13 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(
-            paths(&tree.following(&[])),
+            paths(&tree.entries_for(&[])),
             ["Z", "a", "a/b", "a/c", "a/c/d", "a-b"]
         );
     }
 
     #[tokio::test]
-    async fn only_what_is_asked_for_is_walked() {
+    async fn walk_is_limited_to_requested_paths() {
         let files = [
             memory("a/b", ""),
             memory("a/c", ""),
@@ -210,7 +210,7 @@ mod tests {
         let tree = Tree::of(&files).await.unwrap();
         let ask = |wanted: &[&str]| {
             let wanted: Vec<_> = wanted.iter().map(|path| (*path).to_owned()).collect();
-            paths(&tree.following(&wanted)).join(" ")
+            paths(&tree.entries_for(&wanted)).join(" ")
         };
         assert_eq!(ask(&["a/b"]), "a a/b");
         assert_eq!(ask(&["/a"]), "a a/b a/c");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_out_of_the_context_is_refused() {
+    async fn path_outside_the_context_is_rejected() {
         for path in ["../x", "/etc/passwd", "a//b", "a/./b", ""] {
             assert!(Tree::of(&[memory(path, "")]).await.is_err(), "{path}");
         }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn content_makes_the_time_of_a_file_in_memory() {
+    fn in_memory_file_mtime_depends_on_content() {
         assert_eq!(content_time(b"one"), content_time(b"one"));
         assert_ne!(content_time(b"one"), content_time(b"two"));
         for content in [b"one".as_slice(), b"two", b""] {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_with_the_same_large_files_share_a_key() {
+    fn contexts_with_the_same_disk_files_share_a_key() {
         let disk = |path: &str| BuildFile {
             source: FileSource::Disk("/x".into()),
             ..memory(path, "")

@@ -1,6 +1,5 @@
-//! Building with BuildKit: the engine's built-in Dockerfile frontend, with secrets, files on demand and
-//! progress. The engine's API has no single call that gives all three; speaking to its BuildKit
-//! directly (`POST /session`, `POST /grpc`) does.
+//! Builds with the BuildKit inside an engine, with secrets, files on demand and progress. No single call of
+//! the Engine API gives all three, so this talks to BuildKit directly (`POST /session`, `POST /grpc`).
 
 mod context;
 mod session;
@@ -16,7 +15,7 @@ use tonic::{Code, Status, transport::Channel};
 
 use self::{
     context::Tree,
-    session::{Offer, Session},
+    session::{Session, SessionResources},
     status::Tracker,
 };
 use crate::{
@@ -28,10 +27,10 @@ use crate::{
     registry::registry_of,
 };
 
-/// How long the rest of the progress may take to arrive once the result is there.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-/// The largest message read; long logs come in large ones.
-const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
+/// How long to wait for the rest of the progress once the result has arrived.
+const PROGRESS_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Long logs arrive in large messages.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 pub(crate) async fn build(
     engine: &Engine,
@@ -46,7 +45,7 @@ pub(crate) async fn build(
         source: FileSource::Memory(Bytes::from(request.dockerfile)),
     };
     let mut tracker = Tracker::new(progress.clone(), request.secrets.clone());
-    let offer = Offer {
+    let resources = SessionResources {
         context: Tree::of(&request.files)
             .await
             .map_err(|why| engine.internal(why))?,
@@ -56,7 +55,7 @@ pub(crate) async fn build(
         secrets: request.secrets,
         registry: request.registry.clone(),
     };
-    let _session = Session::open(engine.transport(), &id, key, offer).await?;
+    let _session = Session::open(engine.transport(), &id, key, resources).await?;
     let mut control = control(engine, &id).await?;
     let mut watching = control.clone();
 
@@ -68,7 +67,7 @@ pub(crate) async fn build(
     };
     let solve = control.solve(solve_request(&id, &output, &request.build_id));
     let watch = async {
-        // Answered once the build exists; until then this waits.
+        // The engine answers once the build exists.
         let mut updates = watching
             .status(StatusRequest { r#ref: id.clone() })
             .await?
@@ -83,11 +82,11 @@ pub(crate) async fn build(
         tokio::pin!(solve, watch);
         tokio::select! {
             solved = &mut solve => {
-                let rest = tokio::time::timeout(LAST_WORDS, &mut watch).await;
-                tracing::trace!(?rest, "the build's progress ended");
+                let rest = tokio::time::timeout(PROGRESS_DRAIN_TIMEOUT, &mut watch).await;
+                tracing::trace!(?rest, "build progress stream ended");
                 solved
             }
-            // The progress ends with the build, or because the connection broke: the result knows.
+            // Progress ends with the build or with the connection; the solve call says which.
             _ = &mut watch => solve.await,
         }
     };
@@ -95,7 +94,7 @@ pub(crate) async fn build(
     match solved {
         Ok(answer) => {
             let digests = answer.into_inner().exporter_response;
-            finished(
+            inspect_result(
                 engine,
                 &tag,
                 digests.get("containerimage.digest").map(String::as_str),
@@ -116,7 +115,7 @@ pub(crate) async fn build(
             };
             let error = classify::build_error(subject, failed, status.message());
             Err(engine
-                .blame_login(error, registry, request.registry.as_ref())
+                .check_login(error, registry, request.registry.as_ref())
                 .await)
         }
     }
@@ -139,10 +138,10 @@ async fn control(engine: &Engine, session: &str) -> Result<ControlClient<Channel
             address: engine.address().to_owned(),
             detail: chain(&error),
         })?;
-    Ok(ControlClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE))
+    Ok(ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
 }
 
-/// What a build leaves behind.
+/// Where and how the result is exported.
 struct Output<'a> {
     tag: &'a str,
     packing: Option<Compression>,
@@ -160,7 +159,7 @@ impl Output<'_> {
         };
         for (name, value) in [
             ("compression", compression.name()),
-            // Nobody runs the image on this engine before it is pushed; running it unpacks it.
+            // The image is not run on this engine before the push; an engine unpacks on first run.
             ("unpack", "false"),
         ] {
             attributes.insert(name.to_owned(), value.to_owned());
@@ -203,8 +202,12 @@ fn solve_request(id: &str, output: &Output<'_>, build_id: &str) -> SolveRequest 
     }
 }
 
-/// Looks the image up that was built: by its digest, which no other build can take over, or by its name.
-async fn finished(engine: &Engine, tag: &str, digest: Option<&str>) -> Result<Built, EngineError> {
+/// Inspects the built image: by digest if known, because another build may move the tag, else by tag.
+async fn inspect_result(
+    engine: &Engine,
+    tag: &str,
+    digest: Option<&str>,
+) -> Result<Built, EngineError> {
     let by_digest = match digest {
         Some(digest) => engine.inspect(digest).await?,
         None => None,
@@ -221,8 +224,8 @@ async fn finished(engine: &Engine, tag: &str, digest: Option<&str>) -> Result<Bu
     })
 }
 
-/// Whether a build ended for no reason of its own: an error made on our side of the connection because it
-/// broke, or an engine that shuts down and cancels what runs.
+/// Whether the build was interrupted rather than failed: the connection broke, or the engine is shutting
+/// down and cancels running builds.
 fn is_lost(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
         || status.code() == Code::Unavailable && status.message().contains("connection")

@@ -1,5 +1,5 @@
-//! The session of a build: what the engine may ask us while it builds. The roles are turned round on this
-//! connection: we serve gRPC, the engine calls (BuildKit, `session` package).
+//! The gRPC server a build session offers to the engine: files, secrets and registry credentials. The engine
+//! is the client on this connection (BuildKit, `session` package).
 
 use std::{pin::Pin, sync::Arc};
 
@@ -41,9 +41,9 @@ use crate::{EngineError, build::request::FileSource, connect::transport::Transpo
 /// Bytes of a file per packet.
 const CHUNK: usize = 128 * 1024;
 
-/// What the engine may ask for.
+/// What the session serves to the engine.
 #[derive(Debug)]
-pub(super) struct Offer {
+pub(super) struct SessionResources {
     /// The files of the context.
     pub(super) context: Tree,
     /// The directory with the Dockerfile.
@@ -65,7 +65,7 @@ impl Session {
         transport: &Transport,
         id: &str,
         key: String,
-        offer: Offer,
+        resources: SessionResources,
     ) -> Result<Self, EngineError> {
         const METHOD: &str = "x-docker-expose-session-grpc-method";
         let mut headers = vec![
@@ -83,17 +83,17 @@ impl Session {
             headers.push((METHOD, method.to_owned()));
         }
         let connection = transport.upgrade("/session", &headers).await?;
-        let desk = Desk(Arc::new(offer));
-        let routes = Routes::new(HealthServer::new(desk.clone()))
-            .add_service(AuthServer::new(desk.clone()))
-            .add_service(SecretsServer::new(desk.clone()))
-            .add_service(FileSyncServer::new(desk));
+        let services = SessionServer(Arc::new(resources));
+        let routes = Routes::new(HealthServer::new(services.clone()))
+            .add_service(AuthServer::new(services.clone()))
+            .add_service(SecretsServer::new(services.clone()))
+            .add_service(FileSyncServer::new(services));
         let task = tokio::spawn(async move {
             let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .serve_connection(connection, TowerToHyperService::new(routes));
             if let Err(error) = served.await {
                 // The build itself fails then, and says so.
-                tracing::debug!(error = %error, "a build session ended");
+                tracing::debug!(error = %error, "build session closed with an error");
             }
         });
         Ok(Self {
@@ -102,14 +102,14 @@ impl Session {
     }
 }
 
-/// Answers the engine's questions.
+/// The gRPC services of a session.
 #[derive(Clone)]
-struct Desk(Arc<Offer>);
+struct SessionServer(Arc<SessionResources>);
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl Auth for Desk {
+impl Auth for SessionServer {
     async fn credentials(
         &self,
         request: Request<CredentialsRequest>,
@@ -119,7 +119,7 @@ impl Auth for Desk {
             .0
             .registry
             .as_ref()
-            .filter(|settings| registry::are_for(settings, &host));
+            .filter(|settings| registry::is_for_host(settings, &host));
         // An empty answer means: go on without an account.
         Ok(Response::new(account.map_or_else(
             CredentialsResponse::default,
@@ -153,7 +153,7 @@ impl Auth for Desk {
 }
 
 #[tonic::async_trait]
-impl Secrets for Desk {
+impl Secrets for SessionServer {
     async fn get_secret(
         &self,
         request: Request<GetSecretRequest>,
@@ -169,7 +169,7 @@ impl Secrets for Desk {
 }
 
 #[tonic::async_trait]
-impl FileSync for Desk {
+impl FileSync for SessionServer {
     type DiffCopyStream = Answers<Packet>;
     type TarStreamStream = Answers<Packet>;
 
@@ -192,7 +192,7 @@ impl FileSync for Desk {
             "dockerfile" => &self.0.dockerfile,
             _ => return Err(Status::not_found(format!("there is no directory {name}"))),
         };
-        let entries = tree.following(&texts("followpaths"));
+        let entries = tree.entries_for(&texts("followpaths"));
         Ok(Response::new(Box::pin(send_files(
             entries,
             request.into_inner(),
@@ -266,7 +266,7 @@ fn packet(kind: PacketType, id: u32, data: Vec<u8>) -> Packet {
 }
 
 #[tonic::async_trait]
-impl Health for Desk {
+impl Health for SessionServer {
     type WatchStream = Answers<HealthCheckResponse>;
 
     async fn check(

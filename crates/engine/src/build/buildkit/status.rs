@@ -1,8 +1,8 @@
-//! What BuildKit says while it builds, as progress: stages of the Dockerfile, log lines, layers.
+//! Turns BuildKit's status stream into progress: stages, log lines and layer transfers.
 //!
-//! BuildKit speaks of vertices. Those of the Dockerfile and the export are stages for a reader;
-//! its own (`[internal] ...`, `[auth] ...`) appear in the log alone. Every log line starts with its vertex' number,
-//! `#5 `, since vertices run at the same time.
+//! Vertices of the Dockerfile and of the export become stages; internal ones (`[internal] ...`, `[auth] ...`)
+//! appear in the log only. Each log line starts with the number of its vertex (`#5 `), because vertices run
+//! in parallel.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -18,10 +18,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{ProgressSender, error::classify::FailedStep};
 
-/// Lines kept of a vertex, for the error of a failing one.
-const TAIL: usize = 30;
-/// A shorter secret would mask ordinary words.
-const SHORTEST_SECRET: usize = 6;
+/// Lines kept of each vertex, for the error if it fails.
+const TAIL_LINES: usize = 30;
+/// Masking shorter secrets would mask ordinary words.
+const MIN_SECRET_BYTES: usize = 6;
 
 /// Follows one build.
 pub(super) struct Tracker {
@@ -42,13 +42,13 @@ struct Vertex {
     open: HashMap<i64, OpenLine>,
     tail: VecDeque<String>,
     /// What was said of the parts of its work (`exporting layers`), to say each once.
-    said: Vec<String>,
+    reported: Vec<String>,
 }
 
 impl Tracker {
     pub(super) fn new(progress: ProgressSender, secrets: Vec<(String, SecretString)>) -> Self {
         let secrets = secrets.into_iter().map(|(_, value)| value);
-        let secrets = secrets.filter(|value| value.expose_secret().len() >= SHORTEST_SECRET);
+        let secrets = secrets.filter(|value| value.expose_secret().len() >= MIN_SECRET_BYTES);
         Self {
             progress,
             mask: Mask::new(secrets),
@@ -62,14 +62,14 @@ impl Tracker {
         // First all names, so that the total is known before the first stage starts, and in the
         // Dockerfile's order: BuildKit gives the vertices of one message in no order.
         let mut names: Vec<_> = update.vertexes.iter().collect();
-        names.sort_by_key(|vertex| place(&vertex.name));
+        names.sort_by_key(|vertex| dockerfile_order(&vertex.name));
         for vertex in names {
-            self.know(vertex);
+            self.register(vertex);
         }
         // Output before endings: the last lines of a vertex come with the news of its end.
         for vertex in &update.vertexes {
             if vertex.completed.is_none() {
-                self.move_on(vertex);
+                self.advance(vertex);
             }
         }
         for log in update.logs {
@@ -80,11 +80,11 @@ impl Tracker {
         }
         for warning in &update.warnings {
             let text = String::from_utf8_lossy(&warning.short).into_owned();
-            self.say(&warning.vertex, &format!("WARNING: {text}"));
+            self.log_line(&warning.vertex, &format!("WARNING: {text}"));
         }
         for vertex in &update.vertexes {
             if vertex.completed.is_some() {
-                self.move_on(vertex);
+                self.advance(vertex);
             }
         }
     }
@@ -102,7 +102,7 @@ impl Tracker {
         })
     }
 
-    fn know(&mut self, vertex: &v1::Vertex) {
+    fn register(&mut self, vertex: &v1::Vertex) {
         if self.vertices.contains_key(&vertex.digest) {
             return;
         }
@@ -120,12 +120,12 @@ impl Tracker {
             status: None,
             open: HashMap::new(),
             tail: VecDeque::new(),
-            said: Vec::new(),
+            reported: Vec::new(),
         };
         self.vertices.insert(vertex.digest.clone(), known);
     }
 
-    fn move_on(&mut self, news: &v1::Vertex) {
+    fn advance(&mut self, news: &v1::Vertex) {
         let Some(known) = self.vertices.get(&news.digest) else {
             return;
         };
@@ -153,19 +153,21 @@ impl Tracker {
         };
         if before.is_none() {
             let name = known.name.clone();
-            self.say(&news.digest, &name);
+            self.log_line(&news.digest, &name);
         }
         self.close_lines(&news.digest);
         match status {
             StageStatus::Started => {}
-            StageStatus::Cached => self.say(&news.digest, "CACHED"),
-            StageStatus::Done => self.say(&news.digest, &format!("DONE {}", seconds(duration_ms))),
+            StageStatus::Cached => self.log_line(&news.digest, "CACHED"),
+            StageStatus::Done => {
+                self.log_line(&news.digest, &format!("DONE {}", seconds(duration_ms)));
+            }
             // The others are stopped when one fails; theirs is not the reason.
             StageStatus::Failed if news.error.contains("context canceled") => {
-                self.say(&news.digest, "CANCELED");
+                self.log_line(&news.digest, "CANCELED");
             }
             StageStatus::Failed => {
-                self.say(&news.digest, &format!("ERROR {}", news.error));
+                self.log_line(&news.digest, &format!("ERROR {}", news.error));
                 self.failed.get_or_insert_with(|| news.digest.clone());
             }
         }
@@ -193,7 +195,7 @@ impl Tracker {
         let open = vertex.open.entry(stream).or_default();
         open.feed(bytes, |line| lines.push(line));
         for line in lines {
-            self.keep(digest, line);
+            self.keep_line(digest, line);
         }
     }
 
@@ -205,17 +207,17 @@ impl Tracker {
         open.sort_unstable_by_key(|(stream, _)| *stream);
         for (_, mut line) in open {
             if let Some(line) = line.close() {
-                self.keep(digest, line);
+                self.keep_line(digest, line);
             }
         }
     }
 
     /// A line of a process: to the log, and kept in case the vertex fails.
-    fn keep(&mut self, digest: &str, line: Line) {
+    fn keep_line(&mut self, digest: &str, line: Line) {
         // A script that shows its commands would show its secrets.
         let line = line.shown(&self.mask);
         if let Some(vertex) = self.vertices.get_mut(digest) {
-            if vertex.tail.len() == TAIL {
+            if vertex.tail.len() == TAIL_LINES {
                 vertex.tail.pop_front();
             }
             vertex.tail.push_back(line.clone());
@@ -224,7 +226,7 @@ impl Tracker {
     }
 
     /// A line about a vertex.
-    fn say(&self, digest: &str, text: &str) {
+    fn log_line(&self, digest: &str, text: &str) {
         if let Some(vertex) = self.vertices.get(digest) {
             for line in text.lines() {
                 let line = Line::whole(line).shown(&self.mask);
@@ -260,23 +262,23 @@ impl Tracker {
         let Some(vertex) = self.vertices.get_mut(&status.vertex) else {
             return;
         };
-        if vertex.said.contains(&status.id) {
+        if vertex.reported.contains(&status.id) {
             return;
         }
-        vertex.said.push(status.id.clone());
+        vertex.reported.push(status.id.clone());
         let bytes = u64::try_from(status.current).unwrap_or_default();
         let size = if bytes > 0 {
-            format!(" {}", readable(bytes))
+            format!(" {}", human_size(bytes))
         } else {
             String::new()
         };
-        self.say(&status.vertex, &format!("{}{size} done", status.id));
+        self.log_line(&status.vertex, &format!("{}{size} done", status.id));
     }
 }
 
 /// Where a vertex stands among those that became known with it: our own first, then `[stage 2/5] RUN ...` by
 /// its number, then the rest.
-fn place(name: &str) -> u32 {
+fn dockerfile_order(name: &str) -> u32 {
     let Some((bracket, _)) = name.strip_prefix('[').and_then(|name| name.split_once(']')) else {
         return u32::MAX;
     };
@@ -297,7 +299,7 @@ fn seconds(duration_ms: Option<u64>) -> String {
     format!("{}.{}s", tenths / 10, tenths % 10)
 }
 
-fn readable(bytes: u64) -> String {
+fn human_size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes}B"),
         1_000..1_000_000 => format!("{}.{}kB", bytes / 1_000, bytes % 1_000 / 100),

@@ -16,7 +16,7 @@ fn step(stage: &str, lines: &[&str]) -> FailedStep {
 }
 
 #[test]
-fn refusals_of_pulls_are_told_apart() {
+fn pull_errors_map_to_reason_codes() {
     for (code, messages) in [
         (
             ReasonCode::BaseImageNotFound,
@@ -81,7 +81,7 @@ fn denied_after_successful_login_means_registry_unavailable() {
 }
 
 #[test]
-fn refusals_of_pushes_are_told_apart() {
+fn push_errors_map_to_reason_codes() {
     for (code, message) in [
         (
             ReasonCode::PushDenied,
@@ -118,7 +118,7 @@ fn refusals_of_pushes_are_told_apart() {
 }
 
 #[test]
-fn logins_are_told_apart() {
+fn login_errors_map_to_reason_codes() {
     for (code, message) in [
         (
             ReasonCode::RegistryLoginFailed,
@@ -162,7 +162,7 @@ fn logins_are_told_apart() {
 }
 
 #[test]
-fn failed_builds_are_told_apart() {
+fn build_errors_map_to_reason_codes() {
     let run = || Some(step("[2/3] RUN make", &["cc1: error"]));
     for (code, step, message) in [
         (
@@ -234,7 +234,7 @@ fn failed_builds_are_told_apart() {
 }
 
 #[test]
-fn the_last_exit_code_counts() {
+fn last_exit_code_in_message_is_used() {
     assert_eq!(
         exit_code(
             "process \"sh -c 'echo exit code: 7'\" did not complete successfully: exit code: 42"
@@ -247,7 +247,7 @@ fn the_last_exit_code_counts() {
 }
 
 #[test]
-fn probes_are_told_apart() {
+fn probe_errors_name_what_the_image_lacks() {
     for (wanted, message) in [
         (
             "has no POSIX shell",
@@ -270,13 +270,13 @@ fn probes_are_told_apart() {
 }
 
 #[test]
-fn long_messages_become_the_inside_of_a_sentence() {
+fn long_message_is_trimmed_to_one_line() {
     assert_eq!(tidy(" a\n  b.\n"), "a b");
     assert_eq!(tidy(&"é".repeat(700)).chars().count(), 603);
 }
 
 #[test]
-fn an_error_of_our_transport_comes_back_as_itself() {
+fn transport_error_survives_wrapping_by_the_client_library() {
     let own = EngineError::Unreachable {
         address: "10.0.0.1:2375".to_owned(),
         reason: NoAnswer::Timeout(std::time::Duration::from_secs(5)),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 
 #[test]
-fn every_error_reads_as_sentences_in_both_languages() {
+fn every_error_has_message_and_hint_in_both_languages() {
     let text = || "x".to_owned();
     let tls = |problem| EngineError::Tls {
         address: text(),
@@ -113,7 +113,7 @@ fn every_error_reads_as_sentences_in_both_languages() {
 }
 
 #[test]
-fn an_untrusted_registry_comes_with_the_place_of_its_ca() {
+fn untrusted_registry_certificate_hint_names_the_ca_path() {
     let error = EngineError::RegistryUnavailable {
         registry: "harbor.example".into(),
         detail: "x509: certificate signed by unknown authority".into(),

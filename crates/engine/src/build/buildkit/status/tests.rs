@@ -76,7 +76,7 @@ async fn follow(updates: Vec<StatusResponse>) -> (String, Option<FailedStep>) {
 }
 
 #[tokio::test]
-async fn a_build_reads_as_stages_and_numbered_lines() {
+async fn build_progress_becomes_stages_and_numbered_lines() {
     let cached = v1::Vertex {
         cached: true,
         ..vertex("b", "[1/2] FROM debian", Some(1), Some(1))
@@ -141,7 +141,7 @@ async fn a_build_reads_as_stages_and_numbered_lines() {
 }
 
 #[tokio::test]
-async fn the_step_that_failed_by_itself_is_the_one_to_blame() {
+async fn failed_step_is_the_first_that_was_not_cancelled() {
     let failing = |digest: &str, name: &str, error: &str| v1::Vertex {
         error: error.into(),
         ..vertex(digest, name, Some(1), Some(2))
@@ -165,9 +165,9 @@ async fn the_step_that_failed_by_itself_is_the_one_to_blame() {
         (
             failed.lines.len(),
             failed.lines[0].as_str(),
-            failed.lines[TAIL - 1].as_str()
+            failed.lines[TAIL_LINES - 1].as_str()
         ),
-        (TAIL, "line 10", "line 39")
+        (TAIL_LINES, "line 10", "line 39")
     );
     assert!(
         text.contains("#1 CANCELED\n") && text.contains("#2 ERROR exit code: 1\n"),
@@ -176,7 +176,7 @@ async fn the_step_that_failed_by_itself_is_the_one_to_blame() {
 }
 
 #[test]
-fn vertices_of_one_message_stand_in_the_order_of_the_dockerfile() {
+fn vertices_of_one_update_follow_dockerfile_order() {
     let mut names = [
         "exporting to image",
         "[stage-1 10/10] RUN b",
@@ -185,7 +185,7 @@ fn vertices_of_one_message_stand_in_the_order_of_the_dockerfile() {
         "[uv 1/1] FROM x",
         "[3/5] COPY [a/b",
     ];
-    names.sort_by_key(|name| place(name));
+    names.sort_by_key(|name| dockerfile_order(name));
     assert_eq!(
         names,
         [
@@ -200,7 +200,7 @@ fn vertices_of_one_message_stand_in_the_order_of_the_dockerfile() {
 }
 
 #[test]
-fn endless_progress_bars_take_no_memory() {
+fn endless_progress_bars_use_bounded_memory() {
     let (sender, _receiver) = progress_channel();
     let mut tracker = Tracker::new(sender, vec![]);
     tracker.update(vertices(vec![vertex("a", "[1/1] RUN x", Some(1), None)]));
