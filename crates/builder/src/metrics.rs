@@ -1,6 +1,6 @@
 //! What this process did, in numbers: counters and histograms that are recorded where things happen,
 //! and only there. Each of several processes tells what it did itself; how many builds wait or run is
-//! the store's to say ([`fastbuild_store::Store::tally`]).
+//! the store's to say ([`fastbuild_store::Store::queue_counts`]).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use fastbuild_spec::{
     failure::ReasonCode,
     state::{Step, StepStatus},
 };
-use fastbuild_store::{Build, ClaimedBuild, TryOutcome};
+use fastbuild_store::{Build, ClaimedBuild, DeliveryOutcome};
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -28,7 +28,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     ended: Family<Ended, Counter>,
     durations: Histograms<Ended>,
-    put_back: Family<PutBack, Counter>,
+    put_back: Family<RequeueOutcome, Counter>,
     steps: Histograms<StepEnded>,
     waits: Histogram,
     images: Family<Image, Counter>,
@@ -46,7 +46,7 @@ struct Ended {
 
 /// Why a build went back to the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PutBack {
+struct RequeueOutcome {
     why: &'static str,
 }
 
@@ -115,11 +115,11 @@ fn looked(was_known: bool) -> &'static str {
     if was_known { "known" } else { "probed" }
 }
 
-fn outcome_word(outcome: TryOutcome) -> &'static str {
+fn outcome_word(outcome: DeliveryOutcome) -> &'static str {
     match outcome {
-        TryOutcome::Delivered => "delivered",
-        TryOutcome::Retry { .. } => "retry",
-        TryOutcome::GaveUp => "gave_up",
+        DeliveryOutcome::Delivered => "delivered",
+        DeliveryOutcome::Retry { .. } => "retry",
+        DeliveryOutcome::GaveUp => "gave_up",
     }
 }
 
@@ -218,7 +218,7 @@ impl Metrics {
             state: build.state.into(),
             reason: (build.failure.as_ref()).map_or("", |failure| failure.code.into()),
         };
-        if let (Some(started), Some(finished)) = (build.started, build.finished) {
+        if let (Some(started), Some(finished)) = (build.started_at, build.finished_at) {
             self.durations
                 .get_or_create(&ended)
                 .observe(seconds(started, finished));
@@ -233,7 +233,7 @@ impl Metrics {
             Lost::ShutDown => "ShutDown",
             Lost::Silent => "LeaseExpired",
         };
-        self.put_back.get_or_create(&PutBack { why }).inc();
+        self.put_back.get_or_create(&RequeueOutcome { why }).inc();
     }
 
     /// A step has ended.
@@ -247,7 +247,7 @@ impl Metrics {
 
     /// A worker has taken a build.
     pub(crate) fn taken(&self, claimed: &ClaimedBuild) {
-        let begun = claimed.build.started.unwrap_or(claimed.waiting_since);
+        let begun = claimed.build.started_at.unwrap_or(claimed.waiting_since);
         self.waits.observe(seconds(claimed.waiting_since, begun));
     }
 
@@ -263,7 +263,7 @@ impl Metrics {
     }
 
     /// A callback was tried.
-    pub(crate) fn tried(&self, outcome: TryOutcome) {
+    pub(crate) fn tried(&self, outcome: DeliveryOutcome) {
         let outcome = outcome_word(outcome);
         self.tries.get_or_create(&Tried { outcome }).inc();
     }

@@ -44,7 +44,7 @@ fn render(spec: &ImageSpec, profile: &ImageProfile, dialect: Dialect) -> BuildPl
             dialect,
             link: false,
             lists_fresh_minutes: 60,
-            task_id: TASK,
+            build_id: TASK,
         },
     )
     .unwrap();
@@ -58,7 +58,7 @@ fn render_linked(spec: &ImageSpec, profile: &ImageProfile, catalog: &Catalog) ->
         dialect: Dialect::BuildKit,
         link: true,
         lists_fresh_minutes: 60,
-        task_id: TASK,
+        build_id: TASK,
     };
     let plan = plan(spec, profile, catalog, &context).unwrap();
     verify(&plan, spec, Dialect::BuildKit);

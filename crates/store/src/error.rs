@@ -8,7 +8,7 @@ use fastbuild_spec::{
     state::BuildState,
 };
 
-use crate::{TaskId, db::dialect::Conflict};
+use crate::{BuildId, db::dialect::Conflict};
 
 /// A fault of the store. Its text is for the log; people get [`StoreError::failure`].
 #[derive(Debug, thiserror::Error)]
@@ -135,18 +135,18 @@ impl StoreError {
 pub enum FencedError {
     /// The build is no longer this attempt's: it was given to another, handed back or ended.
     /// Whoever gets this stops working on the build and writes nothing more.
-    #[error("build {task_id} no longer belongs to attempt {attempt}")]
+    #[error("build {build_id} no longer belongs to attempt {attempt}")]
     Lost {
         /// The build.
-        task_id: TaskId,
+        build_id: BuildId,
         /// The attempt that lost it.
         attempt: i64,
     },
     /// The transition table does not allow this step.
-    #[error("build {task_id} cannot go from {from} to {to}")]
+    #[error("build {build_id} cannot go from {from} to {to}")]
     NotAllowed {
         /// The build.
-        task_id: TaskId,
+        build_id: BuildId,
         /// The state it is in.
         from: BuildState,
         /// The state asked for.
@@ -210,7 +210,7 @@ pub enum EnqueueError {
         /// `name:tag`.
         target: String,
         /// The build that has it.
-        by: TaskId,
+        by: BuildId,
         /// Whether that build is still under way.
         under_way: bool,
     },

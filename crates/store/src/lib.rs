@@ -24,23 +24,24 @@ mod migration;
 mod settings;
 
 pub use builds::{
-    AttemptId, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId,
+    AttemptId, Build, BuildId, MAX_ATTEMPTS, SettingsRevisions,
     claim::{ClaimedBuild, Heartbeat},
-    counts::Tally,
+    counts::QueueCounts,
     enqueue::NewBuild,
     events::{EventHead, LogChunk, StoredEvent},
-    finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, PutBack, Reconciled},
-    idempotency::{KeptAnswer, RequestKey},
-    plans::MadeByPlan,
-    position::{QueuePlace, UsualDuration},
+    finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, Reconciled, RequeueOutcome},
+    idempotency::{IdempotencyKey, StoredResponse},
+    plans::ImageProvenance,
+    position::{QueuePosition, TypicalDuration},
     read::{BuildFilter, DeleteOutcome, Page},
     retention::UncleanedBuild,
-    retry::RestartOutcome,
+    retry::RetryOutcome,
     search::BuildSearch,
     steps::StepRow,
 };
 pub use callbacks::{
-    Delivery, DeliveryStatus, DeliveryTry, NewDelivery, OutgoingDelivery, Try, TryOutcome,
+    Delivery, DeliveryAttempt, DeliveryOutcome, DeliveryStatus, NewDelivery, NewDeliveryAttempt,
+    OutgoingDelivery,
     claim::{ClaimRoom, ClaimedDelivery},
     headers::{SecretHeaders, mask_headers},
     redeliver::{CallbackOutcome, DeliveryFilter, DeliveryHistory},
@@ -49,12 +50,13 @@ pub use callbacks::{
 pub use db::{Store, seal::Seal};
 pub use engines::{
     CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, EngineHealth, EngineLabels,
-    EngineRevision, EngineSettings, HealthState, Leftover, NamedEngine, NewEngine, RemoveOutcome,
+    EngineRevision, EngineSettings, HealthState, NamedEngine, NewEngine, OrphanedImage,
+    RemoveOutcome,
 };
 pub use error::{EnqueueError, FencedError, StoreError};
 pub use images::{
     Image, ImageFilter, ImageKind, NewBaseImage,
-    lifetime::{ImageLife, ImageSeen, LifeKind},
+    lifetime::{ImageLifetime, ImageSeen, LifetimeKind},
     profiles::StoredProfile,
 };
 pub use import::{ImportReport, OldInstallation, TableReport};

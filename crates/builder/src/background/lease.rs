@@ -29,7 +29,7 @@ impl Lease<'_> {
         let held = self
             .builder
             .store()
-            .hold_lease(self.name, self.holder, self.span, now);
+            .acquire_lease(self.name, self.holder, self.span, now);
         held.await.map_err(|error| stored(&error))
     }
 
@@ -54,7 +54,10 @@ impl Lease<'_> {
     /// When the database does not answer; it ends by itself then.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         let now = self.builder.clock().now();
-        let ended = self.builder.store().end_lease(self.name, self.holder, now);
+        let ended = self
+            .builder
+            .store()
+            .release_lease(self.name, self.holder, now);
         ended.await.map_err(|error| stored(&error))
     }
 }

@@ -37,7 +37,7 @@ impl Builder {
     pub(crate) async fn heartbeat_replica(&self) {
         let shown = self
             .store()
-            .replica_lives(self.process(), self.clock().now())
+            .replica_heartbeat(self.process(), self.clock().now())
             .await;
         if let Err(error) = shown {
             tracing::warn!(%error, "the sign of life could not be written");
@@ -71,7 +71,7 @@ impl Builder {
 
     /// Tells the other processes that this one has ended.
     pub(crate) async fn remove_replica(&self) {
-        if let Err(error) = self.store().replica_ended(self.process()).await {
+        if let Err(error) = self.store().remove_replica(self.process()).await {
             tracing::warn!(%error, "the others learn by its silence that this process has ended");
         }
         self.clear_stale_health(false).await;
@@ -95,16 +95,16 @@ impl Builder {
                 return;
             }
         };
-        for task_id in taken.requeued {
+        for build_id in taken.requeued {
             self.metrics().put_back(Lost::Silent);
             tracing::warn!(
-                build = task_id,
+                build = build_id,
                 "the build lost its worker and waits for another"
             );
         }
         for build in taken.ended {
             self.metrics().build_ended(&build);
-            tracing::error!(build = build.task_id, state = %build.state, "the build lost its worker and has ended");
+            tracing::error!(build = build.id, state = %build.state, "the build lost its worker and has ended");
         }
         // What their attempts left on engines is on record.
         self.wake_orphan_sweep();

@@ -14,13 +14,13 @@ impl Builder {
     ///
     /// # Errors
     /// `NotFound` for an unknown build, `WrongState` for one that had ended before.
-    pub async fn cancel(&self, task_id: i64) -> Result<bool, Failure> {
+    pub async fn cancel(&self, build_id: i64) -> Result<bool, Failure> {
         let headers = self.callback_headers().await?;
         let now = self.clock().now();
         let outcome = self
             .store()
             .request_cancel(
-                task_id,
+                build_id,
                 &|build: &Build| callback_of(build, &headers, now),
                 now,
             )
@@ -32,11 +32,11 @@ impl Builder {
                 Ok(true)
             }
             CancelOutcome::Requested => Ok(false),
-            CancelOutcome::NotFound => Err(Failure::build_not_found(task_id)),
+            CancelOutcome::NotFound => Err(Failure::build_not_found(build_id)),
             CancelOutcome::AlreadyEnded(state) => Err(Failure::new(
                 ReasonCode::WrongState,
-                format!("任务id<{task_id}>任务已经结束（{state}），无法取消。"),
-                format!("The build {task_id} has ended already ({state})."),
+                format!("任务id<{build_id}>任务已经结束（{state}），无法取消。"),
+                format!("The build {build_id} has ended already ({state})."),
             )),
         }
     }

@@ -7,7 +7,7 @@ use fastbuild_spec::{
     plan::{self, BuildPlan, Dialect, PlanContext},
     request::{self, BuildRequest},
 };
-use fastbuild_store::{KeptAnswer, RequestKey};
+use fastbuild_store::{IdempotencyKey, StoredResponse};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +22,7 @@ pub enum Submission {
     /// It was queued.
     Queued(Box<Submitted>),
     /// The same document came before under the same key; this is what became of it then.
-    Replayed(KeptAnswer),
+    Replayed(StoredResponse),
 }
 
 /// What a build document would become.
@@ -46,7 +46,7 @@ impl Builder {
         body: &Value,
         key: Option<String>,
     ) -> Result<Submission, Failure> {
-        let key = key.map(|name| RequestKey {
+        let key = key.map(|name| IdempotencyKey {
             name,
             request_hash: Sha256::digest(body.to_string()).to_vec(),
         });
@@ -66,13 +66,16 @@ impl Builder {
     }
 
     /// What became of the request that came under this key, if one did.
-    async fn stored_answer(&self, key: Option<&RequestKey>) -> Result<Option<KeptAnswer>, Failure> {
+    async fn stored_answer(
+        &self,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<StoredResponse>, Failure> {
         let Some(key) = key else {
             return Ok(None);
         };
         let kept = self
             .store()
-            .kept_answer(&key.name)
+            .stored_response(&key.name)
             .await
             .map_err(|error| stored(&error))?;
         match kept {
@@ -80,11 +83,11 @@ impl Builder {
                 ReasonCode::IdempotencyKeyReused,
                 format!(
                     "Idempotency-Key {} 已用于另一个请求（任务 {}）。",
-                    key.name, kept.task_id
+                    key.name, kept.build_id
                 ),
                 format!(
                     "The Idempotency-Key {} was used for another request, build {}.",
-                    key.name, kept.task_id
+                    key.name, kept.build_id
                 ),
             )
             .with_culprit(key.name.clone())),
@@ -113,7 +116,7 @@ impl Builder {
             dialect: Dialect::BuildKit,
             link: false,
             lists_fresh_minutes: self.options().builds.lists_fresh_minutes,
-            task_id: 0,
+            build_id: 0,
         };
         Ok(Rendered {
             plan: plan::plan(&request.spec, &profile, &catalog, &context)?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastbuild_spec::{failure::Failure, state::BuildState};
-use fastbuild_store::{HealthState, QueuePlace, UsualDuration};
+use fastbuild_store::{HealthState, QueuePosition, TypicalDuration};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::builder::{Builder, stored};
@@ -12,9 +12,9 @@ use crate::builder::{Builder, stored};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueEstimate {
     /// Its place, while it is queued.
-    pub place: Option<QueuePlace>,
+    pub place: Option<QueuePosition>,
     /// How long builds like it took; `None` before the first build that succeeded.
-    pub usual: Option<UsualDuration>,
+    pub usual: Option<TypicalDuration>,
     /// When a worker may take it, or when one did.
     pub starts_at: Option<Timestamp>,
     /// When it may end. Never in the past.
@@ -27,10 +27,10 @@ impl Builder {
     ///
     /// # Errors
     /// `DatabaseUnavailable` when the database does not answer.
-    pub async fn queue_estimate(&self, task_id: i64) -> Result<Option<QueueEstimate>, Failure> {
+    pub async fn queue_estimate(&self, build_id: i64) -> Result<Option<QueueEstimate>, Failure> {
         let store = self.store();
         let Some(build) = store
-            .build(task_id)
+            .build(build_id)
             .await
             .map_err(|error| stored(&error))?
             .filter(|build| !build.state.is_terminal())
@@ -38,12 +38,12 @@ impl Builder {
             return Ok(None);
         };
         let usual = store
-            .usual_duration(task_id)
+            .typical_duration(build_id)
             .await
             .map_err(|error| stored(&error))?;
         let place = if build.state == BuildState::Queued {
             store
-                .queue_place(task_id)
+                .queue_position(build_id)
                 .await
                 .map_err(|error| stored(&error))?
         } else {
@@ -54,7 +54,7 @@ impl Builder {
             Some(place) => {
                 wait(place, usual, self.places().await?).and_then(|wait| after(now, wait))
             }
-            None => build.started,
+            None => build.started_at,
         };
         let ends_at = starts_at
             .zip(usual)
@@ -85,7 +85,7 @@ impl Builder {
 
 /// How long a build waits that stands there, if `places` of them run at a time and each takes as
 /// long as usual. With a place free it does not wait, whatever is known.
-fn wait(place: QueuePlace, usual: Option<UsualDuration>, places: u64) -> Option<Duration> {
+fn wait(place: QueuePosition, usual: Option<TypicalDuration>, places: u64) -> Option<Duration> {
     let places = places.max(1);
     let in_front = place.running + place.position - 1;
     let rounds = in_front.saturating_sub(places - 1).div_ceil(places);
@@ -106,13 +106,13 @@ mod tests {
 
     #[test]
     fn one_waits_for_as_many_rounds_as_the_engines_need_for_what_is_in_front() {
-        let usual = UsualDuration {
+        let usual = TypicalDuration {
             median: Duration::from_mins(1),
             builds: 3,
             alike: true,
         };
         let minutes = |position, running, places| {
-            let place = QueuePlace {
+            let place = QueuePosition {
                 position,
                 exact: true,
                 running,
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(minutes(4, 4, 4), Some(1));
         assert_eq!(minutes(5, 4, 4), Some(2));
         assert_eq!(minutes(3, 1, 1), Some(3));
-        let place = QueuePlace {
+        let place = QueuePosition {
             position: 2,
             exact: true,
             running: 1,

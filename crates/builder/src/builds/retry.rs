@@ -6,7 +6,7 @@ use fastbuild_spec::{
     reference::ImageReference,
     state::{BuildState, RetryFrom},
 };
-use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, RestartOutcome};
+use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, RetryOutcome};
 
 use crate::{
     builder::{Builder, stored},
@@ -22,45 +22,45 @@ impl Builder {
     /// `NotFound` for an unknown build; `WrongState` with a sentence that says why it cannot be
     /// begun again so; `TargetTaken` when another build has its target now; for a push what the
     /// engine answered.
-    pub async fn retry(&self, task_id: i64, from: RetryFrom) -> Result<Build, Failure> {
+    pub async fn retry(&self, build_id: i64, from: RetryFrom) -> Result<Build, Failure> {
         match from {
-            RetryFrom::Callback => self.tell_again(task_id).await?,
+            RetryFrom::Callback => self.tell_again(build_id).await?,
             RetryFrom::Push => {
-                self.refuse_without_image(task_id).await?;
-                self.restart(task_id, from).await?;
+                self.refuse_without_image(build_id).await?;
+                self.restart(build_id, from).await?;
             }
-            RetryFrom::Start => self.restart(task_id, from).await?,
+            RetryFrom::Start => self.restart(build_id, from).await?,
         }
-        tracing::info!(build = task_id, %from, "the build is tried again on request");
-        self.known(task_id).await
+        tracing::info!(build = build_id, %from, "the build is tried again on request");
+        self.known(build_id).await
     }
 
-    async fn known(&self, task_id: i64) -> Result<Build, Failure> {
+    async fn known(&self, build_id: i64) -> Result<Build, Failure> {
         self.store()
-            .build(task_id)
+            .build(build_id)
             .await
             .map_err(|error| stored(&error))?
-            .ok_or_else(|| Failure::build_not_found(task_id))
+            .ok_or_else(|| Failure::build_not_found(build_id))
     }
 
-    async fn restart(&self, task_id: i64, from: RetryFrom) -> Result<(), Failure> {
+    async fn restart(&self, build_id: i64, from: RetryFrom) -> Result<(), Failure> {
         let outcome = self
             .store()
-            .restart(task_id, from, self.clock().now())
+            .retry(build_id, from, self.clock().now())
             .await
             .map_err(|error| match error {
                 EnqueueError::Store(error) => stored(&error),
                 taken @ EnqueueError::TargetTaken { .. } => taken.failure(),
             })?;
         match outcome {
-            RestartOutcome::Queued(_) => Ok(()),
-            RestartOutcome::NotFound => Err(Failure::build_not_found(task_id)),
-            RestartOutcome::WrongState(state) => Err(wrong_state(task_id, state, from)),
-            RestartOutcome::NoRequest => Err(Failure::new(
+            RetryOutcome::Queued(_) => Ok(()),
+            RetryOutcome::NotFound => Err(Failure::build_not_found(build_id)),
+            RetryOutcome::WrongState(state) => Err(wrong_state(build_id, state, from)),
+            RetryOutcome::NoRequest => Err(Failure::new(
                 ReasonCode::WrongState,
-                format!("任务id<{task_id}>从旧系统迁移而来，没有保存可重新执行的请求。"),
+                format!("任务id<{build_id}>从旧系统迁移而来，没有保存可重新执行的请求。"),
                 format!(
-                    "The build {task_id} was taken over from an old installation, and its request \
+                    "The build {build_id} was taken over from an old installation, and its request \
                      is not kept in a form that can be run again."
                 ),
             )
@@ -68,13 +68,13 @@ impl Builder {
         }
     }
 
-    async fn tell_again(&self, task_id: i64) -> Result<(), Failure> {
+    async fn tell_again(&self, build_id: i64) -> Result<(), Failure> {
         let headers = self.callback_headers().await?;
         let now = self.clock().now();
         let outcome = self
             .store()
             .redeliver_of_build(
-                task_id,
+                build_id,
                 &headers,
                 &|build: &Build| callback_of(build, &headers, now),
                 now,
@@ -83,14 +83,14 @@ impl Builder {
             .map_err(|error| stored(&error))?;
         match outcome {
             CallbackOutcome::Due => Ok(()),
-            CallbackOutcome::NotFound => Err(Failure::build_not_found(task_id)),
+            CallbackOutcome::NotFound => Err(Failure::build_not_found(build_id)),
             CallbackOutcome::NotEnded(state) => {
-                Err(wrong_state(task_id, state, RetryFrom::Callback))
+                Err(wrong_state(build_id, state, RetryFrom::Callback))
             }
             CallbackOutcome::NoAddress => Err(Failure::new(
                 ReasonCode::WrongState,
-                format!("任务id<{task_id}>没有指定回调地址，无法重新回调。"),
-                format!("The build {task_id} names no callback address: nobody is to be told."),
+                format!("任务id<{build_id}>没有指定回调地址，无法重新回调。"),
+                format!("The build {build_id} names no callback address: nobody is to be told."),
             )
             .with_hint(
                 "请在提交任务时填写 callback_url。",
@@ -100,10 +100,10 @@ impl Builder {
     }
 
     /// A push can only be tried again while the image that the build made is on the engine.
-    async fn refuse_without_image(&self, task_id: i64) -> Result<(), Failure> {
-        let build = self.known(task_id).await?;
+    async fn refuse_without_image(&self, build_id: i64) -> Result<(), Failure> {
+        let build = self.known(build_id).await?;
         if !build.state.may_be_retried(RetryFrom::Push) {
-            return Err(wrong_state(task_id, build.state, RetryFrom::Push));
+            return Err(wrong_state(build_id, build.state, RetryFrom::Push));
         }
         let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
         let made = match self.engine_context(engine).await {
@@ -117,11 +117,11 @@ impl Builder {
         Err(Failure::new(
             ReasonCode::WrongState,
             format!(
-                "任务id<{task_id}>构建的镜像 {} 已不在 Docker 服务器上，无法只重新推送。",
+                "任务id<{build_id}>构建的镜像 {} 已不在 Docker 服务器上，无法只重新推送。",
                 build.target_image
             ),
             format!(
-                "The image {} that the build {task_id} made is no longer on the Docker server: it \
+                "The image {} that the build {build_id} made is no longer on the Docker server: it \
                  cannot be pushed again.",
                 build.target_image
             ),
@@ -153,7 +153,7 @@ impl Builder {
                 && found
                     .labels
                     .get(BUILD_LABEL)
-                    .is_some_and(|label| self.labels().attempt_of(label, build.task_id).is_some())
+                    .is_some_and(|label| self.labels().attempt_of(label, build.id).is_some())
         });
         Ok(ours.map(|found| fastbuild_engine::Built {
             image_id: found.id,
@@ -162,26 +162,26 @@ impl Builder {
     }
 }
 
-fn wrong_state(task_id: i64, state: BuildState, from: RetryFrom) -> Failure {
+fn wrong_state(build_id: i64, state: BuildState, from: RetryFrom) -> Failure {
     let (zh, en, hint_zh, hint_en) = if !state.is_terminal() {
         (
-            format!("任务id<{task_id}>尚未结束（{state}），无法重试。"),
-            format!("The build {task_id} has not ended ({state}): there is nothing to retry yet."),
+            format!("任务id<{build_id}>尚未结束（{state}），无法重试。"),
+            format!("The build {build_id} has not ended ({state}): there is nothing to retry yet."),
             "请等待任务结束，或先取消它。",
             "Wait for its end, or cancel it first.",
         )
     } else if state == BuildState::PushSuccess {
         (
-            format!("任务id<{task_id}>已成功，镜像已推送，无需重试。"),
-            format!("The build {task_id} has succeeded and its image is pushed."),
+            format!("任务id<{build_id}>已成功，镜像已推送，无需重试。"),
+            format!("The build {build_id} has succeeded and its image is pushed."),
             "如需重新构建，请以新的镜像名或标签提交；只需回调时请重试回调。",
             "Submit it under another name or tag to build it anew, or retry its callback alone.",
         )
     } else {
         (
-            format!("任务id<{task_id}>以 {state} 结束，没有可以从 {from} 开始重试的内容。"),
+            format!("任务id<{build_id}>以 {state} 结束，没有可以从 {from} 开始重试的内容。"),
             format!(
-                "The build {task_id} ended as {state}, which leaves nothing to retry from its {from}."
+                "The build {build_id} ended as {state}, which leaves nothing to retry from its {from}."
             ),
             "请从头重试该任务。",
             "Retry the build from its start instead.",

@@ -11,7 +11,7 @@ use fastbuild_spec::{
     profile::ImageProfile,
     request::{self, BuildRequest},
 };
-use fastbuild_store::{Build, EnqueueError, NewBuild, RequestKey};
+use fastbuild_store::{Build, EnqueueError, IdempotencyKey, NewBuild};
 use serde_json::Value;
 
 use crate::{
@@ -66,7 +66,7 @@ impl Builder {
         &self,
         request: BuildRequest,
         limits: BuildLimits,
-        key: Option<RequestKey>,
+        key: Option<IdempotencyKey>,
     ) -> Result<Submitted, Failure> {
         let catalog = self.catalog().await?;
         plan::check(&request.spec, None, &catalog)?;
@@ -78,7 +78,7 @@ impl Builder {
             .store()
             .enqueue(
                 NewBuild {
-                    task_name: request.task_name,
+                    name: request.task_name,
                     request: text.clone(),
                     spec: request.spec,
                     passwords: request.passwords,
@@ -97,11 +97,11 @@ impl Builder {
                 taken @ EnqueueError::TargetTaken { .. } => taken.failure(),
             })?;
         crash::pass(CrashPoint::Queued);
-        tracing::info!(build = build.task_id, target = %build.target_image, "build queued");
+        tracing::info!(build = build.id, target = %build.target_image, "build queued");
         let folder = self.options().folders.task_dir.join(&build.work_dir_name);
         // The folder is a convenience for operators; the build's row holds the same.
         if let Err(error) = write_request(&folder, &text).await {
-            tracing::warn!(build = build.task_id, folder = %folder.display(), %error, "the build's folder cannot be written");
+            tracing::warn!(build = build.id, folder = %folder.display(), %error, "the build's folder cannot be written");
         }
         Ok(Submitted {
             build,

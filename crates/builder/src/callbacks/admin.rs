@@ -74,7 +74,7 @@ impl Builder {
             .await
             .map_err(|error| stored(&error))?;
         let in_force = self.callback_headers().await?;
-        let (task_id, delivery) = match (last, url) {
+        let (build_id, delivery) = match (last, url) {
             (Some(last), url) => repeated(last, url, &in_force),
             (None, Some(url)) => (None, self.trial(url, in_force)?),
             (None, None) => return Err(no_callback_yet()),
@@ -85,7 +85,7 @@ impl Builder {
             .await;
         self.store()
             .record_single_delivery(
-                task_id,
+                build_id,
                 &delivery,
                 &tried,
                 is_success(&tried),
@@ -93,7 +93,7 @@ impl Builder {
             )
             .await
             .map_err(|error| stored(&error))?;
-        let took = tried.ended.duration_since(tried.started);
+        let took = tried.ended_at.duration_since(tried.started_at);
         Ok(CallbackTry {
             url: delivery.url,
             request_headers: tried.request_headers.masked(),
@@ -195,7 +195,7 @@ impl Builder {
         Ok(match (set, &self.options().callbacks.signing_secret) {
             (Some(set), _) => SigningOrigin::Set {
                 signing: set.secret.is_some(),
-                at: set.create_time,
+                at: set.created_at,
             },
             (None, Some(_)) => SigningOrigin::Configuration,
             (None, None) => SigningOrigin::None,
@@ -229,7 +229,7 @@ fn repeated(
         headers,
         body: last.body,
     };
-    (last.task_id, delivery)
+    (last.build_id, delivery)
 }
 
 /// A time with a zone, or a local one without.

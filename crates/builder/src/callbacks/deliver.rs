@@ -9,7 +9,9 @@ use fastbuild_spec::{
     failure::Failure,
     settings::CallbackHeaders,
 };
-use fastbuild_store::{ClaimRoom, ClaimedDelivery, SecretHeaders, Try, TryOutcome};
+use fastbuild_store::{
+    ClaimRoom, ClaimedDelivery, DeliveryOutcome, NewDeliveryAttempt, SecretHeaders,
+};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{
     Response,
@@ -118,7 +120,7 @@ impl Builder {
             .await
             .map_err(|error| stored(&error))?;
         for claimed in claimed {
-            let span = tracing::info_span!("callback", build = claimed.delivery.task_id);
+            let span = tracing::info_span!("callback", build = claimed.delivery.build_id);
             let receiver = claimed.receiver.clone();
             let one = self.clone().deliver_one(claimed, lease);
             under_way.begin(receiver, one.instrument(span));
@@ -154,7 +156,7 @@ impl Builder {
         crash::pass(CrashPoint::AfterTry);
         let now = self.clock().now();
         let outcome = if is_success(&tried) {
-            TryOutcome::Delivered
+            DeliveryOutcome::Delivered
         } else {
             self.after_failure(delivery.tries_on_schedule, asked, now)
         };
@@ -170,7 +172,7 @@ impl Builder {
         loop {
             let recorded = self
                 .store()
-                .record_try(delivery.id, number, &tried, outcome, now)
+                .record_delivery_attempt(delivery.id, number, &tried, outcome, now)
                 .await;
             match recorded {
                 Ok(true) => {
@@ -202,13 +204,18 @@ impl Builder {
     }
 
     /// When a delivery that failed `tries` times before and now once more is tried again.
-    fn after_failure(&self, tries: u32, asked: Option<Duration>, now: Timestamp) -> TryOutcome {
+    fn after_failure(
+        &self,
+        tries: u32,
+        asked: Option<Duration>,
+        now: Timestamp,
+    ) -> DeliveryOutcome {
         let schedule = &self.options().callbacks.retry_after;
         let Some(wait) = usize::try_from(tries)
             .ok()
             .and_then(|tries| schedule.get(tries))
         else {
-            return TryOutcome::GaveUp;
+            return DeliveryOutcome::GaveUp;
         };
         // Up to a tenth more, so that many callbacks that failed together do not return together.
         let wait = wait.mul_f64(1.0 + rand::random::<f64>() / 10.0);
@@ -216,7 +223,7 @@ impl Builder {
         SignedDuration::try_from(wait)
             .ok()
             .and_then(|wait| now.checked_add(wait).ok())
-            .map_or(TryOutcome::GaveUp, |at| TryOutcome::Retry { at })
+            .map_or(DeliveryOutcome::GaveUp, |at| DeliveryOutcome::Retry { at })
     }
 
     /// Sends a callback once under the message id `id`, signed where there is a secret; the
@@ -227,7 +234,7 @@ impl Builder {
         url: &str,
         headers: &SecretHeaders,
         body: &str,
-    ) -> (Try, Option<Duration>) {
+    ) -> (NewDeliveryAttempt, Option<Duration>) {
         let started = self.clock().now();
         let mut asked = None;
         let mut request_headers = headers.clone();
@@ -256,9 +263,9 @@ impl Builder {
                 }
             }
         };
-        let tried = Try {
-            started,
-            ended: self.clock().now(),
+        let tried = NewDeliveryAttempt {
+            started_at: started,
+            ended_at: self.clock().now(),
             request_headers,
             status,
             body: answer,
@@ -287,7 +294,7 @@ fn signature(secret: &SigningSecret, id: &str, started: Timestamp, body: &str) -
 }
 
 /// Only a 2xx answer means that the receiver has it.
-pub(crate) fn is_success(tried: &Try) -> bool {
+pub(crate) fn is_success(tried: &NewDeliveryAttempt) -> bool {
     tried
         .status
         .is_some_and(|status| (200..300).contains(&status))

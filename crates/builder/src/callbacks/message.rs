@@ -30,8 +30,8 @@ pub(crate) fn callback_of(
     if build.callback_url.is_empty() {
         return None;
     }
-    let mut body = CallbackBody::new(&build.target_image, build.task_id, build.state);
-    body.task_name = (!build.task_name.is_empty()).then(|| build.task_name.clone());
+    let mut body = CallbackBody::new(&build.target_image, build.id, build.state);
+    body.task_name = (!build.name.is_empty()).then(|| build.name.clone());
     body.digest.clone_from(&build.digest);
     body.size = build.image_size;
     body.finished_at = Some(local_time(now));

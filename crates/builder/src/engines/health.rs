@@ -21,7 +21,7 @@ pub(super) struct HealthTracker {
     pub(super) state: HealthState,
     since: Timestamp,
     /// For one that is down, from when on nobody waits for it any more.
-    pub(super) hopeless_at: Option<Timestamp>,
+    pub(super) given_up_at: Option<Timestamp>,
     /// Why it last did not answer.
     pub(super) failure: Option<Failure>,
     /// Questions in a row that were not answered.
@@ -51,7 +51,7 @@ impl HealthTracker {
             revision,
             state: HealthState::Unknown,
             since: now,
-            hopeless_at: None,
+            given_up_at: None,
             failure: None,
             unanswered: 0,
             losses: 0,
@@ -101,7 +101,7 @@ impl HealthTracker {
         let returned = self.state == HealthState::Down;
         self.state = HealthState::Up;
         self.since = now;
-        self.hopeless_at = None;
+        self.given_up_at = None;
         self.failure = None;
         if self.away.is_cancelled() {
             self.away = CancellationToken::new();
@@ -125,7 +125,7 @@ impl HealthTracker {
         if fell {
             self.state = HealthState::Down;
             self.since = now;
-            self.hopeless_at = SignedDuration::try_from(patience)
+            self.given_up_at = SignedDuration::try_from(patience)
                 .ok()
                 .and_then(|patience| now.checked_add(patience).ok());
         }
@@ -142,7 +142,7 @@ impl HealthTracker {
             engine: engine.to_owned(),
             up: self.state != HealthState::Down,
             since: self.since,
-            hopeless_at: self.hopeless_at,
+            given_up_at: self.given_up_at,
             failure: self.failure.clone(),
         }
     }
@@ -182,18 +182,18 @@ mod tests {
         let heard = watch.hear(refused(), 0, PATIENCE, at(4));
         assert!(heard.left && heard.tell && running.is_cancelled());
         assert_eq!(watch.state, HealthState::Down);
-        assert_eq!((watch.since, watch.hopeless_at), (at(4), Some(at(64))));
+        assert_eq!((watch.since, watch.given_up_at), (at(4), Some(at(64))));
         // What does not change is told now and then.
         assert_eq!(
             watch.hear(refused(), 0, PATIENCE, at(6)),
             Transition::default()
         );
         assert!(watch.hear(refused(), 0, PATIENCE, at(36)).tell);
-        assert_eq!(watch.hopeless_at, Some(at(64)));
+        assert_eq!(watch.given_up_at, Some(at(64)));
 
         let heard = watch.hear(Ok(()), 0, PATIENCE, at(40));
         assert!(heard.returned && heard.tell && !heard.left);
-        assert_eq!(watch.hopeless_at, None);
+        assert_eq!(watch.given_up_at, None);
         assert!(running.is_cancelled() && !watch.away.is_cancelled());
     }
 

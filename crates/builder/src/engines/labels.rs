@@ -48,7 +48,7 @@ impl Labels {
 
     /// The label of what an attempt at a build makes.
     pub(crate) fn attempt(self: &Arc<Self>, attempt: AttemptId) -> Label {
-        self.take(attempt.task_id, attempt.number)
+        self.take(attempt.build_id, attempt.number)
     }
 
     /// The label of a probe that belongs to no build.
@@ -85,10 +85,10 @@ impl Labels {
 
     /// The attempt of a build that something with this label was made for, by this or an earlier
     /// process: `None` where it was for something else, attempt 0 where the label does not say.
-    pub(crate) fn attempt_of(&self, label: &str, task_id: i64) -> Option<i64> {
+    pub(crate) fn attempt_of(&self, label: &str, build_id: i64) -> Option<i64> {
         let mut parts = label.splitn(4, '/');
         let ours = parts.next() == Some(self.installation.as_str());
-        let of_build = parts.nth(1).and_then(|text| text.parse().ok()) == Some(task_id);
+        let of_build = parts.nth(1).and_then(|text| text.parse().ok()) == Some(build_id);
         let attempt = parts.next().and_then(|text| text.parse().ok());
         (ours && of_build).then_some(attempt.unwrap_or_default())
     }
@@ -115,7 +115,7 @@ mod tests {
     fn a_label_is_in_use_as_long_as_what_it_is_for_goes_on() {
         let labels = Arc::new(Labels::new("one"));
         let attempt = AttemptId {
-            task_id: 7,
+            build_id: 7,
             number: 2,
         };
         let (build, probe) = (labels.attempt(attempt), labels.probe());

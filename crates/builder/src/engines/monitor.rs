@@ -81,8 +81,8 @@ impl EngineMonitor {
     /// Whether the engine has not answered for so long that nobody waits for it any more.
     pub(crate) fn is_given_up(&self, engine: &str, now: Timestamp) -> bool {
         let engines = self.locked();
-        let hopeless_at = engines.get(engine).and_then(|watch| watch.hopeless_at);
-        hopeless_at.is_some_and(|at| at <= now)
+        let given_up_at = engines.get(engine).and_then(|watch| watch.given_up_at);
+        given_up_at.is_some_and(|at| at <= now)
     }
 
     /// Why an engine is away.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 
 use fastbuild_engine::BUILD_LABEL;
 use fastbuild_spec::{failure::Failure, reference::ImageReference, state::BuildState};
-use fastbuild_store::{Build, Leftover};
+use fastbuild_store::{Build, OrphanedImage};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
@@ -82,7 +82,7 @@ impl Builder {
                 "leftovers removed from the engine"
             );
         }
-        let leftovers = self.store().leftovers(&context.name).await;
+        let leftovers = self.store().orphaned_images(&context.name).await;
         let leftovers = leftovers.map_err(|error| stored(&error))?;
         let mut rest = false;
         for leftover in leftovers {
@@ -92,7 +92,7 @@ impl Builder {
                 rest = true;
                 continue;
             }
-            let gone = self.store().leftover_gone(&leftover).await;
+            let gone = self.store().forget_orphaned_image(&leftover).await;
             gone.map_err(|error| stored(&error))?;
         }
         Ok(rest)
@@ -102,7 +102,7 @@ impl Builder {
     async fn remove_leftover(
         &self,
         context: &EngineContext,
-        leftover: &Leftover,
+        leftover: &OrphanedImage,
     ) -> Result<(), Failure> {
         let Ok(target) = leftover.image.parse::<ImageReference>() else {
             return Ok(());
@@ -112,11 +112,11 @@ impl Builder {
             return Ok(());
         };
         let label = found.labels.get(BUILD_LABEL);
-        let made_in = label.and_then(|label| self.labels().attempt_of(label, leftover.task_id));
+        let made_in = label.and_then(|label| self.labels().attempt_of(label, leftover.build_id));
         let Some(made_in) = made_in else {
             return Ok(());
         };
-        let build = self.store().build(leftover.task_id).await;
+        let build = self.store().build(leftover.build_id).await;
         let build = build.map_err(|error| stored(&error))?;
         if build.is_some_and(|build| is_wanted(&build, &context.name, &found.id, made_in)) {
             return Ok(());
@@ -126,7 +126,7 @@ impl Builder {
         if removed.map_err(|error| error.failure())? {
             tracing::info!(
                 engine = context.name,
-                build = leftover.task_id,
+                build = leftover.build_id,
                 "the image of a lost attempt is off the engine"
             );
         }

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use fastbuild_spec::failure::{Failure, ReasonCode};
-use fastbuild_store::ImageLife;
+use fastbuild_store::ImageLifetime;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +73,7 @@ impl Builder {
                 .clean_image(context, &life, |id| held.contains(id))
                 .await?
             {
-                tracing::info!(engine = context.name, image = %name, last_used = %life.last_used, "unused image removed from the engine");
+                tracing::info!(engine = context.name, image = %name, last_used = %life.last_used_at, "unused image removed from the engine");
                 removed.push(name);
             }
         }
@@ -84,7 +84,7 @@ impl Builder {
     pub(crate) async fn clean_image(
         &self,
         context: &EngineContext,
-        life: &ImageLife,
+        life: &ImageLifetime,
         is_held: impl Fn(&str) -> bool,
     ) -> Result<bool, Failure> {
         let Ok(image) = life.image_name.parse() else {
@@ -112,7 +112,7 @@ impl Builder {
         match found {
             Some(found) if is_held(&found.id) => Ok(false),
             Some(_) => match self
-                .discard(context, &image, life.kind, Some(life.generator_time))
+                .discard(context, &image, life.kind, Some(life.generated_at))
                 .await
             {
                 Err(failure) if failure.code == ReasonCode::InUse => Ok(false),
@@ -125,7 +125,7 @@ impl Builder {
                         context.engine.address(),
                         &life.image_name,
                         life.kind,
-                        life.generator_time,
+                        life.generated_at,
                         now,
                     )
                     .await
@@ -152,16 +152,16 @@ impl Builder {
             let Some(last) = batch.last() else {
                 return Ok(cleaned);
             };
-            after = last.task_id;
+            after = last.build_id;
             for build in batch {
                 if let Err(error) = self.remove_folder(&build.work_dir_name).await {
                     // Its log stays as well, and the next cleaning finds it again.
                     let folder = self.folder(&build.work_dir_name);
-                    tracing::warn!(build = build.task_id, folder = %folder.display(), %error, "the build's folder cannot be removed");
+                    tracing::warn!(build = build.build_id, folder = %folder.display(), %error, "the build's folder cannot be removed");
                     continue;
                 }
                 let now = self.clock().now();
-                let done = self.store().clean_build(build.task_id, now).await;
+                let done = self.store().clean_build(build.build_id, now).await;
                 cleaned += u64::from(done.map_err(|error| stored(&error))?);
             }
         }
@@ -265,7 +265,7 @@ impl Builder {
         }
         let last = self
             .store()
-            .last_cleaning()
+            .last_cleanup()
             .await
             .map_err(|error| stored(&error))?;
         let interval = self.options().cleaning.interval;

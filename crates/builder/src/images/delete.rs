@@ -7,7 +7,7 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode, Sentence},
     reference::ImageReference,
 };
-use fastbuild_store::{Build, DEFAULT_ENGINE, DeleteOutcome, ImageKind, LifeKind};
+use fastbuild_store::{Build, DEFAULT_ENGINE, DeleteOutcome, ImageKind, LifetimeKind};
 use jiff::Timestamp;
 
 use crate::{
@@ -45,11 +45,11 @@ impl Builder {
         rows.retain(|row| image.digest().is_none() || row.digest.as_deref() == image.digest());
         let built = rows.iter().any(|row| row.kind == ImageKind::Customized);
         let kind = if built {
-            LifeKind::Build
+            LifetimeKind::Build
         } else {
-            LifeKind::Pull
+            LifetimeKind::Pull
         };
-        let since = rows.iter().map(|row| row.create_time).min();
+        let since = rows.iter().map(|row| row.created_at).min();
         let mut was_there = false;
         for context in &contexts {
             let lock = self.image_lock(context, &image.to_string());
@@ -63,7 +63,7 @@ impl Builder {
         }
         for row in &rows {
             self.store()
-                .delete_image(row.primary_id)
+                .delete_image(row.id)
                 .await
                 .map_err(|error| stored(&error))?;
         }
@@ -79,15 +79,15 @@ impl Builder {
     /// # Errors
     /// `NotFound` for an unknown build or one whose image is not there, `InUse` while the build
     /// runs or another one or a container uses its image, or what the engine answered.
-    pub async fn delete_image_of_task(&self, task_id: i64) -> Result<(), Failure> {
+    pub async fn delete_image_of_task(&self, build_id: i64) -> Result<(), Failure> {
         let build = self
             .store()
-            .build(task_id)
+            .build(build_id)
             .await
             .map_err(|error| stored(&error))?
-            .ok_or_else(|| Failure::build_not_found(task_id))?;
+            .ok_or_else(|| Failure::build_not_found(build_id))?;
         if !build.state.is_terminal() {
-            return Err(still_running(task_id));
+            return Err(still_running(build_id));
         }
         let image = parse_image("image_name", &build.target_image)?;
         let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
@@ -100,15 +100,15 @@ impl Builder {
         if !removed {
             return Err(Failure::new(
                 ReasonCode::NotFound,
-                format!("Docker 服务器上没有任务id<{task_id}>构建的镜像 {image}。"),
+                format!("Docker 服务器上没有任务id<{build_id}>构建的镜像 {image}。"),
                 format!(
-                    "The Docker server does not have the image {image} that task <{task_id}> built."
+                    "The Docker server does not have the image {image} that task <{build_id}> built."
                 ),
             )
             .with_hint("", "")
             .with_culprit(image.to_string()));
         }
-        tracing::info!(build = task_id, %image, "image removed");
+        tracing::info!(build = build_id, %image, "image removed");
         Ok(())
     }
 
@@ -131,8 +131,9 @@ impl Builder {
         if found.is_none_or(|found| Some(found.id) != build.image_id) {
             return Ok(false);
         }
-        let since = Some(build.finished.unwrap_or(build.update_time));
-        self.discard(context, image, LifeKind::Build, since).await
+        let since = Some(build.finished_at.unwrap_or(build.updated_at));
+        self.discard(context, image, LifetimeKind::Build, since)
+            .await
     }
 
     /// Forgets a build that has ended: its record, its logs and its folder.
@@ -140,15 +141,15 @@ impl Builder {
     /// # Errors
     /// `NotFound`; `InUse` for one that has not ended; `Internal` when its folder cannot be
     /// removed, and then its record stays.
-    pub async fn delete_task(&self, task_id: i64) -> Result<(), Failure> {
+    pub async fn delete_task(&self, build_id: i64) -> Result<(), Failure> {
         let build = self
             .store()
-            .build(task_id)
+            .build(build_id)
             .await
             .map_err(|error| stored(&error))?
-            .ok_or_else(|| Failure::build_not_found(task_id))?;
+            .ok_or_else(|| Failure::build_not_found(build_id))?;
         if !build.state.is_terminal() {
-            return Err(still_running(task_id));
+            return Err(still_running(build_id));
         }
         // The folder first: with the record gone, nobody would find it again.
         if let Err(error) = self.remove_folder(&build.work_dir_name).await {
@@ -156,16 +157,16 @@ impl Builder {
         }
         let outcome = self
             .store()
-            .delete_build(task_id)
+            .delete_build(build_id)
             .await
             .map_err(|error| stored(&error))?;
         match outcome {
             DeleteOutcome::Deleted(_) => {
-                tracing::info!(build = task_id, "build forgotten");
+                tracing::info!(build = build_id, "build forgotten");
                 Ok(())
             }
-            DeleteOutcome::NotFound => Err(Failure::build_not_found(task_id)),
-            DeleteOutcome::UnderWay(_) => Err(still_running(task_id)),
+            DeleteOutcome::NotFound => Err(Failure::build_not_found(build_id)),
+            DeleteOutcome::UnderWay(_) => Err(still_running(build_id)),
         }
     }
 
@@ -174,7 +175,7 @@ impl Builder {
         &self,
         context: &EngineContext,
         image: &ImageReference,
-        kind: LifeKind,
+        kind: LifetimeKind,
         since: Option<Timestamp>,
     ) -> Result<bool, Failure> {
         let outcome = context
@@ -218,10 +219,10 @@ impl Builder {
             .map_err(|error| stored(&error))?;
         match user {
             None => Ok(()),
-            Some(task_id) => Err(Failure::new(
+            Some(build_id) => Err(Failure::new(
                 ReasonCode::InUse,
-                format!("镜像 {image} 正被任务id<{task_id}>使用，无法删除。"),
-                format!("The image {image} cannot be removed: task <{task_id}> uses it."),
+                format!("镜像 {image} 正被任务id<{build_id}>使用，无法删除。"),
+                format!("The image {image} cannot be removed: task <{build_id}> uses it."),
             )
             .with_culprit(image.to_string())),
         }
@@ -304,15 +305,15 @@ fn no_such_image(image: &ImageReference) -> Failure {
     .with_culprit(image.to_string())
 }
 
-fn still_running(task_id: i64) -> Failure {
+fn still_running(build_id: i64) -> Failure {
     Failure::new(
         ReasonCode::InUse,
-        format!("任务id<{task_id}>任务仍在进行，无法删除。"),
-        format!("Task <{task_id}> has not ended yet and cannot be deleted."),
+        format!("任务id<{build_id}>任务仍在进行，无法删除。"),
+        format!("Task <{build_id}> has not ended yet and cannot be deleted."),
     )
     .with_hint(
         "请等待任务结束后再试。",
         "Wait for it to end, then try again.",
     )
-    .with_culprit(task_id.to_string())
+    .with_culprit(build_id.to_string())
 }

@@ -152,7 +152,7 @@ impl Attempt<'_> {
         }
         self.builder
             .store()
-            .begin_from_start(self.claimed.attempt, self.now())
+            .fall_back_to_full_build(self.claimed.attempt, self.now())
             .await?;
         Ok(None)
     }
@@ -269,7 +269,7 @@ impl Attempt<'_> {
             &self.claimed.spec,
             profile,
             &self.builder.catalog().await?,
-            &means.plan_context(self.claimed.build.task_id),
+            &means.plan_context(self.claimed.build.id),
         )?;
         let path = self.folder().join(DOCKERFILE);
         // A copy for operators; the build's row holds the same.

@@ -7,7 +7,7 @@ use fastbuild_spec::{
     state::BuildState,
 };
 use fastbuild_store::{
-    Build, ClaimedBuild, End, FencedError, FinishedImage, MAX_ATTEMPTS, PutBack,
+    Build, ClaimedBuild, End, FencedError, FinishedImage, MAX_ATTEMPTS, RequeueOutcome,
 };
 use tokio::time::Instant;
 
@@ -68,21 +68,23 @@ impl Builder {
         let now = self.clock().now();
         let (state, failure, image) = match end.clone() {
             Settled::End(state, failure, image) => (state, failure, image),
-            Settled::GiveBack => match self.store().give_back(claimed.attempt, now).await? {
-                PutBack::CancelRequested => aborted(Failure::build_cancelled()),
-                PutBack::Queued | PutBack::TooOften => {
+            Settled::GiveBack => match self.store().release(claimed.attempt, now).await? {
+                RequeueOutcome::CancelRequested => aborted(Failure::build_cancelled()),
+                RequeueOutcome::Queued | RequeueOutcome::TooManyAttempts => {
                     self.metrics().put_back(Lost::ShutDown);
                     return Ok(());
                 }
             },
-            Settled::Retry(failure) => match self.store().retry(claimed.attempt, now).await? {
-                PutBack::Queued => {
+            Settled::Retry(failure) => match self.store().requeue(claimed.attempt, now).await? {
+                RequeueOutcome::Queued => {
                     tracing::warn!(%failure, "the attempt came to nothing; the build is tried again");
                     self.metrics().put_back(Lost::To(failure.code));
                     return Ok(());
                 }
-                PutBack::TooOften => aborted(Failure::build_lost(MAX_ATTEMPTS, Some(failure))),
-                PutBack::CancelRequested => aborted(Failure::build_cancelled()),
+                RequeueOutcome::TooManyAttempts => {
+                    aborted(Failure::build_lost(MAX_ATTEMPTS, Some(failure)))
+                }
+                RequeueOutcome::CancelRequested => aborted(Failure::build_cancelled()),
             },
         };
         // What an attempt that came to nothing left behind goes with the build's end.
@@ -134,7 +136,7 @@ impl Builder {
             let ours = found
                 .labels
                 .get(fastbuild_engine::BUILD_LABEL)
-                .is_some_and(|label| self.labels().attempt_of(label, build.task_id).is_some());
+                .is_some_and(|label| self.labels().attempt_of(label, build.id).is_some());
             if !ours {
                 return Ok(false);
             }
@@ -143,12 +145,12 @@ impl Builder {
         };
         match forget.await {
             Ok(true) => tracing::info!(
-                build = build.task_id,
+                build = build.id,
                 "the image that was not pushed is off the engine"
             ),
             Ok(false) => {}
             Err(failure) => {
-                tracing::warn!(build = build.task_id, %failure, "an image that was not pushed may be on the engine; it is looked for later");
+                tracing::warn!(build = build.id, %failure, "an image that was not pushed may be on the engine; it is looked for later");
                 self.record_orphan(context, build).await;
             }
         }
@@ -159,12 +161,12 @@ impl Builder {
         let now = self.clock().now();
         let noted = self
             .store()
-            .note_leftover(&context.name, build.task_id, &build.target_image, now)
+            .record_orphaned_image(&context.name, build.id, &build.target_image, now)
             .await;
         match noted {
             Ok(()) => self.wake_orphan_sweep(),
             Err(error) => {
-                tracing::error!(build = build.task_id, %error, "that an image is to be looked for cannot be written");
+                tracing::error!(build = build.id, %error, "that an image is to be looked for cannot be written");
             }
         }
     }

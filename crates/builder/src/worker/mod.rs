@@ -58,7 +58,7 @@ impl Builder {
                 Ok(Some(claimed)) => {
                     let span = tracing::info_span!(
                         "build",
-                        build = claimed.build.task_id,
+                        build = claimed.build.id,
                         attempt = claimed.attempt.number,
                         engine = claimed.build.engine
                     );
@@ -148,7 +148,7 @@ impl Builder {
                     "build ended"
                 );
                 // One that goes on is left as it is.
-                if let Err(error) = self.store().archive_log(claimed.build.task_id).await {
+                if let Err(error) = self.store().archive_log(claimed.build.id).await {
                     tracing::warn!(%error, "the build's log could not be compressed and stays as it is");
                 }
             }
@@ -232,7 +232,7 @@ impl Builder {
                     "the database could not be reached for the time of a lease; the attempt stops"
                 );
                 return FencedError::Lost {
-                    task_id: claimed.attempt.task_id,
+                    build_id: claimed.attempt.build_id,
                     attempt: claimed.attempt.number,
                 };
             }

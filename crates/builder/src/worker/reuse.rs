@@ -10,7 +10,7 @@ use fastbuild_spec::{
     plan::{self, ContextSource, KeyFacts},
     profile::ImageProfile,
 };
-use fastbuild_store::{FinishedImage, MadeByPlan};
+use fastbuild_store::{FinishedImage, ImageProvenance};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -89,7 +89,7 @@ impl Fresh {
             size: self.built.size,
             digest,
             on_engine: true,
-            built_because: self.because,
+            build_reason: self.because,
         }
     }
 }
@@ -205,7 +205,7 @@ impl Attempt<'_> {
             .map_err(|error| stored(&error))?;
         let mut because = BuildReason::NoneEqual;
         for made in made {
-            let maker = made.made_by.unwrap_or(made.task_id);
+            let maker = made.made_by.unwrap_or(made.build_id);
             match self.take(&identity, &made, maker).await {
                 Ok(image) => {
                     log(
@@ -232,7 +232,7 @@ impl Attempt<'_> {
     async fn take(
         &self,
         identity: &Identity,
-        made: &MadeByPlan,
+        made: &ImageProvenance,
         maker: i64,
     ) -> Result<FinishedImage, NotTaken> {
         let from = made
@@ -255,7 +255,7 @@ impl Attempt<'_> {
             size: made.image_size,
             digest: Some(made.digest.clone()),
             on_engine: false,
-            built_because: None,
+            build_reason: None,
         };
         self.remember(identity, &image, Some(maker), made.made_at)
             .await;
@@ -277,8 +277,8 @@ impl Attempt<'_> {
         made_by: Option<i64>,
         made_at: jiff::Timestamp,
     ) {
-        let made = MadeByPlan {
-            task_id: self.claimed.build.task_id,
+        let made = ImageProvenance {
+            build_id: self.claimed.build.id,
             key: identity.key.clone(),
             engine: identity.engine.clone(),
             made_by,

@@ -34,13 +34,13 @@ impl BuildStrategy {
         }
     }
 
-    /// What a plan for the build `task_id` depends on.
-    pub(crate) fn plan_context(self, task_id: i64) -> PlanContext {
+    /// What a plan for the build `build_id` depends on.
+    pub(crate) fn plan_context(self, build_id: i64) -> PlanContext {
         PlanContext {
             dialect: self.dialect,
             link: self.link,
             lists_fresh_minutes: self.lists_fresh_minutes,
-            task_id,
+            build_id,
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Client {
     streams: Streams,
     head: watch::Receiver<Option<EventHead>>,
     closing: watch::Receiver<bool>,
-    task_id: i64,
+    build_id: i64,
     /// The number of the last event that was handed on.
     position: i64,
     format: Format,
@@ -38,7 +38,7 @@ impl Client {
         streams: Streams,
         feed: Arc<Feed>,
         permit: OwnedSemaphorePermit,
-        task_id: i64,
+        build_id: i64,
         after: i64,
         format: Format,
     ) -> Self {
@@ -49,7 +49,7 @@ impl Client {
             head,
             closing: streams.0.closing.subscribe(),
             streams,
-            task_id,
+            build_id,
             position: after.max(0),
             format,
             ended: false,
@@ -104,7 +104,7 @@ impl Client {
     /// events were dropped.
     async fn read(&mut self, newest: i64) -> Result<String, StoreError> {
         let pages = &self.streams.0.pages;
-        let page = pages.page(self.task_id, self.position, newest).await?;
+        let page = pages.page(self.build_id, self.position, newest).await?;
         let mut piece = String::new();
         let after = self.position;
         for event in page.events.iter().filter(|event| event.seq > after) {

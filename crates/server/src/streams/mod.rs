@@ -78,16 +78,16 @@ impl Streams {
     ///
     /// # Errors
     /// `TooManyStreams` when there is no room for one more.
-    pub(crate) fn open(&self, task_id: i64, after: i64, format: Format) -> Result<Client, Error> {
+    pub(crate) fn open(&self, build_id: i64, after: i64, format: Format) -> Result<Client, Error> {
         let inner = &self.0;
         let Ok(permit) = Arc::clone(&inner.room).try_acquire_owned() else {
             return Err(Error::from(self.no_room()).retry_after(COME_BACK));
         };
         Ok(Client::new(
             self.clone(),
-            self.feed(task_id),
+            self.feed(build_id),
             permit,
-            task_id,
+            build_id,
             after,
             format,
         ))
@@ -113,27 +113,27 @@ impl Streams {
     }
 
     /// The feed of a build; all its clients share one.
-    fn feed(&self, task_id: i64) -> Arc<Feed> {
+    fn feed(&self, build_id: i64) -> Arc<Feed> {
         let mut feeds = self.0.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(feed) = feeds.get(&task_id).and_then(Weak::upgrade) {
+        if let Some(feed) = feeds.get(&build_id).and_then(Weak::upgrade) {
             return feed;
         }
         feeds.retain(|_, feed| feed.strong_count() > 0);
         let (sender, head) = watch::channel(None);
-        let looking = tokio::spawn(look(self.0.store.clone(), task_id, sender)).abort_handle();
+        let looking = tokio::spawn(look(self.0.store.clone(), build_id, sender)).abort_handle();
         let feed = Arc::new(Feed { head, looking });
-        feeds.insert(task_id, Arc::downgrade(&feed));
+        feeds.insert(build_id, Arc::downgrade(&feed));
         feed
     }
 }
 
 /// Looks again and again how far a build's events have come.
-async fn look(store: Store, task_id: i64, sender: watch::Sender<Option<EventHead>>) {
+async fn look(store: Store, build_id: i64, sender: watch::Sender<Option<EventHead>>) {
     // The bell is heard from before the first look: what is written after it rings.
     let mut bell = store.subscribe_events();
     loop {
         bell.borrow_and_update();
-        match store.event_head(task_id).await {
+        match store.event_head(build_id).await {
             Ok(head) => {
                 sender.send_if_modified(|known| {
                     let news = *known != Some(head);
@@ -141,7 +141,7 @@ async fn look(store: Store, task_id: i64, sender: watch::Sender<Option<EventHead
                     news
                 });
             }
-            Err(error) => tracing::warn!(%error, task_id, "a build's events cannot be looked for"),
+            Err(error) => tracing::warn!(%error, build_id, "a build's events cannot be looked for"),
         }
         tokio::select! {
             _ = bell.changed() => {}

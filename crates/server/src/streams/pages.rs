@@ -66,21 +66,21 @@ impl Pages {
     /// `newest`.
     pub(super) async fn page(
         &self,
-        task_id: i64,
+        build_id: i64,
         after: i64,
         newest: i64,
     ) -> Result<Arc<Page>, StoreError> {
         let number = after.div_euclid(NUMBERS);
         let (before, last) = (number * NUMBERS, (number + 1) * NUMBERS);
         let wanted_to = newest.min(last);
-        let slot = self.slot(task_id, number);
+        let slot = self.slot(build_id, number);
         let mut page = slot.lock().await;
         if let Some(page) = page.as_ref().filter(|page| page.known_to >= wanted_to) {
             return Ok(Arc::clone(page));
         }
         let events = self
             .store
-            .events(task_id, before, NUMBERS.unsigned_abs())
+            .events(build_id, before, NUMBERS.unsigned_abs())
             .await?;
         let read = Arc::new(Page {
             events: events
@@ -92,28 +92,31 @@ impl Pages {
         });
         *page = Some(Arc::clone(&read));
         drop(page);
-        self.weigh(task_id, number, read.bytes());
+        self.weigh(build_id, number, read.bytes());
         Ok(read)
     }
 
-    fn slot(&self, task_id: i64, number: i64) -> Arc<tokio::sync::Mutex<Option<Arc<Page>>>> {
+    fn slot(&self, build_id: i64, number: i64) -> Arc<tokio::sync::Mutex<Option<Arc<Page>>>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.uses += 1;
         let used = kept.uses;
-        let slot = kept.pages.entry((task_id, number)).or_insert_with(|| Slot {
-            page: Arc::default(),
-            bytes: 0,
-            used,
-        });
+        let slot = kept
+            .pages
+            .entry((build_id, number))
+            .or_insert_with(|| Slot {
+                page: Arc::default(),
+                bytes: 0,
+                used,
+            });
         slot.used = used;
         Arc::clone(&slot.page)
     }
 
     /// Notes what a page weighs now, and lets go of those used longest ago when all weigh too much.
-    fn weigh(&self, task_id: i64, number: i64, bytes: usize) {
+    fn weigh(&self, build_id: i64, number: i64, bytes: usize) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = &mut *kept;
-        if let Some(slot) = kept.pages.get_mut(&(task_id, number)) {
+        if let Some(slot) = kept.pages.get_mut(&(build_id, number)) {
             kept.bytes = kept.bytes - slot.bytes + bytes;
             slot.bytes = bytes;
         }

@@ -65,7 +65,7 @@ async fn steps_are_shown_as_callers_have_seen_them() {
     let (attempt, _) = running(&service).await;
     let path = format!(
         "/api/fast-build/progress/details?task_id={}",
-        attempt.task_id
+        attempt.build_id
     );
     let mut answer = service.get(&path).await.json();
     // Check looks as pull does.

@@ -1,7 +1,7 @@
 //! The list of images, their lives and check results, and what is refused before an engine is asked.
 
 use fastbuild_spec::probe;
-use fastbuild_store::{ImageSeen, LifeKind, NewBaseImage};
+use fastbuild_store::{ImageSeen, LifetimeKind, NewBaseImage};
 use http::Method;
 use insta::assert_snapshot;
 use jiff::SignedDuration;
@@ -62,7 +62,7 @@ async fn build(service: &Service, target: &str) -> i64 {
             size: 1_430_000_000,
             digest: None,
             on_engine: true,
-            built_because: None,
+            build_reason: None,
         }),
         settings_revisions: SettingsRevisions {
             docker_server: Some(1),
@@ -234,7 +234,7 @@ async fn lives_tell_when_images_came_and_went() {
     let now = service.now();
     service
         .store
-        .image_removed("127.0.0.1:1", BASE, LifeKind::Pull, now, now)
+        .image_removed("127.0.0.1:1", BASE, LifetimeKind::Pull, now, now)
         .await
         .unwrap();
     assert_snapshot!(service.get(&format!("{API}/image-life/all")).await.shown(), @r#"

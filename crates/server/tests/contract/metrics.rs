@@ -64,7 +64,7 @@ async fn what_waits_and_runs_is_counted_from_the_store() {
         engine: "default".to_owned(),
         up: true,
         since: now,
-        hopeless_at: None,
+        given_up_at: None,
         failure: None,
     };
     service

@@ -124,7 +124,7 @@ async fn tasks_are_listed_by_how_they_stand_and_by_name() {
         .get(&format!("{API}/task/running-tasks"))
         .await
         .json();
-    let task_id = second.build.task_id;
+    let task_id = second.build.id;
     let details = service
         .get(&format!(
             "{API}/task/task-details_by_task_id?task_id={task_id}"

@@ -2,7 +2,7 @@
 
 use axum::{Router, body::Body, routing::post};
 use fastbuild_spec::settings::{CallbackHeaders, HostSettings};
-use fastbuild_store::{NewBaseImage, NewDelivery, NewSettings, Try};
+use fastbuild_store::{NewBaseImage, NewDelivery, NewDeliveryAttempt, NewSettings};
 use http::{Method, Request};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -262,9 +262,9 @@ async fn callback(service: &Service, tag: &str) -> i64 {
             .into(),
         body: r#"{"state": "PUSH_SUCCESS"}"#.to_owned(),
     };
-    let tried = Try {
-        started: service.now(),
-        ended: service.now(),
+    let tried = NewDeliveryAttempt {
+        started_at: service.now(),
+        ended_at: service.now(),
         request_headers: new.headers.clone(),
         status: Some(500),
         body: "no".to_owned(),

@@ -33,7 +33,7 @@ pub fn nameless(
     // The name, and the number of the build, are labels of the image.
     let target = spec.base.clone();
     let context = PlanContext {
-        task_id: 0,
+        build_id: 0,
         ..*context
     };
     let spec = ImageSpec {

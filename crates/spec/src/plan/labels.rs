@@ -26,7 +26,7 @@ pub(super) fn write(planner: &mut Planner<'_>) {
         ));
     }
     labels.push(("constructor", "FastBuild".to_owned()));
-    labels.push(("task_id", planner.context.task_id.to_string()));
+    labels.push(("task_id", planner.context.build_id.to_string()));
     for (name, value) in &spec.labels {
         // The caller's word on a label stands instead of ours.
         labels.retain(|(ours, _)| *ours != name.as_str());

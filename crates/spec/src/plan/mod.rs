@@ -62,7 +62,7 @@ pub struct PlanContext {
     /// For how many minutes the package lists in the engine's caches count as fresh.
     pub lists_fresh_minutes: u32,
     /// The build's number, for its label and to keep the secrets' step out of the cache.
-    pub task_id: i64,
+    pub build_id: i64,
 }
 
 /// Everything an engine needs to make the image, secrets' values excepted.

@@ -55,7 +55,7 @@ pub(super) fn secrets(planner: &mut Planner<'_>) {
     }
     let mut numbered = Script::default();
     numbered
-        .line(format!(": build {}", planner.context.task_id))
+        .line(format!(": build {}", planner.context.build_id))
         .append(script);
     let mounts: Vec<Mount> = planner
         .secrets

@@ -33,7 +33,7 @@ fn uv_installs_where_the_operator_has_it_and_the_request_does_not_refuse_it() {
         dialect: Dialect::Classic,
         link: false,
         lists_fresh_minutes: 0,
-        task_id: TASK,
+        build_id: TASK,
     };
     let classic = plan(&spec, &debian_python(), &with_uv, &context).unwrap();
     assert!(

@@ -14,10 +14,13 @@ fn equal_requests_have_one_key_whatever_the_image_is_called() {
         dialect: Dialect::BuildKit,
         link: true,
         lists_fresh_minutes: 60,
-        task_id: TASK,
+        build_id: TASK,
     };
-    let key_of = |spec: &ImageSpec, base_id: &str, task_id: i64, content: &str| {
-        let context = PlanContext { task_id, ..context };
+    let key_of = |spec: &ImageSpec, base_id: &str, build_id: i64, content: &str| {
+        let context = PlanContext {
+            build_id,
+            ..context
+        };
         let plan = nameless(spec, &debian_python(), &catalog(), &context).unwrap()?;
         let facts = KeyFacts {
             base_id,

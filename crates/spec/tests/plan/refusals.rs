@@ -16,7 +16,7 @@ fn what_cannot_work_is_refused() {
         dialect: Dialect::BuildKit,
         link: false,
         lists_fresh_minutes: 60,
-        task_id: TASK,
+        build_id: TASK,
     };
     let refusal = |spec: &ImageSpec, profile: &ImageProfile| {
         let failure = plan(spec, profile, &catalog(), &context).unwrap_err();
@@ -81,7 +81,7 @@ fn an_engine_without_buildkit_gets_no_passwords() {
         dialect: Dialect::Classic,
         link: false,
         lists_fresh_minutes: 60,
-        task_id: TASK,
+        build_id: TASK,
     };
     let failure = plan(
         &with_services(nothing()),

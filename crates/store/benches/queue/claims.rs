@@ -93,7 +93,7 @@ async fn fill(store: &Store) -> Result<()> {
 
 fn build(number: usize) -> Result<NewBuild> {
     Ok(NewBuild {
-        task_name: format!("task {number}"),
+        name: format!("task {number}"),
         request: "{}".to_owned(),
         spec: ImageSpec {
             base: "registry.site:5000/base/debian:12".parse()?,

@@ -59,17 +59,17 @@ impl Question {
     async fn ask(self, store: &Store, rows: i64, random: &mut StdRng) -> Result<f64> {
         // Never so near to the oldest that fewer builds are left than are asked for.
         let row = random.random_range(PAGE * FAILED..rows);
-        let task_id = FIRST + row * GAP;
+        let build_id = FIRST + row * GAP;
         let page = |number| Page { number, size: PAGE };
         let search = |states| BuildSearch {
             states,
-            before: Some(task_id),
+            before: Some(build_id),
             ..BuildSearch::default()
         };
         let (all, pieces) = (BuildFilter::default(), PAGE.unsigned_abs());
         let begun = Instant::now();
         let found = match self {
-            Self::Get => usize::from(store.build(task_id).await?.is_some()),
+            Self::Get => usize::from(store.build(build_id).await?.is_some()),
             Self::FirstPage => store.builds(page(1), &all).await?.0.len(),
             Self::AnyPage => store
                 .builds(page((rows - row) / PAGE + 1), &all)
@@ -117,7 +117,7 @@ async fn fill(database: &Database, rows: i64) -> Result<()> {
     database
         .execute(&format!(
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {rows}) \
-             INSERT INTO builds (task_id, task_name, state, base_image, target_image, target_name, \
+             INSERT INTO builds (id, name, state, base_image, target_image, target_name, \
              target_tag, description, work_dir_name, callback_url, attempt, handed_back, \
              cancel_requested, last_event, created_at, updated_at) \
              SELECT {FIRST} + i * {GAP}, 'task ' || i, \

@@ -13,11 +13,11 @@ use sea_orm::{
     QuerySelect as _,
 };
 
-use super::{AttemptId, Build, TaskId, enqueue::open_passwords, fence, from_json, lanes};
+use super::{AttemptId, Build, BuildId, enqueue::open_passwords, fence, from_json, lanes};
 use crate::{
     FencedError, Store, StoreError,
     builds::steps,
-    cluster::notify::Kind,
+    cluster::notify::Topic,
     db::{
         dialect::Retry,
         time::{micros, micros_after, timestamp},
@@ -105,17 +105,17 @@ impl Store {
             return Ok(Claim::PlaceTaken);
         }
         let attempt = AttemptId {
-            task_id: row.task_id,
+            build_id: row.id,
             number: row.attempt + 1,
         };
         // One that begins with its push keeps the steps up to there.
         if row.retried_from.is_none() {
-            steps::forget(&tx, attempt.task_id).await?;
+            steps::forget(&tx, attempt.build_id).await?;
         }
         let started = Event::State {
             state: BuildState::Started,
         };
-        fence::append(&tx, attempt.task_id, attempt.number, &[started], now).await?;
+        fence::append(&tx, attempt.build_id, attempt.number, &[started], now).await?;
         // Nothing else changes a row while it waits.
         let waiting_since = timestamp(row.updated_at)?;
         let mut row: build::ActiveModel = row.into();
@@ -132,19 +132,19 @@ impl Store {
         row.update(&tx).await?;
         // Last, since those who take builds of one owner side by side wait here for each other.
         lanes::take_turn(&tx, priority, &owner).await?;
-        let row = super::read::found(&tx, attempt.task_id).await?;
-        let request = build_request::Entity::find_by_id(attempt.task_id)
+        let row = super::read::found(&tx, attempt.build_id).await?;
+        let request = build_request::Entity::find_by_id(attempt.build_id)
             .one(&tx)
             .await?
             .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
         tx.commit().await?;
-        self.wake.events();
+        self.notifier.notify_events();
         Ok(Claim::Taken(Box::new(ClaimedBuild {
             build: row.try_into()?,
             attempt,
             waiting_since,
             spec: from_json("image spec", &request.spec)?,
-            passwords: open_passwords(&self.seal, attempt.task_id, request.passwords.as_deref())?,
+            passwords: open_passwords(&self.seal, attempt.build_id, request.passwords.as_deref())?,
         })))
     }
 
@@ -175,9 +175,9 @@ impl Store {
     /// Rings the bell of [`Store::subscribe_cancels`] when somebody asked to stop a build that this
     /// worker runs: what another process told of it may have been lost.
     pub async fn ring_cancels_of(&self, worker: &str) -> Result<(), StoreError> {
-        let asked: Option<TaskId> = build::Entity::find()
+        let asked: Option<BuildId> = build::Entity::find()
             .select_only()
-            .column(build::Column::TaskId)
+            .column(build::Column::Id)
             .filter(build::Column::LeaseUntil.is_not_null())
             .filter(build::Column::CancelRequested.eq(true))
             .filter(build::Column::Worker.eq(worker))
@@ -185,17 +185,17 @@ impl Store {
             .one(self.reader())
             .await?;
         if asked.is_some() {
-            self.wake.hear(Kind::Cancels);
+            self.notifier.receive(Topic::Cancels);
         }
         Ok(())
     }
 
     /// Whether somebody asked to stop the build. `false` for an unknown one.
-    pub async fn cancel_requested(&self, task_id: TaskId) -> Result<bool, StoreError> {
+    pub async fn cancel_requested(&self, build_id: BuildId) -> Result<bool, StoreError> {
         let asked: Option<bool> = build::Entity::find()
             .select_only()
             .column(build::Column::CancelRequested)
-            .filter(build::Column::TaskId.eq(task_id))
+            .filter(build::Column::Id.eq(build_id))
             .into_tuple()
             .one(self.reader())
             .await?;

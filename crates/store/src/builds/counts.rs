@@ -18,7 +18,7 @@ use crate::{
 
 /// What is under way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tally {
+pub struct QueueCounts {
     /// Builds that wait for a worker.
     pub queued: u64,
     /// Since when the one has been waiting that has waited longest.
@@ -29,7 +29,7 @@ pub struct Tally {
 
 impl Store {
     /// Counts what is under way, of all processes on this database.
-    pub async fn tally(&self) -> Result<Tally, StoreError> {
+    pub async fn queue_counts(&self) -> Result<QueueCounts, StoreError> {
         let tx = self.begin_read().await?;
         let lanes: Vec<i64> = lane::Entity::find()
             .select_only()
@@ -58,7 +58,7 @@ impl Store {
         for state in states {
             *running.entry(state).or_default() += 1;
         }
-        Ok(Tally {
+        Ok(QueueCounts {
             queued: lanes
                 .into_iter()
                 .map(|queued| u64::try_from(queued).unwrap_or_default())

@@ -13,9 +13,9 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
-use super::{Build, TaskId, fence::append, lanes, to_json};
+use super::{Build, BuildId, fence::append, lanes, to_json};
 use crate::{
-    EnqueueError, ImageKind, RequestKey, Store, StoreError,
+    EnqueueError, IdempotencyKey, ImageKind, Store, StoreError,
     builds::idempotency,
     db::{
         dialect::{self, Retry},
@@ -32,7 +32,7 @@ pub(crate) const TASK_IDS: &str = "task_id";
 #[derive(Debug, Clone)]
 pub struct NewBuild {
     /// The name the caller gave it, perhaps empty.
-    pub task_name: String,
+    pub name: String,
     /// The request as JSON, completed with defaults, its secrets masked.
     pub request: String,
     /// What to build.
@@ -43,7 +43,7 @@ pub struct NewBuild {
     pub callback_url: String,
     /// The key under which the request may be repeated. It is written with the build; one that
     /// was used before is refused by the database.
-    pub key: Option<RequestKey>,
+    pub key: Option<IdempotencyKey>,
     /// For whom it is built; builds of different owners take turns.
     pub owner: String,
     /// Builds of a higher priority go first.
@@ -59,13 +59,13 @@ struct Passwords<'a> {
     jupyter_lab: Option<std::borrow::Cow<'a, str>>,
 }
 
-fn purpose(task_id: TaskId) -> String {
-    format!("build_requests.passwords/{task_id}")
+fn purpose(build_id: BuildId) -> String {
+    format!("build_requests.passwords/{build_id}")
 }
 
 fn seal_passwords(
     seal: &Seal,
-    task_id: TaskId,
+    build_id: BuildId,
     passwords: &ServicePasswords,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     use secrecy::ExposeSecret as _;
@@ -85,21 +85,21 @@ fn seal_passwords(
     let plain = secrecy::SecretSlice::from(
         serde_json::to_vec(&plain).map_err(|_| StoreError::corrupt("passwords", "no text"))?,
     );
-    seal.seal(&purpose(task_id), plain.expose_secret())
+    seal.seal(&purpose(build_id), plain.expose_secret())
         .map(Some)
 }
 
 /// The passwords of a build, opened.
 pub(super) fn open_passwords(
     seal: &Seal,
-    task_id: TaskId,
+    build_id: BuildId,
     sealed: Option<&[u8]>,
 ) -> Result<ServicePasswords, StoreError> {
     use secrecy::ExposeSecret as _;
     let Some(sealed) = sealed else {
         return Ok(ServicePasswords::default());
     };
-    let plain = seal.open(&purpose(task_id), sealed)?;
+    let plain = seal.open(&purpose(build_id), sealed)?;
     let passwords: Passwords = serde_json::from_slice(plain.expose_secret())
         // The parser's own text could quote a password.
         .map_err(|_| StoreError::corrupt("passwords", "they are not in the stored form"))?;
@@ -130,8 +130,8 @@ impl Store {
         loop {
             match self.try_enqueue(&new, &target, name_work_dir, now).await {
                 Ok(build) => {
-                    self.wake.queue();
-                    self.wake.events();
+                    self.notifier.notify_queue();
+                    self.notifier.notify_events();
                     return Ok(build);
                 }
                 // On a database with several writers the check can pass twice; the unique column
@@ -169,11 +169,11 @@ impl Store {
                 under_way: true,
             });
         }
-        let task_id = next_task_id(&tx, now).await?;
+        let build_id = next_task_id(&tx, now).await?;
         let work_dir_name = free_work_dir(&tx, name_work_dir, now).await?;
         build::Entity::insert(build::ActiveModel {
-            task_id: Set(task_id),
-            task_name: Set(dialect::storable(&new.task_name)),
+            id: Set(build_id),
+            name: Set(dialect::storable(&new.name)),
             created_at: Set(micros(now)),
             updated_at: Set(micros(now)),
             state: Set(BuildState::Queued.to_string()),
@@ -192,7 +192,7 @@ impl Store {
             owner: Set(new.owner.clone()),
             priority: Set(new.priority.into()),
             queued_at: Set(micros(now)),
-            likeness: Set(spec.similarity_key()),
+            similarity_key: Set(spec.similarity_key()),
             limits: Set(Some(to_json("limits", &new.limits)?)),
             ..Default::default()
         })
@@ -209,25 +209,25 @@ impl Store {
         if let Some(image) = made {
             return Err(EnqueueError::TargetTaken {
                 target: target.to_owned(),
-                by: image.task_id,
+                by: image.build_id,
                 under_way: false,
             });
         }
         build_request::Entity::insert(build_request::ActiveModel {
-            task_id: Set(task_id),
+            build_id: Set(build_id),
             request: Set(new.request.clone()),
             spec: Set(to_json("image spec", spec)?),
-            passwords: Set(seal_passwords(&self.seal, task_id, &new.passwords)?),
+            passwords: Set(seal_passwords(&self.seal, build_id, &new.passwords)?),
         })
         .exec_without_returning(&tx)
         .await?;
         if let Some(key) = &new.key {
-            idempotency::insert(&tx, &self.seal, task_id, key, now).await?;
+            idempotency::insert(&tx, &self.seal, build_id, key, now).await?;
         }
         lanes::join(&tx, new.priority.into(), &new.owner).await?;
         append(
             &tx,
-            task_id,
+            build_id,
             0,
             &[Event::State {
                 state: BuildState::Queued,
@@ -235,7 +235,7 @@ impl Store {
             now,
         )
         .await?;
-        let row = super::read::find(&tx, task_id)
+        let row = super::read::find(&tx, build_id)
             .await?
             .ok_or_else(|| StoreError::corrupt("build", "it is gone as soon as it was written"))?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -255,18 +255,18 @@ pub(super) fn is_target_taken(error: &DbErr) -> bool {
 pub(super) async fn under_way<C: sea_orm::ConnectionTrait>(
     connection: &C,
     target: &str,
-) -> Result<Option<TaskId>, DbErr> {
+) -> Result<Option<BuildId>, DbErr> {
     let row = build::Entity::find()
         .filter(build::Column::ActiveTarget.eq(target))
         .one(connection)
         .await?;
-    Ok(row.map(|row| row.task_id))
+    Ok(row.map(|row| row.id))
 }
 
 /// The next number: now in milliseconds, or one more than the last one where the clock has not
 /// moved on or went back. The counter outlives the rows, so a deleted build's number is not
 /// given again.
-async fn next_task_id(tx: &DatabaseTransaction, now: Timestamp) -> Result<TaskId, DbErr> {
+async fn next_task_id(tx: &DatabaseTransaction, now: Timestamp) -> Result<BuildId, DbErr> {
     let floor = now.as_millisecond();
     // The row is there from the first build on. It is locked until the transaction ends, so that
     // builds are numbered, and their folders named, one after the other.

@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use crate::{
-    Store, StoreError, TaskId,
+    BuildId, Store, StoreError,
     builds::{fence::LOG, from_json, log_archive, parse_state, read},
     db::time::timestamp,
     entity::{build, event},
@@ -69,12 +69,12 @@ impl TryFrom<event::Model> for StoredEvent {
 
 impl Store {
     /// How far a build's events have come.
-    pub async fn event_head(&self, task_id: TaskId) -> Result<EventHead, StoreError> {
+    pub async fn event_head(&self, build_id: BuildId) -> Result<EventHead, StoreError> {
         let row: Option<(i64, String)> = build::Entity::find()
             .select_only()
             .column(build::Column::LastEvent)
             .column(build::Column::State)
-            .filter(build::Column::TaskId.eq(task_id))
+            .filter(build::Column::Id.eq(build_id))
             .into_tuple()
             .one(self.reader())
             .await?;
@@ -93,7 +93,7 @@ impl Store {
     /// At most `limit` events of a build after the one numbered `after_seq` (0 for the start).
     pub async fn events(
         &self,
-        task_id: TaskId,
+        build_id: BuildId,
         after_seq: i64,
         limit: u64,
     ) -> Result<Vec<StoredEvent>, StoreError> {
@@ -104,13 +104,13 @@ impl Store {
             // Rows first: what moves into an archive in between is found in both, and never in
             // neither.
             let rows = event::Entity::find()
-                .filter(event::Column::TaskId.eq(task_id))
+                .filter(event::Column::BuildId.eq(build_id))
                 .filter(event::Column::Seq.gt(after))
                 .order_by_asc(event::Column::Seq)
                 .limit((wanted - found.len()) as u64)
                 .all(self.reader())
                 .await?;
-            let archive = log_archive::next(self.reader(), task_id, after, None).await?;
+            let archive = log_archive::next(self.reader(), build_id, after, None).await?;
             let until = archive
                 .as_ref()
                 .map_or(i64::MAX, |archive| archive.last_seq);
@@ -142,7 +142,7 @@ impl Store {
     /// end for now.
     pub async fn step_log_chunk(
         &self,
-        task_id: TaskId,
+        build_id: BuildId,
         step: Step,
         after_seq: i64,
         limit: u64,
@@ -151,14 +151,14 @@ impl Store {
             text: String::new(),
             last_seq: after_seq,
         };
-        let Some(build) = read::find(self.reader(), task_id).await? else {
+        let Some(build) = read::find(self.reader(), build_id).await? else {
             return Ok(chunk);
         };
         let of = Some((step, build.attempt));
         while chunk.text.is_empty() {
             // Rows first, as above. What is archived comes before what is not.
             let rows = event::Entity::find()
-                .filter(event::Column::TaskId.eq(task_id))
+                .filter(event::Column::BuildId.eq(build_id))
                 .filter(event::Column::Step.eq(step.to_string()))
                 .filter(event::Column::Kind.eq(LOG))
                 .filter(event::Column::Seq.gt(chunk.last_seq))
@@ -167,7 +167,7 @@ impl Store {
                 .limit(limit)
                 .all(self.reader())
                 .await?;
-            let archive = log_archive::next(self.reader(), task_id, chunk.last_seq, of).await?;
+            let archive = log_archive::next(self.reader(), build_id, chunk.last_seq, of).await?;
             if let Some(archive) = archive {
                 for stored in log_archive::unpack(&archive)? {
                     if stored.seq > chunk.last_seq {

@@ -11,7 +11,7 @@ use sea_orm::{
     QueryFilter as _, QuerySelect as _, sea_query::Expr, sea_query::ExprTrait as _,
 };
 
-use super::{AttemptId, TaskId, to_json};
+use super::{AttemptId, BuildId, to_json};
 use crate::{
     FencedError, StoreError,
     db::time::micros,
@@ -39,14 +39,14 @@ pub(crate) async fn held(
     attempt: AttemptId,
 ) -> Result<build::Model, FencedError> {
     build::Entity::find()
-        .filter(build::Column::TaskId.eq(attempt.task_id))
+        .filter(build::Column::Id.eq(attempt.build_id))
         .filter(build::Column::Attempt.eq(attempt.number))
         .filter(build::Column::LeaseUntil.is_not_null())
         .lock_exclusive()
         .one(tx)
         .await?
         .ok_or(FencedError::Lost {
-            task_id: attempt.task_id,
+            build_id: attempt.build_id,
             attempt: attempt.number,
         })
 }
@@ -54,7 +54,7 @@ pub(crate) async fn held(
 /// Appends events, numbered on from the build's newest. Returns the newest number.
 pub(crate) async fn append(
     tx: &DatabaseTransaction,
-    task_id: TaskId,
+    build_id: BuildId,
     attempt: i64,
     events: &[Event],
     now: Timestamp,
@@ -66,22 +66,22 @@ pub(crate) async fn append(
             build::Column::LastEvent,
             Expr::col(build::Column::LastEvent).add(added),
         )
-        .filter(build::Column::TaskId.eq(task_id))
+        .filter(build::Column::Id.eq(build_id))
         .exec(tx)
         .await?;
     let last: i64 = build::Entity::find()
         .select_only()
         .column(build::Column::LastEvent)
-        .filter(build::Column::TaskId.eq(task_id))
+        .filter(build::Column::Id.eq(build_id))
         .into_tuple()
         .one(tx)
         .await?
-        .ok_or_else(|| DbErr::RecordNotFound(format!("build {task_id}")))?;
+        .ok_or_else(|| DbErr::RecordNotFound(format!("build {build_id}")))?;
     let mut rows = Vec::with_capacity(events.len());
     for (seq, event) in (last - added + 1..).zip(events) {
         let (kind, step) = kind_and_step(event);
         rows.push(event::ActiveModel {
-            task_id: Set(task_id),
+            build_id: Set(build_id),
             seq: Set(seq),
             attempt: Set(attempt),
             at: Set(micros(now)),

@@ -14,7 +14,7 @@ use sea_orm::{
 };
 
 use super::{
-    AttemptId, Build, MAX_ATTEMPTS, SettingsRevisions, TaskId, fence, from_json, lanes,
+    AttemptId, Build, BuildId, MAX_ATTEMPTS, SettingsRevisions, fence, from_json, lanes,
     parse_state, read, stored_size, to_json,
 };
 use crate::{
@@ -57,25 +57,25 @@ pub struct FinishedImage {
     pub on_engine: bool,
     /// Why it was built; `None` for one that an equal build made, and for one that was built by an
     /// earlier attempt and only pushed by this one.
-    pub built_because: Option<BuildReason>,
+    pub build_reason: Option<BuildReason>,
 }
 
 /// What became of builds whose worker was lost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// These wait for another worker.
-    pub requeued: Vec<TaskId>,
+    pub requeued: Vec<BuildId>,
     /// These were given up, or had been asked to stop.
     pub ended: Vec<Build>,
 }
 
 /// What became of a build that its worker wanted to put back into the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PutBack {
+pub enum RequeueOutcome {
     /// It waits for another attempt.
     Queued,
     /// It has had [`MAX_ATTEMPTS`]; nothing was written.
-    TooOften,
+    TooManyAttempts,
     /// Somebody asked to stop it; nothing was written.
     CancelRequested,
 }
@@ -131,21 +131,21 @@ impl Store {
         let from = parse_state(&row.state)?;
         if !end.state.is_terminal() || !from.may_become(end.state) {
             return Err(FencedError::NotAllowed {
-                task_id: attempt.task_id,
+                build_id: attempt.build_id,
                 from,
                 to: end.state,
             });
         }
         let build = self.end(&tx, row, end, now).await?;
         if let Some(delivery) = delivery {
-            self.insert_delivery(&tx, Some(build.task_id), delivery, now)
+            self.insert_delivery(&tx, Some(build.id), delivery, now)
                 .await?;
         }
         tx.commit().await?;
-        self.wake.events();
-        self.wake.deliveries();
+        self.notifier.notify_events();
+        self.notifier.notify_deliveries();
         // Its engine has room for another.
-        self.wake.queue();
+        self.notifier.notify_queue();
         Ok(build)
     }
 
@@ -154,43 +154,47 @@ impl Store {
     ///
     /// # Errors
     /// [`FencedError::Lost`].
-    pub async fn give_back(
+    pub async fn release(
         &self,
         attempt: AttemptId,
         now: Timestamp,
-    ) -> Result<PutBack, FencedError> {
+    ) -> Result<RequeueOutcome, FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
         if row.cancel_requested {
-            return Ok(PutBack::CancelRequested);
+            return Ok(RequeueOutcome::CancelRequested);
         }
         let handed_back = row.handed_back + 1;
         requeue(&tx, row, handed_back, now).await?;
         tx.commit().await?;
-        self.wake.queue();
-        self.wake.events();
-        Ok(PutBack::Queued)
+        self.notifier.notify_queue();
+        self.notifier.notify_events();
+        Ok(RequeueOutcome::Queued)
     }
 
     /// Puts a build whose engine was lost back into the queue for one more attempt.
     ///
     /// # Errors
     /// [`FencedError::Lost`].
-    pub async fn retry(&self, attempt: AttemptId, now: Timestamp) -> Result<PutBack, FencedError> {
+    pub async fn requeue(
+        &self,
+        attempt: AttemptId,
+        now: Timestamp,
+    ) -> Result<RequeueOutcome, FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
         let handed_back = row.handed_back;
         if row.cancel_requested {
-            return Ok(PutBack::CancelRequested);
+            return Ok(RequeueOutcome::CancelRequested);
         }
         if row.attempt - handed_back >= MAX_ATTEMPTS {
-            return Ok(PutBack::TooOften);
+            return Ok(RequeueOutcome::TooManyAttempts);
         }
         requeue(&tx, row, handed_back, now).await?;
         tx.commit().await?;
-        self.wake.queue();
-        self.wake.events();
-        Ok(PutBack::Queued)
+        self.notifier.notify_queue();
+        self.notifier.notify_events();
+        Ok(RequeueOutcome::Queued)
     }
 
     /// Takes builds away from workers that are gone: those whose lease ran out before `now`, or
@@ -226,7 +230,7 @@ impl Store {
         }
         let rows = build::Entity::find()
             .filter(orphaned)
-            .order_by_asc(build::Column::TaskId)
+            .order_by_asc(build::Column::Id)
             // A row that another has locked is being taken back there, or its worker lives.
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .all(&tx)
@@ -239,7 +243,7 @@ impl Store {
             } else if counted >= MAX_ATTEMPTS {
                 Failure::build_lost(counted, None)
             } else {
-                reconciled.requeued.push(row.task_id);
+                reconciled.requeued.push(row.id);
                 let handed_back = row.handed_back;
                 requeue(&tx, row, handed_back, now).await?;
                 continue;
@@ -250,12 +254,12 @@ impl Store {
         }
         tx.commit().await?;
         if !reconciled.requeued.is_empty() {
-            self.wake.queue();
-            self.wake.events();
+            self.notifier.notify_queue();
+            self.notifier.notify_events();
         }
         if !reconciled.ended.is_empty() {
-            self.wake.deliveries();
-            self.wake.events();
+            self.notifier.notify_deliveries();
+            self.notifier.notify_events();
         }
         Ok(reconciled)
     }
@@ -264,13 +268,13 @@ impl Store {
     /// marked, and its worker stops it.
     pub async fn request_cancel(
         &self,
-        task_id: TaskId,
+        build_id: BuildId,
         make_delivery: DeliveryMaker<'_>,
         now: Timestamp,
     ) -> Result<CancelOutcome, StoreError> {
         let tx = self.begin().await?;
         let row = build::Entity::find()
-            .filter(build::Column::TaskId.eq(task_id))
+            .filter(build::Column::Id.eq(build_id))
             .lock_exclusive()
             .one(&tx)
             .await?;
@@ -287,8 +291,8 @@ impl Store {
                 .abort(&tx, row, Failure::build_cancelled(), make_delivery, now)
                 .await?;
             tx.commit().await?;
-            self.wake.events();
-            self.wake.deliveries();
+            self.notifier.notify_events();
+            self.notifier.notify_deliveries();
             return Ok(CancelOutcome::Ended(Box::new(build)));
         }
         let mut row: build::ActiveModel = row.into();
@@ -296,7 +300,7 @@ impl Store {
         row.updated_at = Set(micros(now));
         row.update(&tx).await?;
         tx.commit().await?;
-        self.wake.cancels();
+        self.notifier.notify_cancels();
         Ok(CancelOutcome::Requested)
     }
 
@@ -324,7 +328,7 @@ impl Store {
         }
         let build = self.end(tx, row, end, now).await?;
         if let Some(delivery) = make_delivery(&build) {
-            self.insert_delivery(tx, Some(build.task_id), &delivery, now)
+            self.insert_delivery(tx, Some(build.id), &delivery, now)
                 .await?;
         }
         Ok(build)
@@ -338,9 +342,9 @@ impl Store {
         end: End,
         now: Timestamp,
     ) -> Result<Build, StoreError> {
-        let task_id = row.task_id;
+        let build_id = row.id;
         let succeeded = end.state == BuildState::PushSuccess;
-        let mut events = close_running(tx, task_id, succeeded, now).await?;
+        let mut events = close_running(tx, build_id, succeeded, now).await?;
         events.push(Event::State { state: end.state });
         events.push(Event::Result {
             state: end.state,
@@ -348,15 +352,15 @@ impl Store {
             digest: end.image.as_ref().and_then(|image| image.digest.clone()),
             failure: end.failure.clone().map(Box::new),
         });
-        fence::append(tx, task_id, row.attempt, &events, now).await?;
+        fence::append(tx, build_id, row.attempt, &events, now).await?;
         if let Some(image) = &end.image {
             if succeeded {
-                let request = build_request::Entity::find_by_id(task_id)
+                let request = build_request::Entity::find_by_id(build_id)
                     .one(tx)
                     .await?
                     .ok_or_else(|| StoreError::corrupt("build request", "its row is missing"))?;
                 let spec: ImageSpec = from_json("image spec", &request.spec)?;
-                put_customized(tx, task_id, &spec, image, now).await?;
+                put_customized(tx, build_id, &spec, image, now).await?;
             }
             // Also of one that waits for another push, so that cleaning finds it by and by.
             if image.on_engine
@@ -384,12 +388,12 @@ impl Store {
             row.image_id = Set(Some(image.id));
             row.image_size = Set(Some(stored_size(image.size)));
             row.digest = Set(image.digest);
-            if let Some(why) = image.built_because {
-                row.built_because = Set(Some(why.to_string()));
+            if let Some(why) = image.build_reason {
+                row.build_reason = Set(Some(why.to_string()));
             }
         }
         row.update(tx).await?;
-        read::found(tx, task_id).await?.try_into()
+        read::found(tx, build_id).await?.try_into()
     }
 }
 
@@ -401,7 +405,7 @@ async fn requeue(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if row.retried_from.is_none() {
-        forget(tx, row.task_id).await?;
+        forget(tx, row.id).await?;
     }
     // Its next attempt may run elsewhere.
     orphans::note(tx, &row, now).await?;
@@ -409,7 +413,7 @@ async fn requeue(
     let event = Event::State {
         state: BuildState::Queued,
     };
-    fence::append(tx, row.task_id, row.attempt, &[event], now).await?;
+    fence::append(tx, row.id, row.attempt, &[event], now).await?;
     let mut row: build::ActiveModel = row.into();
     row.state = Set(BuildState::Queued.to_string());
     row.handed_back = Set(handed_back);

@@ -10,14 +10,14 @@ use sea_orm::{
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    Store, StoreError, TaskId,
+    BuildId, Store, StoreError,
     db::{seal::Seal, time::micros},
-    entity::request_key,
+    entity::idempotency_key,
 };
 
 /// The key of a request, and a digest of what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestKey {
+pub struct IdempotencyKey {
     /// The caller's key.
     pub name: String,
     /// A digest of the request. Sealed in the database: a request may hold a password, and a
@@ -27,31 +27,31 @@ pub struct RequestKey {
 
 /// What became of a request that came under a key before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptAnswer {
+pub struct StoredResponse {
     /// The digest of that request.
     pub request_hash: Vec<u8>,
     /// The build it became.
-    pub task_id: TaskId,
+    pub build_id: BuildId,
     /// What was answered; `None` when the service ended before it could.
     pub answer: Option<String>,
 }
 
 fn purpose(name: &str) -> String {
-    format!("request_keys.request_hash/{name}")
+    format!("idempotency_keys.request_hash/{name}")
 }
 
 /// Writes the key in the transaction that queues its build.
 pub(crate) async fn insert(
     tx: &DatabaseTransaction,
     seal: &Seal,
-    task_id: TaskId,
-    key: &RequestKey,
+    build_id: BuildId,
+    key: &IdempotencyKey,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    request_key::Entity::insert(request_key::ActiveModel {
+    idempotency_key::Entity::insert(idempotency_key::ActiveModel {
         name: Set(key.name.clone()),
         request_hash: Set(seal.seal(&purpose(&key.name), &key.request_hash)?),
-        task_id: Set(task_id),
+        build_id: Set(build_id),
         answer: Set(None),
         created_at: Set(micros(now)),
     })
@@ -62,18 +62,18 @@ pub(crate) async fn insert(
 
 impl Store {
     /// What became of the request that came under this key, if one did.
-    pub async fn kept_answer(&self, name: &str) -> Result<Option<KeptAnswer>, StoreError> {
-        request_key::Entity::find_by_id(name.to_owned())
+    pub async fn stored_response(&self, name: &str) -> Result<Option<StoredResponse>, StoreError> {
+        idempotency_key::Entity::find_by_id(name.to_owned())
             .one(self.reader())
             .await?
             .map(|row| {
-                Ok(KeptAnswer {
+                Ok(StoredResponse {
                     request_hash: self
                         .seal
                         .open(&purpose(name), &row.request_hash)?
                         .expose_secret()
                         .to_vec(),
-                    task_id: row.task_id,
+                    build_id: row.build_id,
                     answer: row.answer,
                 })
             })
@@ -81,11 +81,11 @@ impl Store {
     }
 
     /// Remembers what the request under this key was answered.
-    pub async fn keep_answer(&self, name: &str, answer: &str) -> Result<(), StoreError> {
+    pub async fn store_response(&self, name: &str, answer: &str) -> Result<(), StoreError> {
         let tx = self.begin().await?;
-        request_key::Entity::update_many()
-            .col_expr(request_key::Column::Answer, Expr::value(answer))
-            .filter(request_key::Column::Name.eq(name))
+        idempotency_key::Entity::update_many()
+            .col_expr(idempotency_key::Column::Answer, Expr::value(answer))
+            .filter(idempotency_key::Column::Name.eq(name))
             .exec(&tx)
             .await?;
         tx.commit().await?;

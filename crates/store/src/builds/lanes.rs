@@ -33,7 +33,7 @@ pub(crate) async fn next(tx: &DatabaseTransaction) -> Result<Option<build::Model
             .filter(build::Column::Priority.eq(lane.priority))
             .filter(build::Column::Owner.eq(lane.owner))
             .order_by_asc(build::Column::QueuedAt)
-            .order_by_asc(build::Column::TaskId)
+            .order_by_asc(build::Column::Id)
             .one(tx)
             .await?;
         if first.is_some() {
@@ -42,7 +42,7 @@ pub(crate) async fn next(tx: &DatabaseTransaction) -> Result<Option<build::Model
     }
     // Whatever became of the lanes, no build waits for ever.
     unlocked(queued())
-        .order_by_asc(build::Column::TaskId)
+        .order_by_asc(build::Column::Id)
         .one(tx)
         .await
 }

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use crate::{
-    Store, StoreError, StoredEvent, TaskId,
+    BuildId, Store, StoreError, StoredEvent,
     builds::{fence::PRINTED, from_json, parse_state, read, to_json},
     db::time::timestamp,
     entity::{event, event_archive},
@@ -29,12 +29,12 @@ type Packed = (i64, i64, String);
 /// one attempt, where it is named.
 pub(crate) async fn next<C: ConnectionTrait>(
     connection: &C,
-    task_id: TaskId,
+    build_id: BuildId,
     after: i64,
     of: Option<(Step, i64)>,
 ) -> Result<Option<event_archive::Model>, DbErr> {
     let mut query = event_archive::Entity::find()
-        .filter(event_archive::Column::TaskId.eq(task_id))
+        .filter(event_archive::Column::BuildId.eq(build_id))
         .filter(event_archive::Column::LastSeq.gt(after));
     if let Some((step, attempt)) = of {
         query = query
@@ -84,22 +84,22 @@ impl Store {
     /// Compresses what an engine printed during a build that has ended. A build that has not
     /// ended, or was compressed before, stays as it is. Each piece is a transaction of its own:
     /// a process that dies in between leaves the rest for the next time.
-    pub async fn archive_log(&self, task_id: TaskId) -> Result<(), StoreError> {
-        while self.archive_piece(task_id).await? {}
+    pub async fn archive_log(&self, build_id: BuildId) -> Result<(), StoreError> {
+        while self.archive_piece(build_id).await? {}
         Ok(())
     }
 
     /// Compresses the first piece that is not yet; whether there was one.
-    async fn archive_piece(&self, task_id: TaskId) -> Result<bool, StoreError> {
+    async fn archive_piece(&self, build_id: BuildId) -> Result<bool, StoreError> {
         let tx = self.begin().await?;
-        let Some(build) = read::find(&tx, task_id).await? else {
+        let Some(build) = read::find(&tx, build_id).await? else {
             return Ok(false);
         };
         if !parse_state(&build.state)?.is_terminal() {
             return Ok(false);
         }
         let rows = event::Entity::find()
-            .filter(event::Column::TaskId.eq(task_id))
+            .filter(event::Column::BuildId.eq(build_id))
             .filter(event::Column::Kind.is_in(PRINTED))
             .order_by_asc(event::Column::Seq)
             .limit(EVENTS)
@@ -123,7 +123,7 @@ impl Store {
         }
         let last_seq = piece.last().map_or(first.seq, |row| row.seq);
         event_archive::Entity::insert(event_archive::ActiveModel {
-            task_id: Set(task_id),
+            build_id: Set(build_id),
             first_seq: Set(first.seq),
             last_seq: Set(last_seq),
             attempt: Set(first.attempt),
@@ -133,7 +133,7 @@ impl Store {
         .exec_without_returning(&tx)
         .await?;
         event::Entity::delete_many()
-            .filter(event::Column::TaskId.eq(task_id))
+            .filter(event::Column::BuildId.eq(build_id))
             .filter(event::Column::Kind.is_in(PRINTED))
             .filter(event::Column::Seq.between(first.seq, last_seq))
             .exec(&tx)

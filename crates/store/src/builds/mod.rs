@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// A build's number: milliseconds since the epoch when it was asked for, made unique.
-pub type TaskId = i64;
+pub type BuildId = i64;
 
 /// How often a build is begun before it is given up as lost. Attempts that were handed back in
 /// an orderly shutdown do not count.
@@ -46,12 +46,12 @@ pub const MAX_ATTEMPTS: i64 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AttemptId {
     /// The build.
-    pub task_id: TaskId,
+    pub build_id: BuildId,
     /// The number of this attempt, from 1. Never given twice for one build.
     pub number: i64,
 }
 
-/// The settings rows a build ran with, by their `primary_id`.
+/// The settings rows a build ran with, by their `id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SettingsRevisions {
     /// The host row.
@@ -71,16 +71,16 @@ pub struct SettingsRevisions {
 /// Dockerfile with [`crate::Store::dockerfile`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
-    /// The row's number.
-    pub primary_id: i64,
+    /// The number of its row; the old protocol shows it.
+    pub row_id: i64,
     /// The build's number, the one callers know.
-    pub task_id: TaskId,
+    pub id: BuildId,
     /// The name the caller gave it, perhaps empty.
-    pub task_name: String,
+    pub name: String,
     /// When it was queued.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When its row last changed.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
     /// Where it stands.
     pub state: BuildState,
     /// The base image, with its tag.
@@ -104,9 +104,9 @@ pub struct Build {
     /// Why it failed.
     pub failure: Option<Failure>,
     /// When its newest attempt began.
-    pub started: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
     /// When it ended.
-    pub finished: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
     /// The engine's id of the image it made, `sha256:...`.
     pub image_id: Option<String>,
     /// Bytes that image takes on the engine.
@@ -127,7 +127,7 @@ pub struct Build {
     pub retried_from: Option<RetryFrom>,
     /// Why its image was built; `None` while there is none, for one that an equal build made, and for
     /// builds from before this was kept.
-    pub built_because: Option<BuildReason>,
+    pub build_reason: Option<BuildReason>,
 }
 
 /// A stored state.
@@ -164,10 +164,10 @@ impl TryFrom<build::Model> for Build {
     fn try_from(row: build::Model) -> Result<Self, StoreError> {
         Ok(Self {
             state: parse_state(&row.state)?,
-            create_time: timestamp(row.created_at)?,
-            update_time: timestamp(row.updated_at)?,
-            started: maybe_timestamp(row.started_at)?,
-            finished: maybe_timestamp(row.finished_at)?,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
+            started_at: maybe_timestamp(row.started_at)?,
+            finished_at: maybe_timestamp(row.finished_at)?,
             failure: row
                 .failure
                 .map(|text| from_json("failure", &text))
@@ -186,17 +186,17 @@ impl TryFrom<build::Model> for Build {
                     RetryFrom::from_str(&text).map_err(|_| StoreError::corrupt("retry", &text))
                 })
                 .transpose()?,
-            built_because: row
-                .built_because
+            build_reason: row
+                .build_reason
                 .map(|text| {
                     BuildReason::from_str(&text)
                         .map_err(|_| StoreError::corrupt("reason of a build", &text))
                 })
                 .transpose()?,
             image_size: row.image_size.map(read_size),
-            primary_id: row.id,
-            task_id: row.task_id,
-            task_name: row.task_name,
+            row_id: row.row_id,
+            id: row.id,
+            name: row.name,
             base_image: row.base_image,
             target_image: row.target_image,
             description: row.description,

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use crate::{
-    Store, StoreError, TaskId,
+    BuildId, Store, StoreError,
     builds::stored_size,
     db::time::{micros, timestamp},
     entity::plan,
@@ -16,15 +16,15 @@ use crate::{
 
 /// An image in its registry and the plan it was made by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeByPlan {
+pub struct ImageProvenance {
     /// The build whose image it is.
-    pub task_id: TaskId,
+    pub build_id: BuildId,
     /// The plan's key; builds with one key have one image.
     pub key: String,
     /// What the engine is and can do, in a line.
     pub engine: String,
     /// The build that made it where that was another one.
-    pub made_by: Option<TaskId>,
+    pub made_by: Option<BuildId>,
     /// The image's name in the registry.
     pub image_name: String,
     /// The engine's id of it.
@@ -37,12 +37,12 @@ pub struct MadeByPlan {
     pub made_at: Timestamp,
 }
 
-impl TryFrom<plan::Model> for MadeByPlan {
+impl TryFrom<plan::Model> for ImageProvenance {
     type Error = StoreError;
 
     fn try_from(row: plan::Model) -> Result<Self, StoreError> {
         Ok(Self {
-            task_id: row.task_id,
+            build_id: row.build_id,
             key: row.plan_key,
             engine: row.engine,
             made_by: row.made_by,
@@ -57,10 +57,10 @@ impl TryFrom<plan::Model> for MadeByPlan {
 
 impl Store {
     /// Remembers by which plan a build's image was made.
-    pub async fn put_plan(&self, made: &MadeByPlan, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn put_plan(&self, made: &ImageProvenance, now: Timestamp) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         plan::Entity::insert(plan::ActiveModel {
-            task_id: Set(made.task_id),
+            build_id: Set(made.build_id),
             plan_key: Set(made.key.clone()),
             engine: Set(made.engine.clone()),
             made_by: Set(made.made_by),
@@ -73,7 +73,7 @@ impl Store {
         })
         // A build that lost its worker at the very end makes its image twice.
         .on_conflict(
-            OnConflict::column(plan::Column::TaskId)
+            OnConflict::column(plan::Column::BuildId)
                 .update_columns([
                     plan::Column::PlanKey,
                     plan::Column::Engine,
@@ -99,7 +99,7 @@ impl Store {
         key: &str,
         since: Timestamp,
         limit: u64,
-    ) -> Result<Vec<MadeByPlan>, StoreError> {
+    ) -> Result<Vec<ImageProvenance>, StoreError> {
         plan::Entity::find()
             .filter(plan::Column::PlanKey.eq(key))
             .filter(plan::Column::MadeAt.gte(micros(since)))
@@ -108,16 +108,16 @@ impl Store {
             .all(self.reader())
             .await?
             .into_iter()
-            .map(MadeByPlan::try_from)
+            .map(ImageProvenance::try_from)
             .collect()
     }
 
     /// By which plan a build's image was made, where it ended with one.
-    pub async fn plan_of(&self, task_id: TaskId) -> Result<Option<MadeByPlan>, StoreError> {
-        plan::Entity::find_by_id(task_id)
+    pub async fn plan_of(&self, build_id: BuildId) -> Result<Option<ImageProvenance>, StoreError> {
+        plan::Entity::find_by_id(build_id)
             .one(self.reader())
             .await?
-            .map(MadeByPlan::try_from)
+            .map(ImageProvenance::try_from)
             .transpose()
     }
 }

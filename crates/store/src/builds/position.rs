@@ -8,7 +8,7 @@ use sea_orm::{
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
-use super::{TaskId, read};
+use super::{BuildId, read};
 use crate::{
     Store, StoreError,
     entity::{build, lane},
@@ -22,7 +22,7 @@ const SAMPLE: u64 = 25;
 
 /// Where a queued build stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueuePlace {
+pub struct QueuePosition {
     /// Its place if nothing else were queued or cancelled: 1 is the next to be taken.
     pub position: u64,
     /// Whether that is all; a place behind some ten thousand is told as the least it can be.
@@ -34,9 +34,12 @@ pub struct QueuePlace {
 impl Store {
     /// Where a build stands in the queue; `None` when it is not queued. What it reads is bounded,
     /// however long the queue is.
-    pub async fn queue_place(&self, task_id: TaskId) -> Result<Option<QueuePlace>, StoreError> {
+    pub async fn queue_position(
+        &self,
+        build_id: BuildId,
+    ) -> Result<Option<QueuePosition>, StoreError> {
         let connection = self.reader();
-        let Some(row) = read::find(connection, task_id).await? else {
+        let Some(row) = read::find(connection, build_id).await? else {
             return Ok(None);
         };
         if row.state != BuildState::Queued.to_string() {
@@ -69,7 +72,7 @@ impl Store {
             .filter(build::Column::LeaseUntil.is_not_null())
             .count(connection)
             .await?;
-        Ok(Some(QueuePlace {
+        Ok(Some(QueuePosition {
             position: before + others + 1,
             exact: before < COUNTED && (lanes.len() as u64) < COUNTED,
             running,
@@ -78,21 +81,21 @@ impl Store {
 
     /// How long the newest builds took that succeeded and are like this one, or, when there are
     /// none such, the newest of all; the median, and how many builds it is made from.
-    pub async fn usual_duration(
+    pub async fn typical_duration(
         &self,
-        task_id: TaskId,
-    ) -> Result<Option<UsualDuration>, StoreError> {
+        build_id: BuildId,
+    ) -> Result<Option<TypicalDuration>, StoreError> {
         let connection = self.reader();
-        let Some(row) = read::find(connection, task_id).await? else {
+        let Some(row) = read::find(connection, build_id).await? else {
             return Ok(None);
         };
         let alike = Condition::all()
-            .add(build::Column::Likeness.eq(row.likeness.as_str()))
-            .add(build::Column::Likeness.ne(""));
+            .add(build::Column::SimilarityKey.eq(row.similarity_key.as_str()))
+            .add(build::Column::SimilarityKey.ne(""));
         for (alike, which) in [(true, alike), (false, Condition::all())] {
             let durations = durations(connection, which).await?;
             if let Some(median) = median(durations.clone()) {
-                return Ok(Some(UsualDuration {
+                return Ok(Some(TypicalDuration {
                     median,
                     builds: durations.len() as u64,
                     alike,
@@ -105,7 +108,7 @@ impl Store {
 
 /// How long builds of a kind take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UsualDuration {
+pub struct TypicalDuration {
     /// The median from the start of the last attempt to the end.
     pub median: Duration,
     /// So many builds it is made from.
@@ -124,7 +127,7 @@ async fn before_of_its_owner<C: ConnectionTrait>(
         .add(
             Condition::all()
                 .add(build::Column::QueuedAt.eq(row.queued_at))
-                .add(build::Column::TaskId.lt(row.task_id)),
+                .add(build::Column::Id.lt(row.id)),
         );
     // Counted in a query around this one, which ends at the limit.
     build::Entity::find()
@@ -134,7 +137,7 @@ async fn before_of_its_owner<C: ConnectionTrait>(
         .filter(build::Column::QueuedAt.lte(row.queued_at))
         .filter(older)
         .select_only()
-        .column(build::Column::TaskId)
+        .column(build::Column::Id)
         .limit(COUNTED)
         .into_tuple::<i64>()
         .count(connection)

@@ -4,7 +4,7 @@ use fastbuild_spec::{event::Event, state::BuildState};
 use jiff::Timestamp;
 use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
 
-use super::{AttemptId, TaskId, fence, parse_state};
+use super::{AttemptId, BuildId, fence, parse_state};
 use crate::{
     FencedError, Store, StoreError,
     db::{dialect::Retry, time::micros},
@@ -16,7 +16,7 @@ impl Store {
     ///
     /// # Errors
     /// [`FencedError::Lost`]; [`FencedError::NotAllowed`] when the transition table says no, or
-    /// when `next` is terminal ([`Store::finish`]) or `QUEUED` ([`Store::give_back`]).
+    /// when `next` is terminal ([`Store::finish`]) or `QUEUED` ([`Store::release`]).
     pub async fn transition(
         &self,
         attempt: AttemptId,
@@ -52,19 +52,19 @@ impl Store {
         };
         if next.is_terminal() || next == BuildState::Queued || !allowed {
             return Err(FencedError::NotAllowed {
-                task_id: attempt.task_id,
+                build_id: attempt.build_id,
                 from,
                 to: next,
             });
         }
         let event = Event::State { state: next };
-        fence::append(&tx, attempt.task_id, attempt.number, &[event], now).await?;
+        fence::append(&tx, attempt.build_id, attempt.number, &[event], now).await?;
         let mut row: build::ActiveModel = row.into();
         row.state = Set(next.to_string());
         row.updated_at = Set(micros(now));
         row.update(&tx).await?;
         tx.commit().await?;
-        self.wake.events();
+        self.notifier.notify_events();
         Ok(())
     }
 
@@ -101,9 +101,9 @@ impl Store {
     ) -> Result<(), FencedError> {
         let tx = self.begin().await?;
         fence::held(&tx, attempt).await?;
-        fence::append(&tx, attempt.task_id, attempt.number, events, now).await?;
+        fence::append(&tx, attempt.build_id, attempt.number, events, now).await?;
         tx.commit().await?;
-        self.wake.events();
+        self.notifier.notify_events();
         Ok(())
     }
 
@@ -125,12 +125,12 @@ impl Store {
         let tx = self.begin().await?;
         fence::held(&tx, attempt).await?;
         dockerfile::Entity::insert(dockerfile::ActiveModel {
-            task_id: Set(attempt.task_id),
+            build_id: Set(attempt.build_id),
             attempt: Set(attempt.number),
             text: Set(text.to_owned()),
         })
         .on_conflict(
-            OnConflict::column(dockerfile::Column::TaskId)
+            OnConflict::column(dockerfile::Column::BuildId)
                 .update_columns([dockerfile::Column::Attempt, dockerfile::Column::Text])
                 .to_owned(),
         )
@@ -141,8 +141,8 @@ impl Store {
     }
 
     /// The Dockerfile of the build's newest attempt that got so far.
-    pub async fn dockerfile(&self, task_id: TaskId) -> Result<Option<String>, StoreError> {
-        let row = dockerfile::Entity::find_by_id(task_id)
+    pub async fn dockerfile(&self, build_id: BuildId) -> Result<Option<String>, StoreError> {
+        let row = dockerfile::Entity::find_by_id(build_id)
             .one(self.reader())
             .await?;
         Ok(row.map(|row| row.text))

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use strum::IntoEnumIterator as _;
 
-use super::{Build, TaskId, parse_state};
+use super::{Build, BuildId, parse_state};
 use crate::{
     Store, StoreError,
     db::{dialect, paging},
@@ -84,10 +84,10 @@ pub(crate) fn contains<C: sea_orm::ColumnTrait>(column: C, part: &str) -> Simple
 /// A build's row.
 pub(crate) async fn find<C: ConnectionTrait>(
     connection: &C,
-    task_id: TaskId,
+    build_id: BuildId,
 ) -> Result<Option<build::Model>, sea_orm::DbErr> {
     build::Entity::find()
-        .filter(build::Column::TaskId.eq(task_id))
+        .filter(build::Column::Id.eq(build_id))
         .one(connection)
         .await
 }
@@ -95,11 +95,11 @@ pub(crate) async fn find<C: ConnectionTrait>(
 /// A build's row, by a caller that has just written it.
 pub(crate) async fn found<C: ConnectionTrait>(
     connection: &C,
-    task_id: TaskId,
+    build_id: BuildId,
 ) -> Result<build::Model, StoreError> {
-    find(connection, task_id)
+    find(connection, build_id)
         .await?
-        .ok_or_else(|| StoreError::corrupt("build", format!("the row of {task_id} is missing")))
+        .ok_or_else(|| StoreError::corrupt("build", format!("the row of {build_id} is missing")))
 }
 
 fn into_builds(rows: Vec<build::Model>) -> Result<Vec<Build>, StoreError> {
@@ -108,16 +108,16 @@ fn into_builds(rows: Vec<build::Model>) -> Result<Vec<Build>, StoreError> {
 
 impl Store {
     /// One build.
-    pub async fn build(&self, task_id: TaskId) -> Result<Option<Build>, StoreError> {
-        find(self.reader(), task_id)
+    pub async fn build(&self, build_id: BuildId) -> Result<Option<Build>, StoreError> {
+        find(self.reader(), build_id)
             .await?
             .map(Build::try_from)
             .transpose()
     }
 
     /// The request a build came from, as JSON, completed and with its secrets masked.
-    pub async fn request(&self, task_id: TaskId) -> Result<Option<String>, StoreError> {
-        let text = build_request::Entity::find_by_id(task_id)
+    pub async fn request(&self, build_id: BuildId) -> Result<Option<String>, StoreError> {
+        let text = build_request::Entity::find_by_id(build_id)
             .select_only()
             .column(build_request::Column::Request)
             .into_tuple()
@@ -153,7 +153,7 @@ impl Store {
         // One transaction sees one moment: rows and total agree.
         let tx = self.begin_read().await?;
         let (rows, total) =
-            paging::page::<build::Entity, _>(&tx, build::Column::TaskId, search, page).await?;
+            paging::page::<build::Entity, _>(&tx, build::Column::Id, search, page).await?;
         tx.commit().await?;
         Ok((into_builds(rows)?, total))
     }
@@ -163,7 +163,7 @@ impl Store {
         let states = states.iter().map(BuildState::to_string);
         let rows = build::Entity::find()
             .filter(build::Column::State.is_in(states))
-            .order_by_desc(build::Column::TaskId)
+            .order_by_desc(build::Column::Id)
             .all(self.reader())
             .await?;
         into_builds(rows)
@@ -188,10 +188,10 @@ impl Store {
 
     /// Forgets a build that has ended, with its events, steps and deliveries. The image it made
     /// keeps its row.
-    pub async fn delete_build(&self, task_id: TaskId) -> Result<DeleteOutcome, StoreError> {
+    pub async fn delete_build(&self, build_id: BuildId) -> Result<DeleteOutcome, StoreError> {
         let tx = self.begin().await?;
         let row = build::Entity::find()
-            .filter(build::Column::TaskId.eq(task_id))
+            .filter(build::Column::Id.eq(build_id))
             // Nobody may begin it anew between this look and the deletion.
             .lock_exclusive()
             .one(&tx)
@@ -204,7 +204,7 @@ impl Store {
             return Ok(DeleteOutcome::UnderWay(state));
         }
         // What hangs on the build goes by the foreign keys.
-        build::Entity::delete_by_id(row.id).exec(&tx).await?;
+        build::Entity::delete_by_id(row.row_id).exec(&tx).await?;
         tx.commit().await?;
         Ok(DeleteOutcome::Deleted(Box::new(row.try_into()?)))
     }

@@ -12,7 +12,7 @@ use sea_orm::{
 use strum::IntoEnumIterator as _;
 
 use crate::{
-    DeliveryStatus, Store, StoreError, TaskId,
+    BuildId, DeliveryStatus, Store, StoreError,
     builds::fence::PRINTED,
     db::time::{micros, timestamp},
     entity::{build, counter, delivery, event, event_archive},
@@ -25,7 +25,7 @@ const CLEANED: &str = "cleaned_at";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UncleanedBuild {
     /// The build.
-    pub task_id: TaskId,
+    pub build_id: BuildId,
     /// Its folder's name.
     pub work_dir_name: String,
 }
@@ -49,16 +49,16 @@ fn under_way() -> sea_orm::sea_query::SimpleExpr {
 
 impl Store {
     /// A queued or running build whose base or target is this image (its name with its tag).
-    pub async fn build_using(&self, image_name: &str) -> Result<Option<TaskId>, StoreError> {
-        let task_id = build::Entity::find()
+    pub async fn build_using(&self, image_name: &str) -> Result<Option<BuildId>, StoreError> {
+        let build_id = build::Entity::find()
             .select_only()
-            .column(build::Column::TaskId)
+            .column(build::Column::Id)
             .filter(using(image_name))
-            .order_by_asc(build::Column::TaskId)
+            .order_by_asc(build::Column::Id)
             .into_tuple()
             .one(self.reader())
             .await?;
-        Ok(task_id)
+        Ok(build_id)
     }
 
     /// At most `limit` builds that ended before `cutoff` and were not cleaned yet, with numbers
@@ -67,25 +67,25 @@ impl Store {
     pub async fn uncleaned_builds(
         &self,
         cutoff: Timestamp,
-        after: TaskId,
+        after: BuildId,
         limit: u64,
     ) -> Result<Vec<UncleanedBuild>, StoreError> {
-        let rows: Vec<(TaskId, String)> = build::Entity::find()
+        let rows: Vec<(BuildId, String)> = build::Entity::find()
             .select_only()
-            .column(build::Column::TaskId)
+            .column(build::Column::Id)
             .column(build::Column::WorkDirName)
-            .filter(build::Column::TaskId.gt(after))
+            .filter(build::Column::Id.gt(after))
             .filter(build::Column::CleanedAt.is_null())
             .filter(build::Column::FinishedAt.lt(micros(cutoff)))
-            .order_by_asc(build::Column::TaskId)
+            .order_by_asc(build::Column::Id)
             .limit(limit)
             .into_tuple()
             .all(self.reader())
             .await?;
         Ok(rows
             .into_iter()
-            .map(|(task_id, work_dir_name)| UncleanedBuild {
-                task_id,
+            .map(|(build_id, work_dir_name)| UncleanedBuild {
+                build_id,
                 work_dir_name,
             })
             .collect())
@@ -94,10 +94,10 @@ impl Store {
     /// Drops what the engine printed during a build that has ended (log lines, stages, transfers)
     /// and marks the build as cleaned, once and for all. Its states and steps stay. Says whether it
     /// was this call that did it.
-    pub async fn clean_build(&self, task_id: TaskId, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn clean_build(&self, build_id: BuildId, now: Timestamp) -> Result<bool, StoreError> {
         let tx = self.begin().await?;
         let marked = build::Entity::update_many()
-            .filter(build::Column::TaskId.eq(task_id))
+            .filter(build::Column::Id.eq(build_id))
             .filter(build::Column::FinishedAt.is_not_null())
             .filter(build::Column::CleanedAt.is_null())
             .col_expr(build::Column::CleanedAt, Expr::value(micros(now)))
@@ -107,12 +107,12 @@ impl Store {
             return Ok(false);
         }
         event::Entity::delete_many()
-            .filter(event::Column::TaskId.eq(task_id))
+            .filter(event::Column::BuildId.eq(build_id))
             .filter(event::Column::Kind.is_in(PRINTED))
             .exec(&tx)
             .await?;
         event_archive::Entity::delete_many()
-            .filter(event_archive::Column::TaskId.eq(task_id))
+            .filter(event_archive::Column::BuildId.eq(build_id))
             .exec(&tx)
             .await?;
         tx.commit().await?;
@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// When the last cleaning ended.
-    pub async fn last_cleaning(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn last_cleanup(&self) -> Result<Option<Timestamp>, StoreError> {
         counter::Entity::find_by_id(CLEANED.to_owned())
             .one(self.reader())
             .await?

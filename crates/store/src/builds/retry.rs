@@ -10,7 +10,7 @@ use sea_orm::{
     EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
-use super::{AttemptId, Build, TaskId, fence, lanes, parse_state, read};
+use super::{AttemptId, Build, BuildId, fence, lanes, parse_state, read};
 use crate::{
     EnqueueError, FencedError, ImageKind, Store, StoreError,
     builds::{enqueue, steps::forget},
@@ -20,7 +20,7 @@ use crate::{
 
 /// What a request to begin a build again came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RestartOutcome {
+pub enum RetryOutcome {
     /// There is no such build.
     NotFound,
     /// It is in a state from which it cannot be begun again so.
@@ -38,15 +38,15 @@ impl Store {
     ///
     /// # Errors
     /// [`EnqueueError::TargetTaken`] when another build has made its target since or is making it.
-    pub async fn restart(
+    pub async fn retry(
         &self,
-        task_id: TaskId,
+        build_id: BuildId,
         from: RetryFrom,
         now: Timestamp,
-    ) -> Result<RestartOutcome, EnqueueError> {
+    ) -> Result<RetryOutcome, EnqueueError> {
         let mut retry = Retry::default();
         let outcome = loop {
-            match self.try_restart(task_id, from, now).await {
+            match self.try_retry(build_id, from, now).await {
                 Err(error) if retry.after(&error).await => {}
                 outcome => break outcome,
             }
@@ -55,8 +55,8 @@ impl Store {
             Err(EnqueueError::Store(StoreError::Database(error)))
                 if enqueue::is_target_taken(&error) =>
             {
-                let Some(build) = self.build(task_id).await? else {
-                    return Ok(RestartOutcome::NotFound);
+                let Some(build) = self.build(build_id).await? else {
+                    return Ok(RetryOutcome::NotFound);
                 };
                 match enqueue::under_way(self.reader(), &build.target_image).await? {
                     Some(by) => Err(EnqueueError::TargetTaken {
@@ -71,18 +71,18 @@ impl Store {
         }
     }
 
-    async fn try_restart(
+    async fn try_retry(
         &self,
-        task_id: TaskId,
+        build_id: BuildId,
         from: RetryFrom,
         now: Timestamp,
-    ) -> Result<RestartOutcome, EnqueueError> {
+    ) -> Result<RetryOutcome, EnqueueError> {
         let tx = self.begin().await?;
-        let outcome = restart_within(&tx, task_id, from, now).await;
-        if let Ok(RestartOutcome::Queued(_)) = outcome {
+        let outcome = retry_within(&tx, build_id, from, now).await;
+        if let Ok(RetryOutcome::Queued(_)) = outcome {
             tx.commit().await?;
-            self.wake.queue();
-            self.wake.events();
+            self.notifier.notify_queue();
+            self.notifier.notify_events();
         } else {
             // Now and not at some time later: whoever claims passes over a build whose row is
             // locked. A connection that was lost has let go of it already.
@@ -96,14 +96,14 @@ impl Store {
     ///
     /// # Errors
     /// [`FencedError::Lost`].
-    pub async fn begin_from_start(
+    pub async fn fall_back_to_full_build(
         &self,
         attempt: AttemptId,
         now: Timestamp,
     ) -> Result<(), FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
-        forget(&tx, attempt.task_id).await?;
+        forget(&tx, attempt.build_id).await?;
         let mut row: build::ActiveModel = row.into();
         row.retried_from = Set(None);
         row.updated_at = Set(micros(now));
@@ -113,31 +113,31 @@ impl Store {
     }
 }
 
-/// Everything of [`Store::restart`] that is done under the build's lock.
-async fn restart_within(
+/// Everything of [`Store::retry`] that is done under the build's lock.
+async fn retry_within(
     tx: &DatabaseTransaction,
-    task_id: TaskId,
+    build_id: BuildId,
     from: RetryFrom,
     now: Timestamp,
-) -> Result<RestartOutcome, EnqueueError> {
+) -> Result<RetryOutcome, EnqueueError> {
     let row = build::Entity::find()
-        .filter(build::Column::TaskId.eq(task_id))
+        .filter(build::Column::Id.eq(build_id))
         .lock_exclusive()
         .one(tx)
         .await?;
     let Some(row) = row else {
-        return Ok(RestartOutcome::NotFound);
+        return Ok(RetryOutcome::NotFound);
     };
     let state = parse_state(&row.state)?;
     if from == RetryFrom::Callback || !state.may_be_retried(from) {
-        return Ok(RestartOutcome::WrongState(state));
+        return Ok(RetryOutcome::WrongState(state));
     }
-    if build_request::Entity::find_by_id(task_id)
+    if build_request::Entity::find_by_id(build_id)
         .one(tx)
         .await?
         .is_none()
     {
-        return Ok(RestartOutcome::NoRequest);
+        return Ok(RetryOutcome::NoRequest);
     }
     let target = format!("{}:{}", row.target_name, row.target_tag);
     let taken = |by, under_way| EnqueueError::TargetTaken {
@@ -155,15 +155,15 @@ async fn restart_within(
         .one(tx)
         .await?;
     if let Some(image) = made {
-        return Err(taken(image.task_id, false));
+        return Err(taken(image.build_id, false));
     }
     if from == RetryFrom::Start {
-        forget(tx, task_id).await?;
+        forget(tx, build_id).await?;
     }
     let event = Event::State {
         state: BuildState::Queued,
     };
-    fence::append(tx, task_id, row.attempt, &[event], now).await?;
+    fence::append(tx, build_id, row.attempt, &[event], now).await?;
     let (priority, owner, attempt) = (row.priority, row.owner.clone(), row.attempt);
     let mut row: build::ActiveModel = row.into();
     row.state = Set(BuildState::Queued.to_string());
@@ -180,10 +180,10 @@ async fn restart_within(
     if from == RetryFrom::Start {
         row.image_id = Set(None);
         row.image_size = Set(None);
-        row.built_because = Set(None);
+        row.build_reason = Set(None);
     }
     row.update(tx).await?;
     lanes::join(tx, priority, &owner).await?;
-    let build = read::found(tx, task_id).await?.try_into()?;
-    Ok(RestartOutcome::Queued(Box::new(build)))
+    let build = read::found(tx, build_id).await?.try_into()?;
+    Ok(RetryOutcome::Queued(Box::new(build)))
 }

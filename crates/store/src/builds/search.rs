@@ -8,7 +8,7 @@ use sea_orm::{
     QuerySelect as _,
 };
 
-use super::{Build, TaskId, read::contains};
+use super::{Build, BuildId, read::contains};
 use crate::{
     Store, StoreError,
     db::{dialect, time::micros},
@@ -27,7 +27,7 @@ pub struct BuildSearch {
     /// Asked for at this time or later.
     pub since: Option<Timestamp>,
     /// Older than this one.
-    pub before: Option<TaskId>,
+    pub before: Option<BuildId>,
 }
 
 impl Store {
@@ -52,15 +52,15 @@ impl Store {
             // A build's number is never before the time it was asked for, and has an index: the
             // walk ends there.
             condition = condition
-                .add(build::Column::TaskId.gte(since.as_millisecond()))
+                .add(build::Column::Id.gte(since.as_millisecond()))
                 .add(build::Column::CreatedAt.gte(micros(since)));
         }
         if let Some(before) = search.before {
-            condition = condition.add(build::Column::TaskId.lt(before));
+            condition = condition.add(build::Column::Id.lt(before));
         }
         build::Entity::find()
             .filter(condition)
-            .order_by_desc(build::Column::TaskId)
+            .order_by_desc(build::Column::Id)
             .limit(limit)
             .all(self.reader())
             .await?

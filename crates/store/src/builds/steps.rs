@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use crate::{
-    AttemptId, FencedError, Store, StoreError, TaskId,
+    AttemptId, BuildId, FencedError, Store, StoreError,
     builds::fence,
     db::{
         dialect::Retry,
@@ -24,9 +24,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepRow {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// The build.
-    pub task_id: TaskId,
+    pub build_id: BuildId,
     /// The attempt it belongs to.
     pub attempt: i64,
     /// Which step.
@@ -34,15 +34,15 @@ pub struct StepRow {
     /// How it stands.
     pub status: StepStatus,
     /// When it began.
-    pub start_time: Timestamp,
+    pub started_at: Timestamp,
     /// When it ended.
-    pub end_time: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
     /// How long it took, in milliseconds.
     pub duration_ms: Option<u64>,
     /// When the row was made.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 impl TryFrom<step::Model> for StepRow {
@@ -50,21 +50,21 @@ impl TryFrom<step::Model> for StepRow {
 
     fn try_from(row: step::Model) -> Result<Self, StoreError> {
         Ok(Self {
-            primary_id: row.id,
-            task_id: row.task_id,
+            id: row.id,
+            build_id: row.build_id,
             attempt: row.attempt,
             action: parse_step(&row.action)?,
             status: row
                 .status
                 .parse()
                 .map_err(|_| StoreError::corrupt("step status", &row.status))?,
-            start_time: timestamp(row.started_at)?,
-            end_time: maybe_timestamp(row.ended_at)?,
+            started_at: timestamp(row.started_at)?,
+            ended_at: maybe_timestamp(row.ended_at)?,
             duration_ms: row
                 .duration_ms
                 .map(|ms| u64::try_from(ms).unwrap_or_default()),
-            create_time: timestamp(row.created_at)?,
-            update_time: timestamp(row.updated_at)?,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
         })
     }
 }
@@ -103,12 +103,12 @@ impl Store {
         fence::held(&tx, attempt).await?;
         // A step begun again within one attempt replaces its row.
         step::Entity::delete_many()
-            .filter(step::Column::TaskId.eq(attempt.task_id))
+            .filter(step::Column::BuildId.eq(attempt.build_id))
             .filter(step::Column::Action.eq(step.to_string()))
             .exec(&tx)
             .await?;
         step::Entity::insert(step::ActiveModel {
-            task_id: Set(attempt.task_id),
+            build_id: Set(attempt.build_id),
             attempt: Set(attempt.number),
             action: Set(step.to_string()),
             status: Set(StepStatus::Running.to_string()),
@@ -120,9 +120,9 @@ impl Store {
         .exec_without_returning(&tx)
         .await?;
         let event = Event::StepStarted { step };
-        fence::append(&tx, attempt.task_id, attempt.number, &[event], now).await?;
+        fence::append(&tx, attempt.build_id, attempt.number, &[event], now).await?;
         tx.commit().await?;
-        self.wake.events();
+        self.notifier.notify_events();
         Ok(())
     }
 
@@ -156,24 +156,24 @@ impl Store {
         let tx = self.begin().await?;
         fence::held(&tx, attempt).await?;
         let row = step::Entity::find()
-            .filter(step::Column::TaskId.eq(attempt.task_id))
+            .filter(step::Column::BuildId.eq(attempt.build_id))
             .filter(step::Column::Action.eq(step.to_string()))
             .filter(step::Column::Status.eq(StepStatus::Running.to_string()))
             .one(&tx)
             .await?;
         if let Some(row) = row {
             let event = close(&tx, row, status, now).await?;
-            fence::append(&tx, attempt.task_id, attempt.number, &[event], now).await?;
+            fence::append(&tx, attempt.build_id, attempt.number, &[event], now).await?;
         }
         tx.commit().await?;
-        self.wake.events();
+        self.notifier.notify_events();
         Ok(())
     }
 
     /// The steps of a build's newest attempt, in the order they began.
-    pub async fn steps(&self, task_id: TaskId) -> Result<Vec<StepRow>, StoreError> {
+    pub async fn steps(&self, build_id: BuildId) -> Result<Vec<StepRow>, StoreError> {
         step::Entity::find()
-            .filter(step::Column::TaskId.eq(task_id))
+            .filter(step::Column::BuildId.eq(build_id))
             .order_by_asc(step::Column::Id)
             .all(self.reader())
             .await?
@@ -209,7 +209,7 @@ async fn close(
 /// Ends the steps that still run when their build ends, and returns the events that say so.
 pub(crate) async fn close_running(
     tx: &DatabaseTransaction,
-    task_id: TaskId,
+    build_id: BuildId,
     succeeded: bool,
     now: Timestamp,
 ) -> Result<Vec<Event>, StoreError> {
@@ -219,7 +219,7 @@ pub(crate) async fn close_running(
         StepStatus::Fail
     };
     let rows = step::Entity::find()
-        .filter(step::Column::TaskId.eq(task_id))
+        .filter(step::Column::BuildId.eq(build_id))
         .filter(step::Column::Status.eq(StepStatus::Running.to_string()))
         .order_by_asc(step::Column::Id)
         .all(tx)
@@ -232,9 +232,9 @@ pub(crate) async fn close_running(
 }
 
 /// Forgets the steps of an attempt that came to nothing.
-pub(crate) async fn forget(tx: &DatabaseTransaction, task_id: TaskId) -> Result<(), StoreError> {
+pub(crate) async fn forget(tx: &DatabaseTransaction, build_id: BuildId) -> Result<(), StoreError> {
     step::Entity::delete_many()
-        .filter(step::Column::TaskId.eq(task_id))
+        .filter(step::Column::BuildId.eq(build_id))
         .exec(tx)
         .await?;
     Ok(())

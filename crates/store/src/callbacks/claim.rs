@@ -14,14 +14,15 @@ use sea_orm::{
 };
 
 use crate::{
-    DeliveryStatus, OutgoingDelivery, SecretHeaders, Store, StoreError, Try, TryOutcome,
+    DeliveryOutcome, DeliveryStatus, NewDeliveryAttempt, OutgoingDelivery, SecretHeaders, Store,
+    StoreError,
     builds::to_json,
     callbacks::{count, cut, purpose},
     db::{
         dialect,
         time::{maybe_timestamp, micros, micros_after},
     },
-    entity::{delivery, delivery_try},
+    entity::{delivery, delivery_attempt},
 };
 
 /// What stands for the answer of a try whose process ended before it could record it.
@@ -176,7 +177,7 @@ impl Store {
             .exec(&tx)
             .await?;
         tx.commit().await?;
-        self.wake.deliveries();
+        self.notifier.notify_deliveries();
         Ok(())
     }
 
@@ -184,12 +185,12 @@ impl Store {
     /// still was the caller's; if not, only what came of it is noted where it was held for lost.
     ///
     /// A redelivery that was asked for meanwhile stays: it began another schedule.
-    pub async fn record_try(
+    pub async fn record_delivery_attempt(
         &self,
         delivery_id: i64,
         number: u32,
-        tried: &Try,
-        outcome: TryOutcome,
+        tried: &NewDeliveryAttempt,
+        outcome: DeliveryOutcome,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let number = i64::from(number);
@@ -209,7 +210,7 @@ impl Store {
             settle(&tx, row, outcome).await?;
         }
         tx.commit().await?;
-        self.wake.deliveries();
+        self.notifier.notify_deliveries();
         Ok(true)
     }
 }
@@ -217,13 +218,13 @@ impl Store {
 fn try_row(
     delivery_id: i64,
     number: i64,
-    tried: &Try,
-) -> Result<delivery_try::ActiveModel, StoreError> {
-    Ok(delivery_try::ActiveModel {
+    tried: &NewDeliveryAttempt,
+) -> Result<delivery_attempt::ActiveModel, StoreError> {
+    Ok(delivery_attempt::ActiveModel {
         delivery_id: Set(delivery_id),
         number: Set(number),
-        started_at: Set(micros(tried.started)),
-        ended_at: Set(micros(tried.ended)),
+        started_at: Set(micros(tried.started_at)),
+        ended_at: Set(micros(tried.ended_at)),
         request_headers: Set(to_json("request headers", &tried.request_headers.masked())?),
         status: Set(tried.status.map(i32::from)),
         body: Set(dialect::storable(cut(&tried.body))),
@@ -236,11 +237,11 @@ fn try_row(
 pub(crate) async fn write_try(
     tx: &DatabaseTransaction,
     row: delivery::Model,
-    tried: &Try,
+    tried: &NewDeliveryAttempt,
     now: Timestamp,
 ) -> Result<delivery::Model, StoreError> {
     let number = row.tries + 1;
-    delivery_try::Entity::insert(try_row(row.id, number, tried)?)
+    delivery_attempt::Entity::insert(try_row(row.id, number, tried)?)
         .exec_without_returning(tx)
         .await?;
     let mut row = row.into_active_model();
@@ -258,12 +259,12 @@ pub(crate) async fn write_try(
 pub(crate) async fn settle(
     tx: &DatabaseTransaction,
     row: delivery::Model,
-    outcome: TryOutcome,
+    outcome: DeliveryOutcome,
 ) -> Result<(), StoreError> {
     let (status, next_at) = match outcome {
-        TryOutcome::Delivered => (DeliveryStatus::Delivered, None),
-        TryOutcome::Retry { at } => (DeliveryStatus::Pending, Some(micros(at))),
-        TryOutcome::GaveUp => (DeliveryStatus::GaveUp, None),
+        DeliveryOutcome::Delivered => (DeliveryStatus::Delivered, None),
+        DeliveryOutcome::Retry { at } => (DeliveryStatus::Pending, Some(micros(at))),
+        DeliveryOutcome::GaveUp => (DeliveryStatus::GaveUp, None),
     };
     let mut row = row.into_active_model();
     row.status = Set(status.to_string());
@@ -281,9 +282,9 @@ async fn write_lost_try(
     let over = maybe_timestamp(row.claimed_until)?.unwrap_or(Timestamp::UNIX_EPOCH);
     // What cannot be opened is dealt with by who wants to send it.
     let headers = SecretHeaders::open(&store.seal, &purpose(&row.url), &row.headers);
-    let tried = Try {
-        started: over,
-        ended: over,
+    let tried = NewDeliveryAttempt {
+        started_at: over,
+        ended_at: over,
         request_headers: headers.unwrap_or_default(),
         status: None,
         body: String::new(),
@@ -297,13 +298,13 @@ async fn mend_lost_try(
     tx: &DatabaseTransaction,
     delivery_id: i64,
     number: i64,
-    tried: &Try,
+    tried: &NewDeliveryAttempt,
 ) -> Result<(), StoreError> {
-    delivery_try::Entity::update_many()
+    delivery_attempt::Entity::update_many()
         .set(try_row(delivery_id, number, tried)?)
-        .filter(delivery_try::Column::DeliveryId.eq(delivery_id))
-        .filter(delivery_try::Column::Number.eq(number))
-        .filter(delivery_try::Column::Error.eq(LOST))
+        .filter(delivery_attempt::Column::DeliveryId.eq(delivery_id))
+        .filter(delivery_attempt::Column::Number.eq(number))
+        .filter(delivery_attempt::Column::Error.eq(LOST))
         .exec(tx)
         .await?;
     Ok(())

@@ -16,11 +16,11 @@ use sea_orm::{
 use strum::{Display, EnumString};
 
 use crate::{
-    Page, SecretHeaders, Store, StoreError, TaskId,
+    BuildId, Page, SecretHeaders, Store, StoreError,
     builds::from_json,
     callbacks::claim::{settle, write_try},
     db::time::{maybe_timestamp, micros, timestamp},
-    entity::{delivery, delivery_try},
+    entity::{delivery, delivery_attempt},
 };
 
 /// Bytes kept of what a receiver answered.
@@ -62,7 +62,7 @@ pub struct OutgoingDelivery {
     /// The row's number.
     pub id: i64,
     /// The build it tells of; `None` for a test.
-    pub task_id: Option<TaskId>,
+    pub build_id: Option<BuildId>,
     /// Where to.
     pub url: String,
     /// The headers, in the clear through [`SecretHeaders::expose`].
@@ -74,16 +74,16 @@ pub struct OutgoingDelivery {
     /// How often it was tried on its present schedule: a redelivery begins a new one.
     pub tries_on_schedule: u32,
     /// When it was written.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// A delivery as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// The build it tells of; `None` for a test.
-    pub task_id: Option<TaskId>,
+    pub build_id: Option<BuildId>,
     /// Where to.
     pub url: String,
     /// The headers, with `***` for the values of those that look like credentials.
@@ -97,22 +97,22 @@ pub struct Delivery {
     /// How often it was tried.
     pub tries: u32,
     /// When it is tried next.
-    pub next_time: Option<Timestamp>,
+    pub next_at: Option<Timestamp>,
     /// Whether somebody only tried the receiver with it.
     pub test: bool,
     /// When it was written.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When its row last changed.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// One try, as it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Try {
+pub struct NewDeliveryAttempt {
     /// When the request was begun.
-    pub started: Timestamp,
+    pub started_at: Timestamp,
     /// When the answer, or the lack of one, was known.
-    pub ended: Timestamp,
+    pub ended_at: Timestamp,
     /// The headers that were sent; stored masked.
     pub request_headers: SecretHeaders,
     /// The answer's HTTP status, where there was an answer.
@@ -125,7 +125,7 @@ pub struct Try {
 
 /// What follows from a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TryOutcome {
+pub enum DeliveryOutcome {
     /// Nothing more to do.
     Delivered,
     /// Try again.
@@ -139,15 +139,15 @@ pub enum TryOutcome {
 
 /// One try, as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeliveryTry {
+pub struct DeliveryAttempt {
     /// The delivery.
     pub delivery_id: i64,
     /// Which try, from 1.
     pub number: u32,
     /// When the request was begun.
-    pub started: Timestamp,
+    pub started_at: Timestamp,
     /// When the answer, or the lack of one, was known.
-    pub ended: Timestamp,
+    pub ended_at: Timestamp,
     /// The headers that were sent, masked.
     pub request_headers: CallbackHeaders,
     /// The answer's HTTP status, where there was an answer.
@@ -178,12 +178,12 @@ impl Store {
     pub(crate) async fn insert_delivery(
         &self,
         tx: &DatabaseTransaction,
-        task_id: Option<TaskId>,
+        build_id: Option<BuildId>,
         new: &NewDelivery,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
         let row = delivery::ActiveModel {
-            task_id: Set(task_id),
+            build_id: Set(build_id),
             url: Set(new.url.clone()),
             headers: Set(new.headers.seal(&self.seal, &purpose(&new.url))?),
             body: Set(new.body.clone()),
@@ -201,11 +201,11 @@ impl Store {
     pub(crate) fn outgoing(&self, row: delivery::Model) -> Result<OutgoingDelivery, StoreError> {
         Ok(OutgoingDelivery {
             headers: SecretHeaders::open(&self.seal, &purpose(&row.url), &row.headers)?,
-            create_time: timestamp(row.created_at)?,
+            created_at: timestamp(row.created_at)?,
             tries: count(row.tries),
             tries_on_schedule: count(row.tries - row.schedule_from),
             id: row.id,
-            task_id: row.task_id,
+            build_id: row.build_id,
             url: row.url,
             body: row.body,
         })
@@ -215,19 +215,19 @@ impl Store {
     /// row's number.
     pub async fn record_single_delivery(
         &self,
-        task_id: Option<TaskId>,
+        build_id: Option<BuildId>,
         new: &NewDelivery,
-        tried: &Try,
+        tried: &NewDeliveryAttempt,
         delivered: bool,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
         let outcome = if delivered {
-            TryOutcome::Delivered
+            DeliveryOutcome::Delivered
         } else {
-            TryOutcome::GaveUp
+            DeliveryOutcome::GaveUp
         };
         let tx = self.begin().await?;
-        let id = self.insert_delivery(&tx, task_id, new, now).await?;
+        let id = self.insert_delivery(&tx, build_id, new, now).await?;
         let mut row = delivery::Entity::find_by_id(id)
             .one(&tx)
             .await?
@@ -267,12 +267,12 @@ impl Store {
                 .parse()
                 .map_err(|_| StoreError::corrupt("delivery status", &row.status))?,
             tries: count(row.tries),
-            next_time: maybe_timestamp(row.next_at)?,
+            next_at: maybe_timestamp(row.next_at)?,
             test: row.test,
-            create_time: timestamp(row.created_at)?,
-            update_time: timestamp(row.updated_at)?,
-            primary_id: row.id,
-            task_id: row.task_id,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
+            id: row.id,
+            build_id: row.build_id,
             url: row.url,
             body: row.body,
             result: row.result,
@@ -290,27 +290,30 @@ impl Store {
     }
 
     /// Every try of a delivery, in order.
-    pub async fn delivery_tries(&self, delivery_id: i64) -> Result<Vec<DeliveryTry>, StoreError> {
-        delivery_try::Entity::find()
-            .filter(delivery_try::Column::DeliveryId.eq(delivery_id))
-            .order_by_asc(delivery_try::Column::Number)
+    pub async fn delivery_tries(
+        &self,
+        delivery_id: i64,
+    ) -> Result<Vec<DeliveryAttempt>, StoreError> {
+        delivery_attempt::Entity::find()
+            .filter(delivery_attempt::Column::DeliveryId.eq(delivery_id))
+            .order_by_asc(delivery_attempt::Column::Number)
             .all(self.reader())
             .await?
             .into_iter()
-            .map(DeliveryTry::try_from)
+            .map(DeliveryAttempt::try_from)
             .collect()
     }
 }
 
-impl TryFrom<delivery_try::Model> for DeliveryTry {
+impl TryFrom<delivery_attempt::Model> for DeliveryAttempt {
     type Error = StoreError;
 
-    fn try_from(row: delivery_try::Model) -> Result<Self, StoreError> {
+    fn try_from(row: delivery_attempt::Model) -> Result<Self, StoreError> {
         Ok(Self {
             delivery_id: row.delivery_id,
             number: count(row.number),
-            started: timestamp(row.started_at)?,
-            ended: timestamp(row.ended_at)?,
+            started_at: timestamp(row.started_at)?,
+            ended_at: timestamp(row.ended_at)?,
             request_headers: from_json("request headers", &row.request_headers)?,
             status: row.status.and_then(|status| u16::try_from(status).ok()),
             body: row.body,

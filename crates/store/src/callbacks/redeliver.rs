@@ -15,12 +15,12 @@ use sea_orm::{
 };
 
 use crate::{
-    Build, Delivery, DeliveryMaker, DeliveryStatus, DeliveryTry, Page, SecretHeaders, Store,
-    StoreError, TaskId,
+    Build, BuildId, Delivery, DeliveryAttempt, DeliveryMaker, DeliveryStatus, Page, SecretHeaders,
+    Store, StoreError,
     builds::read,
     callbacks::purpose,
     db::time::micros,
-    entity::{delivery, delivery_try},
+    entity::{delivery, delivery_attempt},
 };
 
 /// Deliveries whose tries one statement asks for: databases bound a statement's parameters.
@@ -32,7 +32,7 @@ pub struct DeliveryFilter {
     /// How they stand.
     pub status: Option<DeliveryStatus>,
     /// The build they tell of.
-    pub task_id: Option<TaskId>,
+    pub build_id: Option<BuildId>,
 }
 
 impl DeliveryFilter {
@@ -41,8 +41,8 @@ impl DeliveryFilter {
         if let Some(status) = self.status {
             condition = condition.add(delivery::Column::Status.eq(status.to_string()));
         }
-        if let Some(task_id) = self.task_id {
-            condition = condition.add(delivery::Column::TaskId.eq(task_id));
+        if let Some(build_id) = self.build_id {
+            condition = condition.add(delivery::Column::BuildId.eq(build_id));
         }
         condition
     }
@@ -54,7 +54,7 @@ pub struct DeliveryHistory {
     /// The delivery.
     pub delivery: Delivery,
     /// Its tries.
-    pub tries: Vec<DeliveryTry>,
+    pub tries: Vec<DeliveryAttempt>,
 }
 
 /// What a request to send a build's callback once more came to.
@@ -92,12 +92,12 @@ impl Store {
             .limit(limit)
             .all(self.reader())
             .await?;
-        let mut tries: HashMap<i64, Vec<DeliveryTry>> = HashMap::new();
+        let mut tries: HashMap<i64, Vec<DeliveryAttempt>> = HashMap::new();
         for some in rows.chunks(STATEMENT_NUMBERS) {
             let numbers = some.iter().map(|row| row.id);
-            for row in delivery_try::Entity::find()
-                .filter(delivery_try::Column::DeliveryId.is_in(numbers))
-                .order_by_asc(delivery_try::Column::Number)
+            for row in delivery_attempt::Entity::find()
+                .filter(delivery_attempt::Column::DeliveryId.is_in(numbers))
+                .order_by_asc(delivery_attempt::Column::Number)
                 .all(self.reader())
                 .await?
             {
@@ -176,7 +176,7 @@ impl Store {
         };
         self.make_due(&tx, row, headers, now).await?;
         tx.commit().await?;
-        self.wake.deliveries();
+        self.notifier.notify_deliveries();
         Ok(true)
     }
 
@@ -202,7 +202,7 @@ impl Store {
             self.make_due(&tx, row, headers, now).await?;
         }
         tx.commit().await?;
-        self.wake.deliveries();
+        self.notifier.notify_deliveries();
         Ok(numbers)
     }
 
@@ -210,13 +210,13 @@ impl Store {
     /// `headers` laid over the recorded ones; one that was never written is written.
     pub async fn redeliver_of_build(
         &self,
-        task_id: TaskId,
+        build_id: BuildId,
         headers: &CallbackHeaders,
         make_delivery: DeliveryMaker<'_>,
         now: Timestamp,
     ) -> Result<CallbackOutcome, StoreError> {
         let tx = self.begin().await?;
-        let Some(row) = read::find(&tx, task_id).await? else {
+        let Some(row) = read::find(&tx, build_id).await? else {
             return Ok(CallbackOutcome::NotFound);
         };
         let build: Build = row.try_into()?;
@@ -224,7 +224,7 @@ impl Store {
             return Ok(CallbackOutcome::NotEnded(build.state));
         }
         let written = delivery::Entity::find()
-            .filter(delivery::Column::TaskId.eq(task_id))
+            .filter(delivery::Column::BuildId.eq(build_id))
             .filter(delivery::Column::Test.eq(false))
             .order_by_desc(delivery::Column::Id)
             .lock_exclusive()
@@ -236,11 +236,11 @@ impl Store {
             let Some(delivery) = make_delivery(&build) else {
                 return Ok(CallbackOutcome::NoAddress);
             };
-            self.insert_delivery(&tx, Some(task_id), &delivery, now)
+            self.insert_delivery(&tx, Some(build_id), &delivery, now)
                 .await?;
         }
         tx.commit().await?;
-        self.wake.deliveries();
+        self.notifier.notify_deliveries();
         Ok(CallbackOutcome::Due)
     }
 

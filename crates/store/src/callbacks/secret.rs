@@ -19,13 +19,13 @@ const PURPOSE: &str = "setting_callback_secrets.secret";
 #[derive(Debug, Clone)]
 pub struct CallbackSecretRevision {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// The secret; `None` turns signing off.
     pub secret: Option<SigningSecret>,
     /// When it came into force.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When the row last changed: never after that.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 impl Store {
@@ -73,10 +73,10 @@ impl Store {
             })
             .transpose()?;
         Ok(Some(CallbackSecretRevision {
-            primary_id: row.id,
+            id: row.id,
             secret,
-            create_time: timestamp(row.created_at)?,
-            update_time: timestamp(row.updated_at)?,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
         }))
     }
 }

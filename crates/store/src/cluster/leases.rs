@@ -21,7 +21,7 @@ const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 impl Store {
     /// Takes the work of this name for `holder` until `span` from now on, or keeps it; whether it is
     /// the holder's now. Of any number of processes that ask, one gets it.
-    pub async fn hold_lease(
+    pub async fn acquire_lease(
         &self,
         name: &str,
         holder: &str,
@@ -52,7 +52,7 @@ impl Store {
 
     /// Lets go of the work, so that others need not wait for the end of the time. What nobody let go
     /// of, because its process died, is forgotten with it a day after its end.
-    pub async fn end_lease(
+    pub async fn release_lease(
         &self,
         name: &str,
         holder: &str,

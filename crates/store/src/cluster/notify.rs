@@ -1,8 +1,9 @@
-//! Wake-ups, so that nobody waits for a poll. A wake-up is a hint, never the truth: subscribe
-//! first, then look, then wait; and look now and then even without one.
+//! Notifications, so that nobody waits for a poll. A notification is a hint, never the truth:
+//! subscribe first, then query, then wait; and query now and then even without one.
 //!
-//! Within a process a bell rings. Between processes on one PostgreSQL database the ringing is
-//! passed on by NOTIFY; one that is lost there is made up for by the look without a wake-up.
+//! In one process they go through `watch` channels. Between processes on one PostgreSQL database
+//! [`super::notify_postgres`] forwards them by NOTIFY; one that is lost there is made up for by the
+//! next poll.
 
 use strum::IntoEnumIterator as _;
 use tokio::sync::watch;
@@ -12,101 +13,104 @@ use crate::Store;
 /// What can become due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString, strum::EnumIter)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Kind {
+pub(crate) enum Topic {
     Queue,
     Deliveries,
     Cancels,
     Events,
 }
 
-/// One bell for each kind of thing that can become due.
+/// The channels of all topics. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wake {
-    queue: Bell,
-    deliveries: Bell,
-    cancels: Bell,
-    events: Bell,
+pub(crate) struct Notifier {
+    queue: Channel,
+    deliveries: Channel,
+    cancels: Channel,
+    events: Channel,
 }
 
-/// Who waits here hears both; other processes are told of what was rung here.
+/// One topic's two counters.
 #[derive(Debug, Clone, Default)]
-struct Bell {
-    heard: watch::Sender<u64>,
-    rung: watch::Sender<u64>,
+struct Channel {
+    /// Grows with every notification, whichever process it comes from. Subscribers wait on it.
+    received: watch::Sender<u64>,
+    /// Grows with those of this process. The bridge to other processes waits on it.
+    sent: watch::Sender<u64>,
 }
 
-fn count_up(sender: &watch::Sender<u64>) {
+fn increment(sender: &watch::Sender<u64>) {
     sender.send_modify(|count| *count = count.wrapping_add(1));
 }
 
-impl Wake {
-    fn bell(&self, kind: Kind) -> &Bell {
-        match kind {
-            Kind::Queue => &self.queue,
-            Kind::Deliveries => &self.deliveries,
-            Kind::Cancels => &self.cancels,
-            Kind::Events => &self.events,
+impl Notifier {
+    fn channel(&self, topic: Topic) -> &Channel {
+        match topic {
+            Topic::Queue => &self.queue,
+            Topic::Deliveries => &self.deliveries,
+            Topic::Cancels => &self.cancels,
+            Topic::Events => &self.events,
         }
     }
 
-    fn ring(&self, kind: Kind) {
-        self.hear(kind);
-        count_up(&self.bell(kind).rung);
+    fn notify(&self, topic: Topic) {
+        self.receive(topic);
+        increment(&self.channel(topic).sent);
     }
 
-    /// Rings here what was rung in another process.
-    pub(crate) fn hear(&self, kind: Kind) {
-        count_up(&self.bell(kind).heard);
+    /// Wakes the subscribers of this process for what another process sent.
+    pub(crate) fn receive(&self, topic: Topic) {
+        increment(&self.channel(topic).received);
     }
 
-    /// Rings everything here, since nobody knows what was rung in other processes.
-    pub(crate) fn hear_all(&self) {
-        for kind in Kind::iter() {
-            self.hear(kind);
+    /// Wakes all subscribers of this process: what other processes sent is not known.
+    pub(crate) fn receive_all(&self) {
+        for topic in Topic::iter() {
+            self.receive(topic);
         }
     }
 
-    /// Changes when this process has something to tell the others.
-    pub(crate) fn rung(&self, kind: Kind) -> watch::Receiver<u64> {
-        self.bell(kind).rung.subscribe()
+    /// Changes when this process has sent something that the others should get.
+    pub(crate) fn sent(&self, topic: Topic) -> watch::Receiver<u64> {
+        self.channel(topic).sent.subscribe()
     }
 
-    pub(crate) fn queue(&self) {
-        self.ring(Kind::Queue);
+    pub(crate) fn notify_queue(&self) {
+        self.notify(Topic::Queue);
     }
 
-    pub(crate) fn deliveries(&self) {
-        self.ring(Kind::Deliveries);
+    pub(crate) fn notify_deliveries(&self) {
+        self.notify(Topic::Deliveries);
     }
 
-    pub(crate) fn cancels(&self) {
-        self.ring(Kind::Cancels);
+    pub(crate) fn notify_cancels(&self) {
+        self.notify(Topic::Cancels);
     }
 
-    pub(crate) fn events(&self) {
-        self.ring(Kind::Events);
+    pub(crate) fn notify_events(&self) {
+        self.notify(Topic::Events);
     }
 }
 
 impl Store {
-    /// Changes when a build was queued or came back to the queue. `changed().await` on the
-    /// receiver misses nothing that happened after this call.
+    /// Changes when a build was queued or requeued. `changed().await` on the receiver misses
+    /// nothing that happened after this call.
     pub fn subscribe_queue(&self) -> watch::Receiver<u64> {
-        self.wake.queue.heard.subscribe()
+        self.notifier.queue.received.subscribe()
     }
 
     /// Changes when a delivery was added or rescheduled.
     pub fn subscribe_deliveries(&self) -> watch::Receiver<u64> {
-        self.wake.deliveries.heard.subscribe()
+        self.notifier.deliveries.received.subscribe()
     }
 
-    /// Changes when a running build was asked to stop; [`Store::cancel_requested`] says which.
+    /// Changes when somebody asked to cancel a running build; [`Store::cancel_requested`] says
+    /// which.
     pub fn subscribe_cancels(&self) -> watch::Receiver<u64> {
-        self.wake.cancels.heard.subscribe()
+        self.notifier.cancels.received.subscribe()
     }
 
     /// Changes when any build got new events.
     pub fn subscribe_events(&self) -> watch::Receiver<u64> {
-        self.wake.events.heard.subscribe()
+        self.notifier.events.received.subscribe()
     }
 }

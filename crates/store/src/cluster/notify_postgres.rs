@@ -1,7 +1,8 @@
-//! Wake-ups between processes on one PostgreSQL database, by LISTEN and NOTIFY.
+//! Forwards notifications between the processes on one PostgreSQL database, by LISTEN and NOTIFY.
 //!
-//! A process tells what it rang after its transaction is done, many rings as one. One that is
-//! killed in between tells nobody: those who wait look now and then without a wake-up.
+//! Each process listens on one channel and leaves out what it sent itself. Nothing depends on
+//! delivery: PostgreSQL drops notifications of a connection that is lost, so after a reconnect
+//! every subscriber is woken.
 
 use std::{str::FromStr as _, time::Duration};
 
@@ -12,90 +13,94 @@ use sea_orm::{
 use strum::IntoEnumIterator as _;
 use tokio::task::JoinHandle;
 
-use crate::cluster::notify::{Kind, Wake};
+use crate::cluster::notify::{Notifier, Topic};
 
-/// The channel; each database has its own of this name.
+/// The PostgreSQL channel. Channels belong to one database, so installations do not mix.
 const CHANNEL: &str = "fastbuild";
-/// The wait before a connection that was lost is made again.
-const AFTER_FAULT: Duration = Duration::from_secs(1);
-/// Rings within this time are told as one.
-const GATHER: Duration = Duration::from_millis(20);
+/// The wait before a lost connection is opened again.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+/// Notifications within this time are sent as one.
+const BATCH_WINDOW: Duration = Duration::from_millis(20);
 
-/// The tasks that pass wake-ups on; they end when it is dropped.
+/// The tasks that forward notifications; they end when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Link(Vec<JoinHandle<()>>);
+pub(crate) struct PgNotifyBridge(Vec<JoinHandle<()>>);
 
-impl Link {
-    /// Links the bells of this process, which calls itself `sender`, with those of the others.
+impl PgNotifyBridge {
+    /// Connects the notifier of this process, which calls itself `sender`, with the others.
     ///
-    /// Whoever subscribes after this hears everything: the connection is made here. Where that
-    /// fails it is made later.
+    /// The listening connection is opened here, so that whoever subscribes after this call gets
+    /// everything. Where that fails it is opened later.
     pub(crate) async fn new(
         url: String,
         connection: &DatabaseConnection,
-        wake: &Wake,
+        notifier: &Notifier,
         sender: &str,
     ) -> Self {
         let first = match connect(&url).await {
             Ok(listener) => Some(listener),
             Err(error) => {
-                tracing::warn!(%error, "wake-ups of other processes are not heard yet");
+                tracing::warn!(%error, "failed to listen for other processes' notifications; retrying");
                 None
             }
         };
-        let listening = listen(url, first, wake.clone(), sender.to_owned());
+        let listening = listen(url, first, notifier.clone(), sender.to_owned());
         let mut tasks = vec![tokio::spawn(listening)];
-        for kind in Kind::iter() {
-            let told = tell(connection.clone(), wake.clone(), kind, sender.to_owned());
-            tasks.push(tokio::spawn(told));
+        for topic in Topic::iter() {
+            let sending = send(
+                connection.clone(),
+                notifier.clone(),
+                topic,
+                sender.to_owned(),
+            );
+            tasks.push(tokio::spawn(sending));
         }
         Self(tasks)
     }
 
     /// Ends the tasks.
-    pub(crate) fn end(&self) {
+    pub(crate) fn stop(&self) {
         for task in &self.0 {
             task.abort();
         }
     }
 }
 
-impl Drop for Link {
+impl Drop for PgNotifyBridge {
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }
 
-/// Tells other processes what was rung in this one.
-async fn tell(connection: DatabaseConnection, wake: Wake, kind: Kind, sender: String) {
-    let mut rung = wake.rung(kind);
-    while rung.changed().await.is_ok() {
+/// Sends this process's notifications of one topic to the others.
+async fn send(connection: DatabaseConnection, notifier: Notifier, topic: Topic, sender: String) {
+    let mut sent = notifier.sent(topic);
+    while sent.changed().await.is_ok() {
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             "SELECT pg_notify($1, $2)",
-            [CHANNEL.into(), format!("{sender} {kind}").into()],
+            [CHANNEL.into(), format!("{sender} {topic}").into()],
         );
         if let Err(error) = connection.execute_raw(statement).await {
-            tracing::warn!(%error, "other processes could not be woken; they will look by themselves");
+            tracing::warn!(%error, %topic, "failed to notify other processes; they poll");
         }
-        tokio::time::sleep(GATHER).await;
+        tokio::time::sleep(BATCH_WINDOW).await;
     }
 }
 
-/// Rings in this process what other ones tell. Whenever the connection was made anew everything
-/// rings, since nobody knows what was told in between.
-async fn listen(url: String, mut first: Option<PgListener>, wake: Wake, sender: String) {
+/// Passes other processes' notifications to the subscribers of this one, for ever.
+async fn listen(url: String, mut first: Option<PgListener>, notifier: Notifier, sender: String) {
     loop {
         let listening = match first.take() {
             Some(listener) => Ok(listener),
-            None => connect(&url).await.inspect(|_| wake.hear_all()),
+            None => connect(&url).await.inspect(|_| notifier.receive_all()),
         };
-        let ended = match listening {
-            Ok(listener) => hear(listener, &wake, &sender).await,
+        let error = match listening {
+            Ok(listener) => receive(listener, &notifier, &sender).await,
             Err(error) => error,
         };
-        tracing::warn!(error = %ended, "wake-ups of other processes are not heard; the connection is made anew");
-        tokio::time::sleep(AFTER_FAULT).await;
+        tracing::warn!(%error, "lost the connection for other processes' notifications; reconnecting");
+        tokio::time::sleep(RECONNECT_DELAY).await;
     }
 }
 
@@ -105,21 +110,21 @@ async fn connect(url: &str) -> Result<PgListener, sqlx::Error> {
     Ok(listener)
 }
 
-/// Hears until the connection is lost and cannot be made again at once.
-async fn hear(mut listener: PgListener, wake: &Wake, sender: &str) -> sqlx::Error {
+/// Receives until the connection is lost and cannot be opened again at once.
+async fn receive(mut listener: PgListener, notifier: &Notifier, sender: &str) -> sqlx::Error {
     loop {
         match listener.try_recv().await {
             Ok(Some(notification)) => {
-                let told = notification.payload().split_once(' ');
-                if let Some((by, kind)) = told
-                    && by != sender
-                    && let Ok(kind) = Kind::from_str(kind)
+                let message = notification.payload().split_once(' ');
+                if let Some((from, topic)) = message
+                    && from != sender
+                    && let Ok(topic) = Topic::from_str(topic)
                 {
-                    wake.hear(kind);
+                    notifier.receive(topic);
                 }
             }
-            // The connection was lost and made again.
-            Ok(None) => wake.hear_all(),
+            // The connection was lost and opened again.
+            Ok(None) => notifier.receive_all(),
             Err(error) => return error,
         }
     }

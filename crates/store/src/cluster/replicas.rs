@@ -12,7 +12,7 @@ use crate::{Store, StoreError, entity::replica};
 
 impl Store {
     /// A sign of life of the process of this name.
-    pub async fn replica_lives(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn replica_heartbeat(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         let now = self.lease_time(&tx, now).await?;
         replica::Entity::insert(replica::ActiveModel {
@@ -50,7 +50,7 @@ impl Store {
     }
 
     /// The process of this name has ended in an orderly way.
-    pub async fn replica_ended(&self, name: &str) -> Result<(), StoreError> {
+    pub async fn remove_replica(&self, name: &str) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         replica::Entity::delete_by_id(name.to_owned())
             .exec(&tx)

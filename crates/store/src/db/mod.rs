@@ -17,7 +17,7 @@ use sea_orm_migration::MigratorTrait as _;
 
 use crate::{
     Seal, StoreError,
-    cluster::{notify::Wake, notify_postgres::Link},
+    cluster::{notify::Notifier, notify_postgres::PgNotifyBridge},
     db::time::micros,
     entity::seal_check,
     migration::Migrator,
@@ -47,12 +47,12 @@ pub struct Store {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
     pub(crate) seal: Seal,
-    pub(crate) wake: Wake,
+    pub(crate) notifier: Notifier,
     installation: String,
     /// Whether leases go by the caller's clock even where the database has one of its own.
     callers_clock: bool,
-    /// Passes wake-ups between the processes on one database.
-    link: Option<Arc<Link>>,
+    /// Forwards notifications between the processes on one database.
+    bridge: Option<Arc<PgNotifyBridge>>,
 }
 
 /// Where the database is.
@@ -119,10 +119,10 @@ impl Store {
             writer,
             readers,
             seal,
-            wake: Wake::default(),
+            notifier: Notifier::default(),
             installation: String::new(),
             callers_clock: false,
-            link: None,
+            bridge: None,
         };
         let canary = store.check_seal().await?;
         if let Some(held) = held {
@@ -131,8 +131,8 @@ impl Store {
         store.installation = name_of(&canary);
         if let Some(url) = server {
             let sender = name_of(&store.seal.seal(CANARY_PURPOSE, CANARY)?);
-            let link = Link::new(url, &store.writer, &store.wake, &sender).await;
-            store.link = Some(Arc::new(link));
+            let bridge = PgNotifyBridge::new(url, &store.writer, &store.notifier, &sender).await;
+            store.bridge = Some(Arc::new(bridge));
         }
         Ok(store)
     }
@@ -156,8 +156,8 @@ impl Store {
     /// Closes every connection, after the verbs under way. A store that is merely dropped loses
     /// nothing either.
     pub async fn close(&self) -> Result<(), StoreError> {
-        if let Some(link) = &self.link {
-            link.end();
+        if let Some(bridge) = &self.bridge {
+            bridge.stop();
         }
         self.readers.close_by_ref().await?;
         self.writer.close_by_ref().await?;

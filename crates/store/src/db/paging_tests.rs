@@ -24,13 +24,13 @@ async fn counted() -> (Store, Arc<AtomicU64>) {
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {ROWS})"
     );
     for statement in [
-        "INSERT INTO builds (task_id, task_name, state, base_image, target_image, target_name, \
+        "INSERT INTO builds (id, name, state, base_image, target_image, target_name, \
          target_tag, description, work_dir_name, callback_url, attempt, handed_back, \
          cancel_requested, last_event, created_at, updated_at) {numbers} \
          SELECT 1795426000000 + i * 731, '', iif(i % 100 = 0, 'BUILD_FAILED', 'PUSH_SUCCESS'), \
          'r/base:1', 'r/image-' || i || ':v1', 'r/image-' || i, 'v1', '', 'dir-' || i, '', 1, 0, 0, \
          1, i, i FROM n",
-        "INSERT INTO images (task_id, name, tag, kind, image_id, size, description, ssh, \
+        "INSERT INTO images (build_id, name, tag, kind, image_id, size, description, ssh, \
          jupyter_lab, created_at, updated_at) {numbers} \
          SELECT i, 'r/image-' || i, 'v1', 'Customized', 'sha256:feed', 1, '', 0, 0, i, i FROM n",
     ] {

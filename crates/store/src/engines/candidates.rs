@@ -23,7 +23,7 @@ pub(super) async fn running<C: ConnectionTrait>(
     let rows: Vec<(Option<String>, i64)> = build::Entity::find()
         .select_only()
         .column(build::Column::Engine)
-        .column_as(build::Column::Id.count(), "running")
+        .column_as(build::Column::RowId.count(), "running")
         .filter(build::Column::LeaseUntil.is_not_null())
         .group_by(build::Column::Engine)
         .into_tuple()
@@ -77,7 +77,7 @@ impl Fleet {
                 up.insert(row.engine.clone());
             }
             if row.worker == worker && !row.up {
-                if row.hopeless_at.is_some_and(|at| at <= micros(now)) {
+                if row.given_up_at.is_some_and(|at| at <= micros(now)) {
                     hopeless.insert(row.engine.clone());
                 }
                 unreachable.insert(row.engine);

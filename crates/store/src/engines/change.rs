@@ -161,7 +161,7 @@ impl Store {
                 .await?;
         }
         tx.commit().await?;
-        self.wake.queue();
+        self.notifier.notify_queue();
         Ok(EngineChange::Done)
     }
 
@@ -187,7 +187,7 @@ impl Store {
         row.updated_at = Set(micros(now));
         row.update(&tx).await?;
         tx.commit().await?;
-        self.wake.queue();
+        self.notifier.notify_queue();
         Ok(EngineChange::Done)
     }
 
@@ -233,7 +233,7 @@ impl Store {
         row.updated_at = Set(micros(now));
         row.update(&tx).await?;
         tx.commit().await?;
-        self.wake.queue();
+        self.notifier.notify_queue();
         Ok(EngineChange::Done)
     }
 

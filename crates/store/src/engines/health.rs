@@ -56,7 +56,7 @@ pub struct CheckedHealth {
     pub since: Timestamp,
     /// For one that does not answer: from when on builds no longer wait for it in the queue, but
     /// are let through and told why they fail, if no other engine answers either.
-    pub hopeless_at: Option<Timestamp>,
+    pub given_up_at: Option<Timestamp>,
     /// Why it did not answer the last time it did not.
     pub failure: Option<Failure>,
 }
@@ -128,7 +128,7 @@ impl Store {
             up: Set(found.up),
             since: Set(micros(found.since)),
             checked_at: Set(micros(now)),
-            hopeless_at: Set(found.hopeless_at.map(micros)),
+            given_up_at: Set(found.given_up_at.map(micros)),
             failure: Set(failure.transpose()?),
         })
         .on_conflict(
@@ -137,7 +137,7 @@ impl Store {
                     engine_health::Column::Up,
                     engine_health::Column::Since,
                     engine_health::Column::CheckedAt,
-                    engine_health::Column::HopelessAt,
+                    engine_health::Column::GivenUpAt,
                     engine_health::Column::Failure,
                 ])
                 .to_owned(),
@@ -155,7 +155,7 @@ impl Store {
             .await?;
         tx.commit().await?;
         if found.up {
-            self.wake.queue();
+            self.notifier.notify_queue();
         }
         Ok(())
     }

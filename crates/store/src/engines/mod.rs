@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{EngineChange, NewEngine, RemoveOutcome};
 pub use health::{CheckedHealth, EngineHealth, HealthState};
-pub use orphans::Leftover;
+pub use orphans::OrphanedImage;
 
 use crate::{
     Store, StoreError,
@@ -63,9 +63,9 @@ pub struct NamedEngine {
     /// What its disk held when somebody last looked.
     pub disk: Option<DiskUse>,
     /// When it was added.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When it was last changed, drained or undrained.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// What an engine's disk holds.
@@ -94,7 +94,7 @@ pub struct EngineSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineRevision {
     /// The row's number; of the settings' Docker servers where only the address was set.
-    pub primary_id: i64,
+    pub id: i64,
     /// IP address or host name.
     pub host: String,
     /// TCP port.
@@ -106,7 +106,7 @@ pub struct EngineRevision {
     /// What an operator says about it; `None` where only the address was set.
     pub labels: Option<EngineLabels>,
     /// When it came into force.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// Where TLS material belongs: with this engine at this address.
@@ -198,8 +198,8 @@ impl Store {
                     .disk
                     .map(|text| from_json("disk use", &text))
                     .transpose()?,
-                create_time: timestamp(row.created_at)?,
-                update_time: timestamp(row.updated_at)?,
+                created_at: timestamp(row.created_at)?,
+                updated_at: timestamp(row.updated_at)?,
                 name: row.name,
             });
         }
@@ -259,12 +259,12 @@ impl Store {
             .into_iter()
             .map(|row| {
                 Ok(EngineRevision {
-                    primary_id: row.id,
+                    id: row.id,
                     port: read_port(row.port)?,
                     tls: row.tls.is_some(),
                     capacity: Some(read_capacity(row.capacity)?),
                     labels: Some(read_labels(&row.labels)?),
-                    create_time: timestamp(row.created_at)?,
+                    created_at: timestamp(row.created_at)?,
                     host: row.host,
                 })
             })
@@ -272,15 +272,15 @@ impl Store {
         if name == DEFAULT_ENGINE {
             let addresses = self.docker_server_history().await?;
             history.extend(addresses.into_iter().map(|row| EngineRevision {
-                primary_id: row.primary_id,
+                id: row.id,
                 host: row.host,
                 port: row.port,
                 tls: row.tls,
                 capacity: None,
                 labels: None,
-                create_time: row.create_time,
+                created_at: row.created_at,
             }));
-            history.sort_by_key(|row| std::cmp::Reverse(row.create_time));
+            history.sort_by_key(|row| std::cmp::Reverse(row.created_at));
         }
         Ok(history)
     }

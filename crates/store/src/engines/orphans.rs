@@ -9,20 +9,20 @@ use sea_orm::{
 
 use super::DEFAULT_ENGINE;
 use crate::{
-    Store, StoreError, TaskId,
+    BuildId, Store, StoreError,
     db::time::{micros, timestamp},
-    entity::{build, leftover},
+    entity::{build, orphaned_image},
 };
 
 /// A build of which an engine may hold something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leftover {
+pub struct OrphanedImage {
     /// The record's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// The engine.
     pub engine: String,
     /// The build.
-    pub task_id: TaskId,
+    pub build_id: BuildId,
     /// Its target image.
     pub image: String,
     /// When the attempt was lost.
@@ -36,28 +36,31 @@ pub(crate) async fn note<C: ConnectionTrait>(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let engine = row.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-    insert(connection, engine, row.task_id, &row.target_image, now).await
+    insert(connection, engine, row.id, &row.target_image, now).await
 }
 
 async fn insert<C: ConnectionTrait>(
     connection: &C,
     engine: &str,
-    task_id: TaskId,
+    build_id: BuildId,
     image: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    leftover::Entity::insert(leftover::ActiveModel {
+    orphaned_image::Entity::insert(orphaned_image::ActiveModel {
         engine: Set(engine.to_owned()),
-        task_id: Set(task_id),
+        build_id: Set(build_id),
         image: Set(image.to_owned()),
         created_at: Set(micros(now)),
         ..Default::default()
     })
     .on_conflict(
         // Lost there once more: it is looked for from now on.
-        OnConflict::columns([leftover::Column::Engine, leftover::Column::TaskId])
-            .update_column(leftover::Column::CreatedAt)
-            .to_owned(),
+        OnConflict::columns([
+            orphaned_image::Column::Engine,
+            orphaned_image::Column::BuildId,
+        ])
+        .update_column(orphaned_image::Column::CreatedAt)
+        .to_owned(),
     )
     .exec_without_returning(connection)
     .await?;
@@ -66,32 +69,32 @@ async fn insert<C: ConnectionTrait>(
 
 impl Store {
     /// Notes that a build may have left its image on an engine that did not let go of it.
-    pub async fn note_leftover(
+    pub async fn record_orphaned_image(
         &self,
         engine: &str,
-        task_id: TaskId,
+        build_id: BuildId,
         image: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let tx = self.begin().await?;
-        insert(&tx, engine, task_id, image, now).await?;
+        insert(&tx, engine, build_id, image, now).await?;
         tx.commit().await?;
         Ok(())
     }
 
     /// What may lie on an engine, oldest first.
-    pub async fn leftovers(&self, engine: &str) -> Result<Vec<Leftover>, StoreError> {
-        let rows = leftover::Entity::find()
-            .filter(leftover::Column::Engine.eq(engine))
-            .order_by_asc(leftover::Column::Id)
+    pub async fn orphaned_images(&self, engine: &str) -> Result<Vec<OrphanedImage>, StoreError> {
+        let rows = orphaned_image::Entity::find()
+            .filter(orphaned_image::Column::Engine.eq(engine))
+            .order_by_asc(orphaned_image::Column::Id)
             .all(self.reader())
             .await?;
         rows.into_iter()
             .map(|row| {
-                Ok(Leftover {
-                    primary_id: row.id,
+                Ok(OrphanedImage {
+                    id: row.id,
                     engine: row.engine,
-                    task_id: row.task_id,
+                    build_id: row.build_id,
                     image: row.image,
                     since: timestamp(row.created_at)?,
                 })
@@ -100,11 +103,11 @@ impl Store {
     }
 
     /// Forgets a record: the engine was looked at. One that was renewed since stays.
-    pub async fn leftover_gone(&self, leftover: &Leftover) -> Result<(), StoreError> {
+    pub async fn forget_orphaned_image(&self, leftover: &OrphanedImage) -> Result<(), StoreError> {
         let tx = self.begin().await?;
-        leftover::Entity::delete_many()
-            .filter(leftover::Column::Id.eq(leftover.primary_id))
-            .filter(leftover::Column::CreatedAt.eq(micros(leftover.since)))
+        orphaned_image::Entity::delete_many()
+            .filter(orphaned_image::Column::Id.eq(leftover.id))
+            .filter(orphaned_image::Column::CreatedAt.eq(micros(leftover.since)))
             .exec(&tx)
             .await?;
         tx.commit().await?;

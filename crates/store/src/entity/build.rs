@@ -6,9 +6,10 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "builds")]
 pub struct Model {
     #[sea_orm(primary_key)]
+    pub row_id: i64,
+    #[sea_orm(unique)]
     pub id: i64,
-    pub task_id: i64,
-    pub task_name: String,
+    pub name: String,
     pub created_at: i64,
     pub updated_at: i64,
     pub state: String,
@@ -38,10 +39,10 @@ pub struct Model {
     pub owner: String,
     pub priority: i64,
     pub queued_at: i64,
-    pub likeness: String,
+    pub similarity_key: String,
     pub limits: Option<String>,
     pub retried_from: Option<String>,
-    pub built_because: Option<String>,
+    pub build_reason: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

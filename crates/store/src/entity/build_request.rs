@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "build_requests")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub task_id: i64,
+    pub build_id: i64,
     pub request: String,
     pub spec: String,
     pub passwords: Option<Vec<u8>>,

@@ -8,7 +8,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
-    pub task_id: Option<i64>,
+    pub build_id: Option<i64>,
     pub url: String,
     pub headers: Vec<u8>,
     pub body: String,

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "dockerfiles")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub task_id: i64,
+    pub build_id: i64,
     pub attempt: i64,
     pub text: String,
 }

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "engine_healths")]
+#[sea_orm(table_name = "engine_health")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub engine: String,
@@ -12,7 +12,7 @@ pub struct Model {
     pub up: bool,
     pub since: i64,
     pub checked_at: i64,
-    pub hopeless_at: Option<i64>,
+    pub given_up_at: Option<i64>,
     pub failure: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "event_archives")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub task_id: i64,
+    pub build_id: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub first_seq: i64,
     pub last_seq: i64,

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
-    pub task_id: i64,
+    pub build_id: i64,
     pub name: String,
     pub tag: String,
     pub kind: String,

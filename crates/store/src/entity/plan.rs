@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "plans")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub task_id: i64,
+    pub build_id: i64,
     pub plan_key: String,
     pub engine: String,
     pub made_by: Option<i64>,

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
-    pub task_id: i64,
+    pub build_id: i64,
     pub attempt: i64,
     pub action: String,
     pub status: String,

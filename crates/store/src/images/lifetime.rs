@@ -16,16 +16,16 @@ use crate::{
         dialect,
         time::{maybe_timestamp, micros, timestamp},
     },
-    entity::{engine_revision, image, image_life, setting_docker_server},
+    entity::{engine_revision, image, image_lifetime, setting_docker_server},
 };
 
 /// The part in which lives begin and end: an image has one life at a time on an engine.
-const LIVES: &str = "image_lives";
+const LIVES: &str = "image_lifetimes";
 
 /// How an image came to an engine; spelt as the old protocol's `image_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
-pub enum LifeKind {
+pub enum LifetimeKind {
     /// From a registry.
     Pull,
     /// A build made it.
@@ -34,25 +34,25 @@ pub enum LifeKind {
 
 /// An image's time on an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageLife {
+pub struct ImageLifetime {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// The image, with its tag.
     pub image_name: String,
     /// How it came.
-    pub kind: LifeKind,
+    pub kind: LifetimeKind,
     /// The engine's address, `host:port`.
     pub engine: String,
     /// When it was pulled or built; where it was replaced under its name, when last.
-    pub generator_time: Timestamp,
+    pub generated_at: Timestamp,
     /// When it was last pulled, checked, built or built upon.
-    pub last_used: Timestamp,
+    pub last_used_at: Timestamp,
     /// When it was removed; `None` while it is there.
-    pub delete_time: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
     /// When the row was made.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// An image that was found on an engine because somebody uses it.
@@ -71,21 +71,21 @@ pub struct ImageSeen<'a> {
     pub pulled: bool,
 }
 
-impl TryFrom<image_life::Model> for ImageLife {
+impl TryFrom<image_lifetime::Model> for ImageLifetime {
     type Error = StoreError;
 
-    fn try_from(row: image_life::Model) -> Result<Self, StoreError> {
+    fn try_from(row: image_lifetime::Model) -> Result<Self, StoreError> {
         Ok(Self {
             kind: row
                 .image_type
                 .parse()
                 .map_err(|_| StoreError::corrupt("image life's type", &row.image_type))?,
-            generator_time: timestamp(row.generated_at)?,
-            last_used: timestamp(row.last_used_at)?,
-            delete_time: maybe_timestamp(row.deleted_at)?,
-            create_time: timestamp(row.created_at)?,
-            update_time: timestamp(row.updated_at)?,
-            primary_id: row.id,
+            generated_at: timestamp(row.generated_at)?,
+            last_used_at: timestamp(row.last_used_at)?,
+            deleted_at: maybe_timestamp(row.deleted_at)?,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
+            id: row.id,
             image_name: row.image_name,
             engine: row.engine,
         })
@@ -94,19 +94,19 @@ impl TryFrom<image_life::Model> for ImageLife {
 
 fn living(engine: &str, image_name: &str) -> sea_orm::Condition {
     sea_orm::Condition::all()
-        .add(image_life::Column::Engine.eq(engine))
-        .add(image_life::Column::ImageName.eq(image_name))
-        .add(image_life::Column::DeletedAt.is_null())
+        .add(image_lifetime::Column::Engine.eq(engine))
+        .add(image_lifetime::Column::ImageName.eq(image_name))
+        .add(image_lifetime::Column::DeletedAt.is_null())
 }
 
 async fn begin(
     tx: &DatabaseTransaction,
     engine: &str,
     image_name: &str,
-    kind: LifeKind,
+    kind: LifetimeKind,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    image_life::Entity::insert(image_life::ActiveModel {
+    image_lifetime::Entity::insert(image_lifetime::ActiveModel {
         image_name: Set(image_name.to_owned()),
         image_type: Set(kind.to_string()),
         engine: Set(engine.to_owned()),
@@ -128,16 +128,16 @@ async fn used(
     image_name: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let updated = image_life::Entity::update_many()
-        .col_expr(image_life::Column::LastUsedAt, Expr::value(micros(now)))
-        .col_expr(image_life::Column::UpdatedAt, Expr::value(micros(now)))
+    let updated = image_lifetime::Entity::update_many()
+        .col_expr(image_lifetime::Column::LastUsedAt, Expr::value(micros(now)))
+        .col_expr(image_lifetime::Column::UpdatedAt, Expr::value(micros(now)))
         .filter(living(engine, image_name))
         .exec(tx)
         .await?;
     Ok(updated.rows_affected > 0)
 }
 
-/// The address of the engine that a build's settings name, as [`ImageLife::engine`] has it.
+/// The address of the engine that a build's settings name, as [`ImageLifetime::engine`] has it.
 pub(crate) async fn engine_address(
     tx: &DatabaseTransaction,
     revisions: SettingsRevisions,
@@ -169,7 +169,7 @@ pub(crate) async fn built(
     used(tx, engine, base_name, now).await?;
     // What had the name until now lost it to the new image.
     end(tx, engine, image_name, now).await?;
-    begin(tx, engine, image_name, LifeKind::Build, now).await
+    begin(tx, engine, image_name, LifetimeKind::Build, now).await
 }
 
 /// Notes a removal; whether a life was there to end.
@@ -179,9 +179,9 @@ async fn end(
     image_name: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let updated = image_life::Entity::update_many()
-        .col_expr(image_life::Column::DeletedAt, Expr::value(micros(now)))
-        .col_expr(image_life::Column::UpdatedAt, Expr::value(micros(now)))
+    let updated = image_lifetime::Entity::update_many()
+        .col_expr(image_lifetime::Column::DeletedAt, Expr::value(micros(now)))
+        .col_expr(image_lifetime::Column::UpdatedAt, Expr::value(micros(now)))
         .filter(living(engine, image_name))
         .exec(tx)
         .await?;
@@ -196,7 +196,7 @@ impl Store {
         let tx = self.begin().await?;
         dialect::one_at_a_time(&tx, LIVES).await?;
         if !used(&tx, seen.engine, &image_name, now).await? && seen.pulled {
-            begin(&tx, seen.engine, &image_name, LifeKind::Pull, now).await?;
+            begin(&tx, seen.engine, &image_name, LifetimeKind::Pull, now).await?;
         }
         image::Entity::update_many()
             .col_expr(image::Column::ImageId, Expr::value(seen.image_id))
@@ -218,7 +218,7 @@ impl Store {
         &self,
         engine: &str,
         image_name: &str,
-        kind: LifeKind,
+        kind: LifetimeKind,
         since: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -233,13 +233,13 @@ impl Store {
     }
 
     /// Every life, newest first.
-    pub async fn image_lives(&self) -> Result<Vec<ImageLife>, StoreError> {
-        image_life::Entity::find()
-            .order_by_desc(image_life::Column::Id)
+    pub async fn image_lives(&self) -> Result<Vec<ImageLifetime>, StoreError> {
+        image_lifetime::Entity::find()
+            .order_by_desc(image_lifetime::Column::Id)
             .all(self.reader())
             .await?
             .into_iter()
-            .map(ImageLife::try_from)
+            .map(ImageLifetime::try_from)
             .collect()
     }
 
@@ -248,17 +248,17 @@ impl Store {
         &self,
         engine: &str,
         cutoff: Timestamp,
-    ) -> Result<Vec<ImageLife>, StoreError> {
-        image_life::Entity::find()
-            .filter(image_life::Column::Engine.eq(engine))
-            .filter(image_life::Column::DeletedAt.is_null())
-            .filter(image_life::Column::LastUsedAt.lte(micros(cutoff)))
-            .order_by_asc(image_life::Column::LastUsedAt)
-            .order_by_asc(image_life::Column::Id)
+    ) -> Result<Vec<ImageLifetime>, StoreError> {
+        image_lifetime::Entity::find()
+            .filter(image_lifetime::Column::Engine.eq(engine))
+            .filter(image_lifetime::Column::DeletedAt.is_null())
+            .filter(image_lifetime::Column::LastUsedAt.lte(micros(cutoff)))
+            .order_by_asc(image_lifetime::Column::LastUsedAt)
+            .order_by_asc(image_lifetime::Column::Id)
             .all(self.reader())
             .await?
             .into_iter()
-            .map(ImageLife::try_from)
+            .map(ImageLifetime::try_from)
             .collect()
     }
 }

@@ -12,7 +12,7 @@ use sea_orm::{
 use strum::{Display, EnumString};
 
 use crate::{
-    FinishedImage, Page, Store, StoreError, TaskId,
+    BuildId, FinishedImage, Page, Store, StoreError,
     builds::{read::contains, read_size, stored_size},
     db::{
         paging,
@@ -34,9 +34,9 @@ pub enum ImageKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// The build that made it; 0 for a base image.
-    pub task_id: TaskId,
+    pub build_id: BuildId,
     /// Registry and repository, without tag.
     pub name: String,
     /// The tag.
@@ -56,9 +56,9 @@ pub struct Image {
     /// Whether it serves JupyterLab.
     pub jupyter_lab: bool,
     /// When it was first made or registered.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When it was last made or registered.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// A base image to register.
@@ -110,10 +110,10 @@ impl TryFrom<image::Model> for Image {
                 .parse()
                 .map_err(|_| StoreError::corrupt("image type", &row.kind))?,
             size: read_size(row.size),
-            create_time: timestamp(row.created_at)?,
-            update_time: timestamp(row.updated_at)?,
-            primary_id: row.id,
-            task_id: row.task_id,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
+            id: row.id,
+            build_id: row.build_id,
             name: row.name,
             tag: row.tag,
             image_id: row.image_id,
@@ -131,7 +131,7 @@ async fn put(tx: &DatabaseTransaction, row: image::ActiveModel) -> Result<(), St
         .on_conflict(
             OnConflict::columns([image::Column::Name, image::Column::Tag, image::Column::Kind])
                 .update_columns([
-                    image::Column::TaskId,
+                    image::Column::BuildId,
                     image::Column::ImageId,
                     image::Column::Digest,
                     image::Column::Size,
@@ -150,13 +150,13 @@ async fn put(tx: &DatabaseTransaction, row: image::ActiveModel) -> Result<(), St
 /// The row of an image a build made.
 pub(crate) async fn put_customized(
     tx: &DatabaseTransaction,
-    task_id: TaskId,
+    build_id: BuildId,
     spec: &ImageSpec,
     made: &FinishedImage,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let row = image::ActiveModel {
-        task_id: Set(task_id),
+        build_id: Set(build_id),
         name: Set(spec.target.name()),
         tag: Set(spec.target.tag().to_owned()),
         kind: Set(ImageKind::Customized.to_string()),
@@ -182,7 +182,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         let row = image::ActiveModel {
-            task_id: Set(0),
+            build_id: Set(0),
             name: Set(new.reference.name()),
             tag: Set(new.reference.tag().to_owned()),
             kind: Set(ImageKind::Base.to_string()),
@@ -243,8 +243,8 @@ impl Store {
     }
 
     /// The image of a row's number.
-    pub async fn image(&self, primary_id: i64) -> Result<Option<Image>, StoreError> {
-        image::Entity::find_by_id(primary_id)
+    pub async fn image(&self, id: i64) -> Result<Option<Image>, StoreError> {
+        image::Entity::find_by_id(id)
             .one(self.reader())
             .await?
             .map(Image::try_from)
@@ -265,9 +265,9 @@ impl Store {
 
     /// Forgets an image by its row's number, which frees its name for another build; says
     /// whether there was one.
-    pub async fn delete_image(&self, primary_id: i64) -> Result<bool, StoreError> {
+    pub async fn delete_image(&self, id: i64) -> Result<bool, StoreError> {
         let tx = self.begin().await?;
-        let deleted = image::Entity::delete_by_id(primary_id).exec(&tx).await?;
+        let deleted = image::Entity::delete_by_id(id).exec(&tx).await?;
         tx.commit().await?;
         Ok(deleted.rows_affected == 1)
     }

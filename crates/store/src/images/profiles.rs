@@ -18,15 +18,15 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredProfile {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// The image's name, with its tag, as it was asked for.
     pub image_name: String,
     /// What the image contains.
     pub profile: ImageProfile,
     /// When it was first found.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When it was last found.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 impl TryFrom<profile::Model> for StoredProfile {
@@ -34,11 +34,11 @@ impl TryFrom<profile::Model> for StoredProfile {
 
     fn try_from(row: profile::Model) -> Result<Self, StoreError> {
         Ok(Self {
-            primary_id: row.id,
+            id: row.id,
             image_name: row.image_name,
             profile: from_json("profile", &row.profile)?,
-            create_time: timestamp(row.created_at)?,
-            update_time: timestamp(row.updated_at)?,
+            created_at: timestamp(row.created_at)?,
+            updated_at: timestamp(row.updated_at)?,
         })
     }
 }

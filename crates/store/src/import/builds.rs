@@ -79,7 +79,7 @@ impl Known {
     async fn read(importer: &Importer<'_>) -> Result<Self, StoreError> {
         let rows: Vec<(i64, String)> = build::Entity::find()
             .select_only()
-            .column(build::Column::TaskId)
+            .column(build::Column::Id)
             .column(build::Column::WorkDirName)
             .into_tuple()
             .all(importer.tx)
@@ -235,8 +235,8 @@ async fn insert(importer: &Importer<'_>, task: Ended) -> Result<(), StoreError> 
         .map(|failure| to_json("failure", failure))
         .transpose()?;
     build::Entity::insert(build::ActiveModel {
-        task_id: Set(task.task_id),
-        task_name: Set(task.name),
+        id: Set(task.task_id),
+        name: Set(task.name),
         created_at: Set(micros(task.created)),
         updated_at: Set(micros(task.updated)),
         state: Set(task.state.to_string()),
@@ -319,11 +319,11 @@ async fn take_step(
         Ok(read) => read,
         Err(reason) => return Ok(Err(reason)),
     };
-    let (Set(task_id), Set(action)) = (&model.task_id, &model.action) else {
+    let (Set(task_id), Set(action)) = (&model.build_id, &model.action) else {
         return Ok(Err("it has no task_id".to_owned()));
     };
     let there = step::Entity::find()
-        .filter(step::Column::TaskId.eq(*task_id))
+        .filter(step::Column::BuildId.eq(*task_id))
         .filter(step::Column::Action.eq(action.as_str()))
         .one(importer.tx)
         .await?;
@@ -380,7 +380,7 @@ fn read_step(
         .filter(|duration| *duration >= 0)
         .unwrap_or_else(|| i64::try_from(between).unwrap_or(i64::MAX));
     let model = step::ActiveModel {
-        task_id: Set(task_id),
+        build_id: Set(task_id),
         attempt: Set(1),
         action: Set(action.to_string()),
         status: Set(status.to_string()),

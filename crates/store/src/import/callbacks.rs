@@ -31,7 +31,7 @@ pub(super) async fn import(
     let mut report = TableReport::new(TABLE, "callback history", rows.is_some());
     let task_ids: HashSet<i64> = build::Entity::find()
         .select_only()
-        .column(build::Column::TaskId)
+        .column(build::Column::Id)
         .into_tuple::<i64>()
         .all(importer.tx)
         .await?
@@ -225,7 +225,7 @@ async fn insert(
         .headers
         .seal(&importer.store.seal, &purpose(&callback.url))?;
     delivery::Entity::insert(delivery::ActiveModel {
-        task_id: Set(task_id.filter(|task_id| task_ids.contains(task_id))),
+        build_id: Set(task_id.filter(|task_id| task_ids.contains(task_id))),
         url: Set(callback.url),
         headers: Set(headers),
         body: Set(callback.body.to_string()),

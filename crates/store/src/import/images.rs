@@ -12,9 +12,9 @@ use super::{
     source::{OldDatabase, OldRow, shown},
 };
 use crate::{
-    ImageKind, LifeKind, StoreError,
+    ImageKind, LifetimeKind, StoreError,
     db::time::micros,
-    entity::{image, image_life, setting_docker_server},
+    entity::{image, image_lifetime, setting_docker_server},
 };
 
 const IMAGES: &str = "fb_image_table";
@@ -106,7 +106,7 @@ fn read_image(
     });
     let interaction = row.text("interaction").to_lowercase();
     let model = image::ActiveModel {
-        task_id: Set(row.integer("task_id").unwrap_or_default()),
+        build_id: Set(row.integer("task_id").unwrap_or_default()),
         name: Set(reference.name()),
         tag: Set(reference.tag().to_owned()),
         kind: Set(kind.to_string()),
@@ -174,7 +174,7 @@ async fn import_lives(
         }
         let fate = match read_life(importer, row, &engine) {
             Ok((model, remarks)) => {
-                image_life::Entity::insert(model)
+                image_lifetime::Entity::insert(model)
                     .exec_without_returning(importer.tx)
                     .await?;
                 Ok(remarks)
@@ -190,14 +190,14 @@ fn read_life(
     importer: &Importer<'_>,
     row: &OldRow,
     engine: &str,
-) -> Result<(image_life::ActiveModel, Vec<String>), String> {
+) -> Result<(image_lifetime::ActiveModel, Vec<String>), String> {
     let mut remarks = Vec::new();
     let name = row.needed("image_name")?;
     let image: ImageReference = name
         .parse()
         .map_err(|_| format!("image_name is no image's: {}", shown(name)))?;
     let text = row.needed("image_type")?;
-    let kind: LifeKind = text
+    let kind: LifetimeKind = text
         .to_lowercase()
         .parse()
         .map_err(|_| format!("image_type is unknown: {}", shown(text)))?;
@@ -212,7 +212,7 @@ fn read_life(
         "" => None,
         _ => Some(row.time("delete_time", importer.zone)?),
     };
-    let model = image_life::ActiveModel {
+    let model = image_lifetime::ActiveModel {
         image_name: Set(image.to_string()),
         image_type: Set(kind.to_string()),
         engine: Set(engine.to_owned()),

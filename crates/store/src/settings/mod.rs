@@ -38,22 +38,22 @@ pub struct NewSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRevision {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// IP address or host name.
     pub host: String,
     /// TCP port.
     pub port: u16,
     /// When it came into force.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When the row last changed: never after that.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// A row of the registry's history, without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryRevision {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// Account name.
     pub username: String,
     /// Address, `host` or `host:port`.
@@ -61,16 +61,16 @@ pub struct RegistryRevision {
     /// Its second name.
     pub registry_dns: Option<String>,
     /// When it came into force.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When the row last changed: never after that.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// A row of the Docker server's history, without its TLS material.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerServerRevision {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// IP address or host name.
     pub host: String,
     /// TCP port.
@@ -78,22 +78,22 @@ pub struct DockerServerRevision {
     /// Whether it is reached with mutual TLS.
     pub tls: bool,
     /// When it came into force.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When the row last changed: never after that.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// A row of the callback headers' history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadersRevision {
     /// The row's number.
-    pub primary_id: i64,
+    pub id: i64,
     /// The headers, with `***` for the values of those that look like credentials.
     pub headers: CallbackHeaders,
     /// When it came into force.
-    pub create_time: Timestamp,
+    pub created_at: Timestamp,
     /// When the row last changed: never after that.
-    pub update_time: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 /// The form in which TLS material is sealed.
@@ -358,11 +358,11 @@ impl Store {
             .await?;
         let revision = |row: setting_host::Model| {
             Ok(HostRevision {
-                primary_id: row.id,
+                id: row.id,
                 host: row.host,
                 port: read_port(row.port)?,
-                create_time: timestamp(row.created_at)?,
-                update_time: timestamp(row.updated_at)?,
+                created_at: timestamp(row.created_at)?,
+                updated_at: timestamp(row.updated_at)?,
             })
         };
         rows.into_iter().map(revision).collect()
@@ -376,12 +376,12 @@ impl Store {
             .await?;
         let revision = |row: setting_registry::Model| {
             Ok(RegistryRevision {
-                primary_id: row.id,
+                id: row.id,
                 username: row.username,
                 registry: row.registry,
                 registry_dns: row.registry_dns,
-                create_time: timestamp(row.created_at)?,
-                update_time: timestamp(row.updated_at)?,
+                created_at: timestamp(row.created_at)?,
+                updated_at: timestamp(row.updated_at)?,
             })
         };
         rows.into_iter().map(revision).collect()
@@ -395,12 +395,12 @@ impl Store {
             .await?;
         let revision = |row: setting_docker_server::Model| {
             Ok(DockerServerRevision {
-                primary_id: row.id,
+                id: row.id,
                 host: row.host,
                 port: read_port(row.port)?,
                 tls: row.tls.is_some(),
-                create_time: timestamp(row.created_at)?,
-                update_time: timestamp(row.updated_at)?,
+                created_at: timestamp(row.created_at)?,
+                updated_at: timestamp(row.updated_at)?,
             })
         };
         rows.into_iter().map(revision).collect()
@@ -415,10 +415,10 @@ impl Store {
         let revision = |row: setting_headers::Model| {
             let headers = SecretHeaders::open(&self.seal, HEADERS_PURPOSE, &row.headers)?;
             Ok(HeadersRevision {
-                primary_id: row.id,
+                id: row.id,
                 headers: headers.masked(),
-                create_time: timestamp(row.created_at)?,
-                update_time: timestamp(row.updated_at)?,
+                created_at: timestamp(row.created_at)?,
+                updated_at: timestamp(row.updated_at)?,
             })
         };
         rows.into_iter().map(revision).collect()

@@ -38,7 +38,7 @@ async fn processes_that_start_at_once_make_one_database() {
 async fn leases_go_by_the_databases_clock_whatever_the_callers_say() {
     let site = Site::new();
     let store = site.open_as_served().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     let hour = Duration::from_hours(1);
     // This caller's clock is years behind, the other's years ahead.
     let behind = "2001-01-01T00:00:00Z".parse().unwrap();
@@ -65,13 +65,13 @@ async fn a_text_with_a_nul_character_is_kept_as_well_as_can_be() {
     let site = Site::new();
     let store = site.open().await;
     let mut new = crate::parts::request(&crate::parts::target(1));
-    new.task_name = "a\0task".to_owned();
+    new.name = "a\0task".to_owned();
     new.spec.description = "a\0description".to_owned();
     let build = store
         .enqueue(new, &crate::parts::work_dir, at(0))
         .await
         .unwrap();
-    assert_eq!(build.task_name, "a\u{fffd}task");
+    assert_eq!(build.name, "a\u{fffd}task");
     assert!(store.build_by_work_dir("\0").await.unwrap().is_none());
     assert!(store.builds_by_target("\0").await.unwrap().is_empty());
 }
@@ -146,13 +146,13 @@ async fn a_server_that_ends_and_comes_back_is_used_again() {
 async fn processes_are_there_until_they_fall_silent() {
     let site = Site::new();
     let store = site.open().await;
-    store.replica_lives("one", at(0)).await.unwrap();
-    store.replica_lives("two", at(5)).await.unwrap();
-    store.replica_lives("one", at(20)).await.unwrap();
+    store.replica_heartbeat("one", at(0)).await.unwrap();
+    store.replica_heartbeat("two", at(5)).await.unwrap();
+    store.replica_heartbeat("one", at(20)).await.unwrap();
     let silence = Duration::from_secs(10);
     let live = store.live_replicas(silence, at(25)).await.unwrap();
     assert_eq!(live, ["one".to_owned()].into());
-    store.replica_ended("one").await.unwrap();
+    store.remove_replica("one").await.unwrap();
     assert!(
         store
             .live_replicas(silence, at(25))

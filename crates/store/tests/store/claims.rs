@@ -4,19 +4,19 @@
 use std::{collections::HashMap, time::Duration};
 
 use fastbuild_store::{
-    ClaimRoom, ClaimedDelivery, Delivery, DeliveryStatus, NewDelivery, Page, Store, TaskId, Try,
-    TryOutcome,
+    BuildId, ClaimRoom, ClaimedDelivery, Delivery, DeliveryOutcome, DeliveryStatus, NewDelivery,
+    NewDeliveryAttempt, Page, Store,
 };
 
 use crate::parts::{Site, at, claim_due, headers, next_delivery, request, target, work_dir};
 
 /// A delivery to this address, due at once; the number of its build.
-async fn deliver_to(store: &Store, number: usize, url: &str, seconds: i64) -> TaskId {
+async fn deliver_to(store: &Store, number: usize, url: &str, seconds: i64) -> BuildId {
     let task = store
         .enqueue(request(&target(number)), &work_dir, at(seconds))
         .await
         .unwrap()
-        .task_id;
+        .id;
     let to = |_build: &fastbuild_store::Build| {
         Some(NewDelivery {
             url: url.to_owned(),
@@ -36,10 +36,10 @@ async fn claim_within(store: &Store, room: &ClaimRoom, seconds: i64) -> Vec<Clai
         .unwrap()
 }
 
-fn answered(status: u16, seconds: i64) -> Try {
-    Try {
-        started: at(seconds),
-        ended: at(seconds),
+fn answered(status: u16, seconds: i64) -> NewDeliveryAttempt {
+    NewDeliveryAttempt {
+        started_at: at(seconds),
+        ended_at: at(seconds),
         request_headers: headers().into(),
         status: Some(status),
         body: format!("answer {status}"),
@@ -150,13 +150,13 @@ async fn a_try_whose_process_ended_is_recorded_as_lost_and_followed_by_another()
 
     // The first was only late: what came of it is noted, and decides nothing.
     let late = answered(500, 12);
-    let recorded = store.record_try(id, 1, &late, TryOutcome::GaveUp, at(12));
+    let recorded = store.record_delivery_attempt(id, 1, &late, DeliveryOutcome::GaveUp, at(12));
     assert!(!recorded.await.unwrap());
     assert_eq!(tries(&store, id).await, [(1, Some(500), false)]);
     assert_eq!(only(&store).await.status, DeliveryStatus::Pending);
 
     let taken = answered(200, 13);
-    let recorded = store.record_try(id, 2, &taken, TryOutcome::Delivered, at(13));
+    let recorded = store.record_delivery_attempt(id, 2, &taken, DeliveryOutcome::Delivered, at(13));
     assert!(recorded.await.unwrap());
     assert_eq!(
         tries(&store, id).await,
@@ -164,7 +164,7 @@ async fn a_try_whose_process_ended_is_recorded_as_lost_and_followed_by_another()
     );
     assert_eq!(only(&store).await.status, DeliveryStatus::Delivered);
     // A second word about a recorded try changes nothing.
-    let recorded = store.record_try(id, 2, &late, TryOutcome::GaveUp, at(14));
+    let recorded = store.record_delivery_attempt(id, 2, &late, DeliveryOutcome::GaveUp, at(14));
     assert!(!recorded.await.unwrap());
     assert_eq!(only(&store).await.status, DeliveryStatus::Delivered);
     assert_eq!(tries(&store, id).await[1], (2, Some(200), false));
@@ -183,9 +183,9 @@ async fn leases_of_processes_that_ended_are_not_waited_for() {
 #[tokio::test]
 async fn a_redelivery_asked_for_during_a_try_is_made_whatever_comes_of_the_try() {
     for (status, outcome) in [
-        (500, TryOutcome::GaveUp),
-        (200, TryOutcome::Delivered),
-        (500, TryOutcome::Retry { at: at(9999) }),
+        (500, DeliveryOutcome::GaveUp),
+        (200, DeliveryOutcome::Delivered),
+        (500, DeliveryOutcome::Retry { at: at(9999) }),
     ] {
         let site = Site::new();
         let store = site.open().await;
@@ -196,16 +196,17 @@ async fn a_redelivery_asked_for_during_a_try_is_made_whatever_comes_of_the_try()
         // Not beside the one that runs.
         assert_eq!(claim_due(&store, 2).await, []);
         let tried = answered(status, 3);
-        let recorded = store.record_try(id, 1, &tried, outcome, at(3));
+        let recorded = store.record_delivery_attempt(id, 1, &tried, outcome, at(3));
         assert!(recorded.await.unwrap());
         let row = only(&store).await;
         assert_eq!(row.status, DeliveryStatus::Pending);
-        assert_eq!(row.next_time, Some(at(2)));
+        assert_eq!(row.next_at, Some(at(2)));
 
         let [again] = claim_due(&store, 4).await.try_into().unwrap();
         assert_eq!((again.number, again.delivery.tries_on_schedule), (2, 0));
         let taken = answered(200, 5);
-        let recorded = store.record_try(id, 2, &taken, TryOutcome::Delivered, at(5));
+        let recorded =
+            store.record_delivery_attempt(id, 2, &taken, DeliveryOutcome::Delivered, at(5));
         assert!(recorded.await.unwrap());
         assert_eq!(only(&store).await.status, DeliveryStatus::Delivered);
         assert_eq!(
@@ -225,7 +226,7 @@ async fn one_that_cannot_be_read_does_not_hold_up_the_others() {
         .await;
     let claimed = claim_due(&store, 2).await;
     assert_eq!(claimed.len(), 1);
-    assert_eq!(claimed[0].delivery.task_id, Some(good));
+    assert_eq!(claimed[0].delivery.build_id, Some(good));
     assert_eq!(next_delivery(&store, 2).await, None);
 }
 
@@ -238,13 +239,13 @@ async fn callbacks_that_ended_long_ago_are_forgotten_with_their_tries() {
     }
     let claimed = claim_due(&store, 1).await;
     let outcomes = [
-        TryOutcome::Delivered,
-        TryOutcome::GaveUp,
-        TryOutcome::Retry { at: at(99) },
+        DeliveryOutcome::Delivered,
+        DeliveryOutcome::GaveUp,
+        DeliveryOutcome::Retry { at: at(99) },
     ];
     for (one, outcome) in claimed.iter().zip(outcomes) {
         let tried = answered(200, 2);
-        let recorded = store.record_try(one.delivery.id, 1, &tried, outcome, at(2));
+        let recorded = store.record_delivery_attempt(one.delivery.id, 1, &tried, outcome, at(2));
         assert!(recorded.await.unwrap());
     }
     assert_eq!(store.prune_deliveries(at(2), 10).await.unwrap(), 0);
@@ -254,7 +255,7 @@ async fn callbacks_that_ended_long_ago_are_forgotten_with_their_tries() {
     assert_eq!(store.prune_deliveries(at(9999), 10).await.unwrap(), 0);
     let (left, total) = store.deliveries(Page::ALL).await.unwrap();
     assert_eq!(total, 2);
-    assert_eq!(left[1].primary_id, claimed[2].delivery.id);
+    assert_eq!(left[1].id, claimed[2].delivery.id);
     assert_eq!(tries(&store, claimed[0].delivery.id).await, []);
     assert_eq!(tries(&store, claimed[2].delivery.id).await.len(), 1);
 }

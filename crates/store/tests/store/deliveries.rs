@@ -2,16 +2,16 @@
 
 use fastbuild_spec::profile::{ImageConfig, ImageProfile, OsRelease};
 use fastbuild_store::{
-    DeliveryFilter, DeliveryStatus, ImageFilter, ImageKind, NewBaseImage, NewDelivery, Page, Try,
-    TryOutcome,
+    DeliveryFilter, DeliveryOutcome, DeliveryStatus, ImageFilter, ImageKind, NewBaseImage,
+    NewDelivery, NewDeliveryAttempt, Page,
 };
 
 use crate::parts::{Site, at, callback, claim_due, enqueue, headers, next_delivery};
 
-fn tried(seconds: i64, status: Option<u16>, body: &str, error: Option<&str>) -> Try {
-    Try {
-        started: at(seconds),
-        ended: at(seconds + 1),
+fn tried(seconds: i64, status: Option<u16>, body: &str, error: Option<&str>) -> NewDeliveryAttempt {
+    NewDeliveryAttempt {
+        started_at: at(seconds),
+        ended_at: at(seconds + 1),
         request_headers: headers().into(),
         status,
         body: body.to_owned(),
@@ -24,17 +24,17 @@ async fn a_delivery_is_tried_on_its_schedule_across_a_restart() {
     let site = Site::new();
     let store = site.open().await;
     assert!(next_delivery(&store, 0).await.is_none());
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     store.request_cancel(task, &callback, at(1)).await.unwrap();
     assert!(claim_due(&store, 0).await.is_empty());
     let due = claim_due(&store, 1).await;
     assert_eq!(due[0].delivery.headers.expose(), &headers());
 
     let refused = tried(1, None, "", Some("connection refused"));
-    let retry = TryOutcome::Retry { at: at(61) };
+    let retry = DeliveryOutcome::Retry { at: at(61) };
     assert!(
         store
-            .record_try(due[0].delivery.id, 1, &refused, retry, at(2))
+            .record_delivery_attempt(due[0].delivery.id, 1, &refused, retry, at(2))
             .await
             .unwrap()
     );
@@ -48,13 +48,19 @@ async fn a_delivery_is_tried_on_its_schedule_across_a_restart() {
     let (shown, _) = store.deliveries(Page::ALL).await.unwrap();
     assert_eq!(shown[0].status, DeliveryStatus::Pending);
     assert_eq!(shown[0].result.as_deref(), Some("connection refused"));
-    assert_eq!(shown[0].next_time, Some(at(61)));
+    assert_eq!(shown[0].next_at, Some(at(61)));
 
     let long = "é".repeat(4000);
     let taken = tried(61, Some(204), &long, None);
     assert!(
         store
-            .record_try(due[0].delivery.id, 2, &taken, TryOutcome::Delivered, at(62))
+            .record_delivery_attempt(
+                due[0].delivery.id,
+                2,
+                &taken,
+                DeliveryOutcome::Delivered,
+                at(62)
+            )
             .await
             .unwrap()
     );
@@ -66,7 +72,7 @@ async fn a_delivery_is_tried_on_its_schedule_across_a_restart() {
         (1, DeliveryStatus::Delivered, 2)
     );
     assert_eq!(shown[0].headers["Authorization"], "***");
-    assert_eq!(shown[0].update_time, at(62));
+    assert_eq!(shown[0].updated_at, at(62));
 
     let tries = store.delivery_tries(due[0].delivery.id).await.unwrap();
     let seen: Vec<_> = tries
@@ -80,7 +86,13 @@ async fn a_delivery_is_tried_on_its_schedule_across_a_restart() {
     // A second worker that tried at the same time finds it settled.
     assert!(
         !store
-            .record_try(due[0].delivery.id, 2, &taken, TryOutcome::GaveUp, at(63))
+            .record_delivery_attempt(
+                due[0].delivery.id,
+                2,
+                &taken,
+                DeliveryOutcome::GaveUp,
+                at(63)
+            )
             .await
             .unwrap()
     );
@@ -159,7 +171,7 @@ async fn profiles_are_found_by_image_and_by_name() {
     assert_eq!(store.profiles().await.unwrap().len(), 2);
     let found = store.profile("sha256:1").await.unwrap().unwrap();
     assert_eq!(found.profile.kernel, "new");
-    assert_eq!((found.create_time, found.update_time), (at(0), at(1)));
+    assert_eq!((found.created_at, found.updated_at), (at(0), at(1)));
     let newest = store.profile_by_name("base:v1").await.unwrap().unwrap();
     assert_eq!(newest.profile.image_id, "sha256:2");
     assert!(store.profile("sha256:3").await.unwrap().is_none());
@@ -186,13 +198,10 @@ async fn base_images_are_registered_and_listed() {
     let base = of("DEBIAN", Some(ImageKind::Base));
     let (images, total) = store.images(Page::ALL, &base).await.unwrap();
     assert_eq!(
-        (total, images[0].task_id, images[0].tag.as_str()),
+        (total, images[0].build_id, images[0].tag.as_str()),
         (1, 0, "12")
     );
-    assert_eq!(
-        (images[0].create_time, images[0].update_time),
-        (at(0), at(1))
-    );
+    assert_eq!((images[0].created_at, images[0].updated_at), (at(0), at(1)));
     let made = of("debian", Some(ImageKind::Customized));
     assert_eq!(store.images(Page::ALL, &made).await.unwrap().1, 0);
 }
@@ -203,7 +212,7 @@ async fn deliveries_and_images_are_searched_from_the_newest_on() {
     let store = site.open().await;
     let mut tasks = Vec::new();
     for number in 1..=3 {
-        let task = enqueue(&store, number, 0).await.task_id;
+        let task = enqueue(&store, number, 0).await.id;
         store.request_cancel(task, &callback, at(1)).await.unwrap();
         tasks.push(task);
         let new = NewBaseImage {
@@ -220,7 +229,7 @@ async fn deliveries_and_images_are_searched_from_the_newest_on() {
         let found = store.search_deliveries(filter, before, 2).await.unwrap();
         found
             .into_iter()
-            .map(|one| (one.primary_id, one.task_id.unwrap()))
+            .map(|one| (one.id, one.build_id.unwrap()))
             .unzip::<_, _, Vec<_>, Vec<_>>()
     };
     let (ids, found) = search(DeliveryFilter::default(), None).await;
@@ -229,20 +238,23 @@ async fn deliveries_and_images_are_searched_from_the_newest_on() {
     assert_eq!(found, [tasks[0]]);
     let of_one = DeliveryFilter {
         status: Some(DeliveryStatus::Pending),
-        task_id: Some(tasks[1]),
+        build_id: Some(tasks[1]),
     };
     assert_eq!(search(of_one, None).await.1, [tasks[1]]);
     let one = store.delivery(ids[0]).await.unwrap().unwrap();
-    assert_eq!((one.delivery.task_id, one.tries.len()), (Some(tasks[2]), 0));
+    assert_eq!(
+        (one.delivery.build_id, one.tries.len()),
+        (Some(tasks[2]), 0)
+    );
     assert!(store.delivery(99).await.unwrap().is_none());
 
     let filter = ImageFilter::default();
     let images = store.search_images(&filter, None, 2).await.unwrap();
     let tags: Vec<&str> = images.iter().map(|image| image.tag.as_str()).collect();
     assert_eq!(tags, ["3", "2"]);
-    let before = Some(images[1].primary_id);
+    let before = Some(images[1].id);
     let rest = store.search_images(&filter, before, 2).await.unwrap();
     assert_eq!((rest.len(), rest[0].tag.as_str()), (1, "1"));
-    let same = store.image(rest[0].primary_id).await.unwrap();
+    let same = store.image(rest[0].id).await.unwrap();
     assert_eq!(same.as_ref(), rest.first());
 }

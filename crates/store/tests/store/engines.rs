@@ -8,7 +8,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{
     CancelOutcome, CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, FencedError, HealthState,
-    NewEngine, NewSettings, PutBack, RemoveOutcome, Store,
+    NewEngine, NewSettings, RemoveOutcome, RequeueOutcome, Store,
 };
 use secrecy::ExposeSecret as _;
 
@@ -44,7 +44,7 @@ fn found(name: &str, up: bool, seconds: i64, hopeless: Option<i64>) -> CheckedHe
         engine: name.to_owned(),
         up,
         since: at(seconds),
-        hopeless_at: hopeless.map(at),
+        given_up_at: hopeless.map(at),
         failure: (!up).then(|| {
             Failure::new(
                 ReasonCode::EngineUnreachable,
@@ -126,7 +126,7 @@ async fn an_engine_is_added_changed_drained_and_removed_and_keeps_its_history() 
     let seen: Vec<(Option<u32>, bool)> =
         history.iter().map(|row| (row.capacity, row.tls)).collect();
     assert_eq!(seen, [(Some(5), false), (Some(2), true)]);
-    assert_eq!(history[0].primary_id, listed[0].revision);
+    assert_eq!(history[0].id, listed[0].revision);
 
     assert_eq!(
         store.remove_engine("one", at(120)).await.unwrap(),
@@ -351,8 +351,8 @@ async fn a_lost_build_goes_to_another_engine_and_is_looked_for_on_the_first() {
     let build = enqueue(&store, 1, 0).await;
     let first = claim(&store, 1).await;
     assert_eq!(
-        store.retry(first.attempt, at(2)).await.unwrap(),
-        PutBack::Queued
+        store.requeue(first.attempt, at(2)).await.unwrap(),
+        RequeueOutcome::Queued
     );
     let second = claim(&store, 3).await;
     assert_ne!(first.build.engine, second.build.engine);
@@ -361,32 +361,41 @@ async fn a_lost_build_goes_to_another_engine_and_is_looked_for_on_the_first() {
         Err(FencedError::Lost { .. })
     ));
     let lost_on = first.build.engine.unwrap();
-    let leftovers = store.leftovers(&lost_on).await.unwrap();
+    let leftovers = store.orphaned_images(&lost_on).await.unwrap();
     assert_eq!(leftovers.len(), 1);
     assert_eq!(
-        (leftovers[0].task_id, &leftovers[0].image),
-        (build.task_id, &build.target_image)
+        (leftovers[0].build_id, &leftovers[0].image),
+        (build.id, &build.target_image)
     );
     let second_engine = second.build.engine.clone().unwrap();
-    assert!(store.leftovers(&second_engine).await.unwrap().is_empty());
+    assert!(
+        store
+            .orphaned_images(&second_engine)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     // Lost there again after somebody looked: the record stays.
     store
-        .note_leftover(&lost_on, build.task_id, &build.target_image, at(4))
+        .record_orphaned_image(&lost_on, build.id, &build.target_image, at(4))
         .await
         .unwrap();
-    store.leftover_gone(&leftovers[0]).await.unwrap();
-    let leftovers = store.leftovers(&lost_on).await.unwrap();
+    store.forget_orphaned_image(&leftovers[0]).await.unwrap();
+    let leftovers = store.orphaned_images(&lost_on).await.unwrap();
     assert_eq!(leftovers[0].since, at(4));
-    store.leftover_gone(&leftovers[0]).await.unwrap();
-    assert!(store.leftovers(&lost_on).await.unwrap().is_empty());
+    store.forget_orphaned_image(&leftovers[0]).await.unwrap();
+    assert!(store.orphaned_images(&lost_on).await.unwrap().is_empty());
 
     // One that is taken back and had been asked to stop leaves as much behind.
     let asked = store
-        .request_cancel(build.task_id, &callback, at(4))
+        .request_cancel(build.id, &callback, at(4))
         .await
         .unwrap();
     assert_eq!(asked, CancelOutcome::Requested);
     let taken = store.requeue_orphans(true, &callback, at(5)).await.unwrap();
     assert_eq!(taken.ended.len(), 1);
-    assert_eq!(store.leftovers(&second_engine).await.unwrap().len(), 1);
+    assert_eq!(
+        store.orphaned_images(&second_engine).await.unwrap().len(),
+        1
+    );
 }

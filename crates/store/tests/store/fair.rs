@@ -3,29 +3,27 @@
 use std::time::Duration;
 
 use fastbuild_spec::state::BuildState;
-use fastbuild_store::{BuildSearch, CancelOutcome, NewBuild, QueuePlace, Store, Tally, TaskId};
+use fastbuild_store::{
+    BuildId, BuildSearch, CancelOutcome, NewBuild, QueueCounts, QueuePosition, Store,
+};
 
 use crate::parts::{
     Site, at, callback, claim, request, run_up_to_the_push, success, target, work_dir,
 };
 
 /// Queues a build of an owner; `number` makes its target.
-async fn queue(store: &Store, owner: &str, priority: i32, number: usize) -> TaskId {
+async fn queue(store: &Store, owner: &str, priority: i32, number: usize) -> BuildId {
     let new = NewBuild {
         owner: owner.to_owned(),
         priority,
         ..request(&target(number))
     };
     let seconds = i64::try_from(number).unwrap();
-    store
-        .enqueue(new, &work_dir, at(seconds))
-        .await
-        .unwrap()
-        .task_id
+    store.enqueue(new, &work_dir, at(seconds)).await.unwrap().id
 }
 
-async fn position(store: &Store, task: TaskId) -> u64 {
-    store.queue_place(task).await.unwrap().unwrap().position
+async fn position(store: &Store, task: BuildId) -> u64 {
+    store.queue_position(task).await.unwrap().unwrap().position
 }
 
 /// The owners of the builds that are taken one after the other.
@@ -107,7 +105,7 @@ async fn a_place_is_told_and_kept_to() {
         let numbers: Vec<u64> = places.iter().map(|(place, _)| *place).collect();
         let all: Vec<u64> = (1..=waiting.len() as u64).collect();
         assert_eq!(numbers, all);
-        let next = claim(&store, 100).await.build.task_id;
+        let next = claim(&store, 100).await.build.id;
         assert_eq!(next, places[0].1);
         waiting.retain(|task| *task != next);
     }
@@ -122,11 +120,8 @@ async fn what_is_cancelled_or_lost_or_runs_is_counted_as_it_is() {
         tasks.push(queue(&store, "a", 0, number).await);
     }
     let running = claim(&store, 10).await;
-    assert_eq!(
-        store.queue_place(running.build.task_id).await.unwrap(),
-        None
-    );
-    assert_eq!(store.queue_place(1).await.unwrap(), None);
+    assert_eq!(store.queue_position(running.build.id).await.unwrap(), None);
+    assert_eq!(store.queue_position(1).await.unwrap(), None);
     assert!(matches!(
         store
             .request_cancel(tasks[1], &callback, at(10))
@@ -135,8 +130,8 @@ async fn what_is_cancelled_or_lost_or_runs_is_counted_as_it_is() {
         CancelOutcome::Ended(_)
     ));
     assert_eq!(
-        store.queue_place(tasks[3]).await.unwrap(),
-        Some(QueuePlace {
+        store.queue_position(tasks[3]).await.unwrap(),
+        Some(QueuePosition {
             position: 2,
             exact: true,
             running: 1
@@ -150,7 +145,7 @@ async fn what_is_cancelled_or_lost_or_runs_is_counted_as_it_is() {
     assert_eq!(position(&store, tasks[0]).await, 1);
     assert_eq!(position(&store, tasks[3]).await, 3);
     for task in [tasks[0], tasks[2], tasks[3]] {
-        assert_eq!(claim(&store, 12).await.build.task_id, task);
+        assert_eq!(claim(&store, 12).await.build.id, task);
     }
     queue(&store, "b", 0, 9).await;
     assert_eq!(taken(&store, 1).await, "b");
@@ -161,7 +156,7 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
     let site = Site::new();
     let store = site.open().await;
     let first = queue(&store, "a", 0, 0).await;
-    assert_eq!(store.usual_duration(first).await.unwrap(), None);
+    assert_eq!(store.typical_duration(first).await.unwrap(), None);
     let seconds = [40, 10, 20];
     let attempt = claim(&store, 0).await.attempt;
     run_up_to_the_push(&store, attempt, 1).await;
@@ -179,7 +174,7 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
             .unwrap();
     }
     let alike = queue(&store, "b", 0, 7).await;
-    let usual = store.usual_duration(alike).await.unwrap().unwrap();
+    let usual = store.typical_duration(alike).await.unwrap().unwrap();
     assert_eq!(
         (usual.median, usual.builds, usual.alike),
         (Duration::from_secs(20), 3, true)
@@ -187,7 +182,7 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
     let mut other = request(&target(8));
     other.spec.base = "registry.site:5000/base/other:1".parse().unwrap();
     let other = store.enqueue(other, &work_dir, at(300)).await.unwrap();
-    let usual = store.usual_duration(other.task_id).await.unwrap().unwrap();
+    let usual = store.typical_duration(other.id).await.unwrap().unwrap();
     assert_eq!((usual.builds, usual.alike), (3, false));
 }
 
@@ -195,27 +190,33 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
 async fn what_waits_and_runs_is_counted_and_a_wait_begins_anew_with_each_return() {
     let site = Site::new();
     let store = site.open().await;
-    assert_eq!(store.tally().await.unwrap(), Tally::default());
+    assert_eq!(store.queue_counts().await.unwrap(), QueueCounts::default());
     for (number, owner) in ["a", "a", "b"].into_iter().enumerate() {
         queue(&store, owner, 0, number).await;
     }
-    let tally = store.tally().await.unwrap();
-    assert_eq!((tally.queued, tally.waiting_since), (3, Some(at(0))));
+    let queue_counts = store.queue_counts().await.unwrap();
+    assert_eq!(
+        (queue_counts.queued, queue_counts.waiting_since),
+        (3, Some(at(0)))
+    );
     let claimed = claim(&store, 10).await;
     assert_eq!(claimed.waiting_since, at(0));
-    let tally = store.tally().await.unwrap();
-    assert_eq!((tally.queued, tally.waiting_since), (2, Some(at(1))));
-    assert_eq!(tally.running, [(BuildState::Started, 1)]);
-    store.give_back(claimed.attempt, at(20)).await.unwrap();
-    let tally = store.tally().await.unwrap();
-    assert_eq!((tally.queued, tally.running), (3, Vec::new()));
+    let queue_counts = store.queue_counts().await.unwrap();
+    assert_eq!(
+        (queue_counts.queued, queue_counts.waiting_since),
+        (2, Some(at(1)))
+    );
+    assert_eq!(queue_counts.running, [(BuildState::Started, 1)]);
+    store.release(claimed.attempt, at(20)).await.unwrap();
+    let queue_counts = store.queue_counts().await.unwrap();
+    assert_eq!((queue_counts.queued, queue_counts.running), (3, Vec::new()));
     let mut waits = Vec::new();
     for _ in 0..3 {
         waits.push(claim(&store, 30).await.waiting_since);
     }
     waits.sort();
     assert_eq!(waits, [at(1), at(2), at(20)]);
-    assert_eq!(store.tally().await.unwrap().waiting_since, None);
+    assert_eq!(store.queue_counts().await.unwrap().waiting_since, None);
 }
 
 #[tokio::test]
@@ -236,7 +237,7 @@ async fn builds_are_searched_by_owner() {
             ..BuildSearch::default()
         };
         let builds = store.search_builds(&search, 10).await.unwrap();
-        let numbers: Vec<TaskId> = builds.iter().map(|build| build.task_id).collect();
+        let numbers: Vec<BuildId> = builds.iter().map(|build| build.id).collect();
         assert_eq!(numbers, found, "{owner:?}");
     }
 }

@@ -142,7 +142,7 @@ async fn everything_is_there_after_a_kill() {
         .unwrap();
     }
     let reopened = after.open().await;
-    for task in [queued.task_id, waiting.task_id] {
+    for task in [queued.id, waiting.id] {
         assert_eq!(
             reopened.build(task).await.unwrap(),
             store.build(task).await.unwrap()
@@ -153,9 +153,9 @@ async fn everything_is_there_after_a_kill() {
         );
     }
     assert_eq!(claim_due(&reopened, 9).await.len(), 1);
-    assert_eq!(claim(&reopened, 9).await.build.task_id, waiting.task_id);
+    assert_eq!(claim(&reopened, 9).await.build.id, waiting.id);
 
     drop(store);
     let same_place = site.open().await;
-    assert_eq!(claim(&same_place, 9).await.build.task_id, waiting.task_id);
+    assert_eq!(claim(&same_place, 9).await.build.id, waiting.id);
 }

@@ -96,7 +96,7 @@ async fn an_imported_callback_is_history_and_is_not_sent() {
 
     // Until somebody wants it sent, with the headers of today.
     let today: CallbackHeaders = [("authorization".to_owned(), "new".to_owned())].into();
-    let id = rows[0].delivery.primary_id;
+    let id = rows[0].delivery.id;
     assert!(store.redeliver(id, &today, at(1)).await.unwrap());
     assert!(!store.redeliver(id + 1, &today, at(1)).await.unwrap());
     let due = claim_due(&store, 1).await;

@@ -15,7 +15,7 @@ async fn of_many_that_ask_at_once_one_gets_the_work() {
             let (store, name) = (store.clone(), name.clone());
             asking.spawn(async move {
                 let holder = format!("process {number}");
-                store.hold_lease(&name, &holder, LEASE, at(0)).await
+                store.acquire_lease(&name, &holder, LEASE, at(0)).await
             });
         }
         let held = asking.join_all().await;
@@ -29,7 +29,7 @@ async fn work_is_its_holders_until_the_time_is_over_or_it_is_let_go() {
     let site = Site::new();
     let store = site.open().await;
     let hold = async |holder: &str, seconds: i64| {
-        let held = store.hold_lease(WORK, holder, LEASE, at(seconds));
+        let held = store.acquire_lease(WORK, holder, LEASE, at(seconds));
         held.await.unwrap()
     };
     assert!(hold("one", 0).await);
@@ -40,17 +40,17 @@ async fn work_is_its_holders_until_the_time_is_over_or_it_is_let_go() {
     assert!(hold("two", 50).await);
     assert!(!hold("one", 51).await);
     // Who has lost it cannot give it away.
-    store.end_lease(WORK, "one", at(51)).await.unwrap();
+    store.release_lease(WORK, "one", at(51)).await.unwrap();
     assert!(!hold("one", 52).await);
-    store.end_lease(WORK, "two", at(52)).await.unwrap();
+    store.release_lease(WORK, "two", at(52)).await.unwrap();
     assert!(hold("one", 53).await);
     // Other work is another matter.
-    let other = store.hold_lease("something else", "two", LEASE, at(53));
+    let other = store.acquire_lease("something else", "two", LEASE, at(53));
     assert!(other.await.unwrap());
     // What a process held that died is forgotten long after its time.
     let two_days = 2 * 24 * 60 * 60;
     store
-        .end_lease("something else", "two", at(two_days))
+        .release_lease("something else", "two", at(two_days))
         .await
         .unwrap();
     assert!(hold("two", 54).await);

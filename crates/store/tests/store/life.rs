@@ -23,15 +23,15 @@ async fn a_build_lives_from_request_to_image() {
 
     let queued = enqueue(&store, 1, 0).await;
     assert_eq!(queued.state, BuildState::Queued);
-    assert_eq!(queued.task_id, at(0).as_millisecond());
+    assert_eq!(queued.id, at(0).as_millisecond());
     assert_eq!(queued.work_dir_name, "2026-11-23-09-07-44-828675");
     assert_eq!((queued.attempt, queued.worker.as_deref()), (0, None));
 
     let claimed = claim(&store, 1).await;
-    assert_eq!(claimed.build.task_id, queued.task_id);
+    assert_eq!(claimed.build.id, queued.id);
     assert_eq!(claimed.build.state, BuildState::Started);
     assert_eq!(claimed.build.worker.as_deref(), Some("worker-1"));
-    assert_eq!(claimed.build.started, Some(at(1)));
+    assert_eq!(claimed.build.started_at, Some(at(1)));
     assert_eq!(claimed.spec, request(&target(1)).spec);
     assert_eq!(
         claimed.passwords.ssh.unwrap().expose_secret(),
@@ -46,9 +46,9 @@ async fn a_build_lives_from_request_to_image() {
         .unwrap();
     let lines = vec![log(Step::Pull, "one\n"), log(Step::Pull, "two\n")];
     store.append_events(attempt, lines, at(2)).await.unwrap();
-    let running = store.steps(queued.task_id).await.unwrap();
+    let running = store.steps(queued.id).await.unwrap();
     assert_eq!(running[0].status, StepStatus::Running);
-    assert_eq!(running[0].end_time, None);
+    assert_eq!(running[0].ended_at, None);
     store
         .step_finished(attempt, Step::Pull, StepStatus::Success, at(3))
         .await
@@ -68,17 +68,17 @@ async fn a_build_lives_from_request_to_image() {
         .unwrap();
 
     assert_eq!(ended.state, BuildState::PushSuccess);
-    assert_eq!(ended.finished, Some(at(7)));
+    assert_eq!(ended.finished_at, Some(at(7)));
     assert_eq!(ended.image_id.as_deref(), Some("sha256:feed"));
     assert_eq!(ended.image_size, Some(1_430_000_000));
     assert_eq!(ended.digest.as_deref(), Some("sha256:beef"));
     assert_eq!(ended.settings_revisions, Some(success().settings_revisions));
-    assert_eq!(store.build(queued.task_id).await.unwrap(), Some(ended));
+    assert_eq!(store.build(queued.id).await.unwrap(), Some(ended));
 
-    let steps = store.steps(queued.task_id).await.unwrap();
+    let steps = store.steps(queued.id).await.unwrap();
     let shown: Vec<_> = steps
         .iter()
-        .map(|step| (step.action, step.status, step.start_time, step.duration_ms))
+        .map(|step| (step.action, step.status, step.started_at, step.duration_ms))
         .collect();
     assert_eq!(
         shown,
@@ -88,7 +88,7 @@ async fn a_build_lives_from_request_to_image() {
         ]
     );
     assert_eq!(
-        store.dockerfile(queued.task_id).await.unwrap().as_deref(),
+        store.dockerfile(queued.id).await.unwrap().as_deref(),
         Some("FROM scratch\n")
     );
 
@@ -97,7 +97,7 @@ async fn a_build_lives_from_request_to_image() {
         .await
         .unwrap();
     assert_eq!(total, 1);
-    assert_eq!(images[0].task_id, queued.task_id);
+    assert_eq!(images[0].build_id, queued.id);
     assert_eq!(images[0].name, "registry.site:5000/made/image-1");
     assert_eq!(
         (images[0].tag.as_str(), images[0].kind),
@@ -107,7 +107,7 @@ async fn a_build_lives_from_request_to_image() {
 
     let due = claim_due(&store, 7).await;
     assert_eq!(due.len(), 1);
-    assert_eq!(due[0].delivery.task_id, Some(queued.task_id));
+    assert_eq!(due[0].delivery.build_id, Some(queued.id));
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn events_are_one_sequence_without_gaps_and_a_log_is_a_view_of_it() {
     let store = site.open().await;
     enqueue(&store, 1, 0).await;
     let claimed = claim(&store, 0).await;
-    let (task, attempt) = (claimed.build.task_id, claimed.attempt);
+    let (task, attempt) = (claimed.build.id, claimed.attempt);
     // More than one insert statement takes.
     let lines: Vec<Event> = (0..1201)
         .map(|line| log(Step::Build, &format!("line {line}\n")))
@@ -195,7 +195,7 @@ async fn an_end_is_written_with_its_image_and_its_callback_or_not_at_all() {
         .await
         .unwrap_err();
     assert!(matches!(failed, FencedError::Store(_)), "{failed}");
-    let build = store.build(queued.task_id).await.unwrap().unwrap();
+    let build = store.build(queued.id).await.unwrap().unwrap();
     assert_eq!(build.state, BuildState::CheckImageSizeSuccess);
     assert_eq!(
         store
@@ -232,7 +232,7 @@ async fn a_taken_target_is_refused_until_its_image_is_gone() {
         .await
         .unwrap_err();
     assert!(
-        matches!(refused, EnqueueError::TargetTaken { by, under_way: true, .. } if by == first.task_id),
+        matches!(refused, EnqueueError::TargetTaken { by, under_way: true, .. } if by == first.id),
         "{refused}"
     );
     let attempt = claim(&store, 1).await.attempt;
@@ -243,7 +243,7 @@ async fn a_taken_target_is_refused_until_its_image_is_gone() {
         .await
         .unwrap_err();
     assert!(
-        matches!(refused, EnqueueError::TargetTaken { by, under_way: false, .. } if by == first.task_id),
+        matches!(refused, EnqueueError::TargetTaken { by, under_way: false, .. } if by == first.id),
         "{refused}"
     );
     let failure = refused.failure();
@@ -251,11 +251,11 @@ async fn a_taken_target_is_refused_until_its_image_is_gone() {
     assert!(
         failure
             .sentence(Language::Chinese)
-            .contains(&first.task_id.to_string())
+            .contains(&first.id.to_string())
     );
     // Forgetting the build does not free the name; forgetting the image does.
     assert!(matches!(
-        store.delete_build(first.task_id).await.unwrap(),
+        store.delete_build(first.id).await.unwrap(),
         DeleteOutcome::Deleted(_)
     ));
     store
@@ -266,7 +266,7 @@ async fn a_taken_target_is_refused_until_its_image_is_gone() {
         .images_named("registry.site:5000/made/image-1", "v1")
         .await
         .unwrap();
-    assert!(store.delete_image(image[0].primary_id).await.unwrap());
+    assert!(store.delete_image(image[0].id).await.unwrap());
     store
         .enqueue(request(&target(1)), &work_dir, at(5))
         .await
@@ -281,7 +281,7 @@ async fn lists_show_pages_newest_first_and_deleting_forgets_everything() {
         enqueue(&store, number, i64::try_from(number).unwrap()).await;
     }
     let attempt = claim(&store, 9).await.attempt;
-    let task = attempt.task_id;
+    let task = attempt.build_id;
     store
         .step_started(attempt, Step::Pull, at(9))
         .await

@@ -20,7 +20,7 @@ pub(crate) async fn long_lists() -> (Site, Store) {
     let site = Site::new();
     let store = site.open().await;
     site.sql(&format!(
-        "INSERT INTO builds (task_id, task_name, state, base_image, target_image, target_name, \
+        "INSERT INTO builds (id, name, state, base_image, target_image, target_name, \
          target_tag, description, work_dir_name, callback_url, attempt, handed_back, \
          cancel_requested, last_event, created_at, updated_at) {} \
          SELECT {FIRST} + i * {GAP}, '', CASE WHEN i % 100 = 0 THEN 'BUILD_FAILED' ELSE 'PUSH_SUCCESS' END, 'r/base:1', \
@@ -30,7 +30,7 @@ pub(crate) async fn long_lists() -> (Site, Store) {
     ))
     .await;
     site.sql(&format!(
-        "INSERT INTO images (task_id, name, tag, kind, image_id, size, description, ssh, \
+        "INSERT INTO images (build_id, name, tag, kind, image_id, size, description, ssh, \
          jupyter_lab, created_at, updated_at) {} \
          SELECT i, 'registry.site/made/image-' || i, 'v1', CASE WHEN i % 1000 = 0 THEN 'Base' ELSE 'Customized' END, \
          'sha256:feed', 1, '', false, false, i, i FROM n",
@@ -43,7 +43,7 @@ pub(crate) async fn long_lists() -> (Site, Store) {
 pub(crate) async fn tasks(store: &Store, number: i64, filter: &BuildFilter) -> (Vec<i64>, u64) {
     let page = Page { number, size: PAGE };
     let (builds, total) = store.builds(page, filter).await.unwrap();
-    (builds.iter().map(|build| build.task_id).collect(), total)
+    (builds.iter().map(|build| build.id).collect(), total)
 }
 
 /// What a page of these numbers, oldest first, must show.
@@ -79,8 +79,8 @@ async fn every_page_of_a_long_list_is_right_also_after_deletions() {
     let (from, to) = (FIRST + 40_000 * GAP, FIRST + 41_000 * GAP);
     let goes = |number: i64| (from..to).contains(&number) || (number - FIRST) / GAP % 7 == 0;
     site.sql(&format!(
-        "DELETE FROM builds WHERE (task_id >= {from} AND task_id < {to}) \
-         OR (task_id - {FIRST}) / {GAP} % 7 = 0"
+        "DELETE FROM builds WHERE (id >= {from} AND id < {to}) \
+         OR (id - {FIRST}) / {GAP} % 7 = 0"
     ))
     .await;
     numbers.retain(|number| !goes(*number));

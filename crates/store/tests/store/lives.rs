@@ -7,7 +7,8 @@ use fastbuild_spec::{
     state::{BuildState, Step},
 };
 use fastbuild_store::{
-    Image, ImageFilter, ImageLife, ImageSeen, LifeKind, NewBaseImage, NewSettings, Page, Store,
+    Image, ImageFilter, ImageLifetime, ImageSeen, LifetimeKind, NewBaseImage, NewSettings, Page,
+    Store,
 };
 
 use crate::parts::{Site, at, claim, enqueue, log, run_up_to_the_push, success, target};
@@ -30,7 +31,7 @@ async fn seen(store: &Store, pulled: bool, seconds: i64) {
     store.image_seen(seen, at(seconds)).await.unwrap();
 }
 
-async fn lives(store: &Store) -> Vec<ImageLife> {
+async fn lives(store: &Store) -> Vec<ImageLifetime> {
     store.image_lives().await.unwrap()
 }
 
@@ -57,25 +58,25 @@ async fn a_pulled_image_lives_until_it_is_removed_and_each_use_counts() {
     seen(&store, false, 9).await;
     let [life] = lives(&store).await.try_into().unwrap();
     assert_eq!(
-        (life.kind, life.generator_time, life.last_used),
-        (LifeKind::Pull, at(1), at(9))
+        (life.kind, life.generated_at, life.last_used_at),
+        (LifetimeKind::Pull, at(1), at(9))
     );
-    assert_eq!((life.image_name.as_str(), life.delete_time), (BASE, None));
+    assert_eq!((life.image_name.as_str(), life.deleted_at), (BASE, None));
     assert_eq!(unused(&store, 8).await, Vec::<String>::new());
     assert_eq!(unused(&store, 9).await, [BASE]);
     let elsewhere = store.images_unused_since("10.0.0.8:2375", at(99)).await;
     assert_eq!(elsewhere.unwrap(), []);
 
     store
-        .image_removed(ENGINE, BASE, LifeKind::Pull, at(0), at(20))
+        .image_removed(ENGINE, BASE, LifetimeKind::Pull, at(0), at(20))
         .await
         .unwrap();
     assert_eq!(unused(&store, 99).await, Vec::<String>::new());
-    assert_eq!(lives(&store).await[0].delete_time, Some(at(20)));
+    assert_eq!(lives(&store).await[0].deleted_at, Some(at(20)));
     // It comes back, as another life.
     seen(&store, true, 30).await;
     assert_eq!(lives(&store).await.len(), 2);
-    assert_eq!(lives(&store).await[0].delete_time, None);
+    assert_eq!(lives(&store).await[0].deleted_at, None);
 }
 
 #[tokio::test]
@@ -83,13 +84,13 @@ async fn the_removal_of_an_unknown_image_is_a_whole_life() {
     let site = Site::new();
     let store = site.open().await;
     store
-        .image_removed(ENGINE, BASE, LifeKind::Build, at(3), at(20))
+        .image_removed(ENGINE, BASE, LifetimeKind::Build, at(3), at(20))
         .await
         .unwrap();
     let [life] = lives(&store).await.try_into().unwrap();
     assert_eq!(
-        (life.kind, life.generator_time, life.delete_time),
-        (LifeKind::Build, at(3), Some(at(20)))
+        (life.kind, life.generated_at, life.deleted_at),
+        (LifetimeKind::Build, at(3), Some(at(20)))
     );
 }
 
@@ -126,12 +127,18 @@ async fn a_build_begins_its_targets_life_and_uses_its_base() {
     assert_eq!(store.build_using(BASE).await.unwrap(), None);
 
     let [built, pulled] = lives(&store).await.try_into().unwrap();
-    assert_eq!((built.kind, built.image_name), (LifeKind::Build, target(1)));
     assert_eq!(
-        (built.engine.as_str(), built.generator_time),
+        (built.kind, built.image_name),
+        (LifetimeKind::Build, target(1))
+    );
+    assert_eq!(
+        (built.engine.as_str(), built.generated_at),
         (ENGINE, at(50))
     );
-    assert_eq!((pulled.kind, pulled.last_used), (LifeKind::Pull, at(50)));
+    assert_eq!(
+        (pulled.kind, pulled.last_used_at),
+        (LifetimeKind::Pull, at(50))
+    );
 }
 
 #[tokio::test]
@@ -155,7 +162,7 @@ async fn a_registered_base_image_learns_its_id_and_size_when_it_is_seen() {
         (image.image_id.as_str(), image.size),
         ("sha256:feed", 120_000_000)
     );
-    assert_eq!((image.create_time, image.update_time), (at(0), at(7)));
+    assert_eq!((image.created_at, image.updated_at), (at(0), at(7)));
 }
 
 #[tokio::test]
@@ -166,7 +173,7 @@ async fn a_build_is_cleaned_once_and_keeps_its_record_and_steps() {
         enqueue(&store, number, 0).await;
     }
     let attempt = claim(&store, 1).await.attempt;
-    let task = attempt.task_id;
+    let task = attempt.build_id;
     store
         .step_started(attempt, Step::Pull, at(1))
         .await
@@ -187,7 +194,7 @@ async fn a_build_is_cleaned_once_and_keeps_its_record_and_steps() {
         .unwrap()
         .try_into()
         .unwrap();
-    assert_eq!(kept.task_id, task);
+    assert_eq!(kept.build_id, task);
     assert_eq!(store.uncleaned_builds(at(4), task, 10).await.unwrap(), []);
     assert!(store.clean_build(task, at(5)).await.unwrap());
     assert!(!store.clean_build(task, at(5)).await.unwrap());
@@ -209,12 +216,12 @@ async fn a_build_is_cleaned_once_and_keeps_its_record_and_steps() {
 async fn a_build_that_never_printed_is_cleaned_as_well() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     assert_eq!(store.uncleaned_builds(at(99), 0, 10).await.unwrap(), []);
     assert!(!store.clean_build(task, at(1)).await.unwrap());
     store.request_cancel(task, &|_| None, at(3)).await.unwrap();
     let found = store.uncleaned_builds(at(4), 0, 10).await.unwrap();
-    assert_eq!(found[0].task_id, task);
+    assert_eq!(found[0].build_id, task);
     assert!(store.clean_build(task, at(5)).await.unwrap());
     assert_eq!(store.uncleaned_builds(at(99), 0, 10).await.unwrap(), []);
     assert!(store.build(task).await.unwrap().is_some());
@@ -224,11 +231,8 @@ async fn a_build_that_never_printed_is_cleaned_as_well() {
 async fn the_last_cleaning_is_remembered() {
     let site = Site::new();
     let store = site.open().await;
-    assert_eq!(store.last_cleaning().await.unwrap(), None);
+    assert_eq!(store.last_cleanup().await.unwrap(), None);
     store.cleaned(at(5)).await.unwrap();
     store.cleaned(at(9)).await.unwrap();
-    assert_eq!(
-        site.open().await.last_cleaning().await.unwrap(),
-        Some(at(9))
-    );
+    assert_eq!(site.open().await.last_cleanup().await.unwrap(), Some(at(9)));
 }

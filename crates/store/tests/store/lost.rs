@@ -14,7 +14,7 @@ use crate::parts::{
 async fn an_attempt_that_lost_its_build_writes_nothing_more() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     let lost = claim(&store, 0).await.attempt;
     let orphans = store
         .requeue_orphans(false, &callback, at(31))
@@ -50,7 +50,7 @@ async fn an_attempt_that_lost_its_build_writes_nothing_more() {
                 .finish(lost, success(), callback(&before), at(40))
                 .await
                 .unwrap_err(),
-            store.give_back(lost, at(40)).await.unwrap_err(),
+            store.release(lost, at(40)).await.unwrap_err(),
             store.heartbeat(lost, LEASE, at(40)).await.unwrap_err(),
         ];
         for refusal in refusals {
@@ -66,7 +66,7 @@ async fn an_attempt_that_lost_its_build_writes_nothing_more() {
 async fn a_build_lost_three_times_ends_with_a_failure_and_a_callback() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     let mut now = 0;
     for number in 1..=MAX_ATTEMPTS {
         let attempt = claim(&store, now).await.attempt;
@@ -96,7 +96,7 @@ async fn a_build_lost_three_times_ends_with_a_failure_and_a_callback() {
             assert_eq!(orphans.requeued, [task]);
             assert!(store.steps(task).await.unwrap().is_empty());
         } else {
-            assert_eq!(orphans.ended[0].task_id, task);
+            assert_eq!(orphans.ended[0].id, task);
         }
         let again = store
             .requeue_orphans(false, &callback, at(now))
@@ -125,11 +125,11 @@ async fn a_build_lost_three_times_ends_with_a_failure_and_a_callback() {
 async fn what_is_handed_back_in_a_shutdown_does_not_count_as_lost() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     for number in 1..=MAX_ATTEMPTS + 2 {
         let attempt = claim(&store, number).await.attempt;
         assert_eq!(attempt.number, number, "a number is never given twice");
-        store.give_back(attempt, at(number)).await.unwrap();
+        store.release(attempt, at(number)).await.unwrap();
     }
     claim(&store, 50).await;
     let orphans = store

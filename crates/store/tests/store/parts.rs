@@ -58,7 +58,7 @@ pub(crate) fn spec(target: &str) -> ImageSpec {
 
 pub(crate) fn request(target: &str) -> NewBuild {
     NewBuild {
-        task_name: "a task".to_owned(),
+        name: "a task".to_owned(),
         request: r#"{"task_data":{}}"#.to_owned(),
         spec: spec(target),
         passwords: ServicePasswords {
@@ -108,10 +108,7 @@ pub(crate) fn callback(build: &Build) -> Option<NewDelivery> {
     (!build.callback_url.is_empty()).then(|| NewDelivery {
         url: build.callback_url.clone(),
         headers: headers().into(),
-        body: format!(
-            r#"{{"taskId":{},"state":"{}"}}"#,
-            build.task_id, build.state
-        ),
+        body: format!(r#"{{"taskId":{},"state":"{}"}}"#, build.id, build.state),
     })
 }
 
@@ -170,7 +167,7 @@ pub(crate) fn success() -> End {
             size: 1_430_000_000,
             digest: Some("sha256:beef".to_owned()),
             on_engine: true,
-            built_because: None,
+            build_reason: None,
         }),
         settings_revisions: SettingsRevisions {
             host: Some(1),

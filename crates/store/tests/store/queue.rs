@@ -34,7 +34,7 @@ async fn racing_workers_take_each_build_once() {
                     .finish(claimed.attempt, success(), delivery, at(2))
                     .await
                     .unwrap();
-                taken.push(claimed.attempt.task_id);
+                taken.push(claimed.attempt.build_id);
             }
             taken
         });
@@ -67,7 +67,7 @@ async fn builds_asked_for_at_once_get_numbers_and_folders_of_their_own() {
         callers.spawn(async move { enqueue(&store, number, 0).await });
     }
     let builds = callers.join_all().await;
-    let numbers: BTreeSet<i64> = builds.iter().map(|build| build.task_id).collect();
+    let numbers: BTreeSet<i64> = builds.iter().map(|build| build.id).collect();
     let folders: BTreeSet<&str> = builds
         .iter()
         .map(|build| build.work_dir_name.as_str())
@@ -80,11 +80,11 @@ async fn builds_asked_for_at_once_get_numbers_and_folders_of_their_own() {
 async fn a_deleted_builds_number_is_not_given_again() {
     let site = Site::new();
     let store = site.open().await;
-    let first = enqueue(&store, 1, 0).await.task_id;
+    let first = enqueue(&store, 1, 0).await.id;
     store.request_cancel(first, &callback, at(0)).await.unwrap();
     store.delete_build(first).await.unwrap();
     // The clock went back a minute.
-    let second = enqueue(&store, 2, -60).await.task_id;
+    let second = enqueue(&store, 2, -60).await.id;
     assert_eq!(second, first + 1);
 }
 
@@ -102,7 +102,7 @@ async fn of_builds_for_one_target_asked_for_at_once_one_wins() {
     let winner: Vec<i64> = answers
         .iter()
         .filter_map(|answer| answer.as_ref().ok())
-        .map(|build| build.task_id)
+        .map(|build| build.id)
         .collect();
     assert_eq!(winner.len(), 1);
     let refused = answers
@@ -118,12 +118,12 @@ async fn of_builds_for_one_target_asked_for_at_once_one_wins() {
 async fn the_oldest_build_goes_first_even_after_it_was_lost() {
     let site = Site::new();
     let store = site.open().await;
-    let first = enqueue(&store, 1, 0).await.task_id;
-    let second = enqueue(&store, 2, 1).await.task_id;
-    assert_eq!(claim(&store, 2).await.build.task_id, first);
+    let first = enqueue(&store, 1, 0).await.id;
+    let second = enqueue(&store, 2, 1).await.id;
+    assert_eq!(claim(&store, 2).await.build.id, first);
     store.requeue_orphans(true, &callback, at(3)).await.unwrap();
-    assert_eq!(claim(&store, 4).await.build.task_id, first);
-    assert_eq!(claim(&store, 4).await.build.task_id, second);
+    assert_eq!(claim(&store, 4).await.build.id, first);
+    assert_eq!(claim(&store, 4).await.build.id, second);
     assert!(
         store
             .claim("worker-2", LEASE, at(5))
@@ -137,9 +137,9 @@ async fn the_oldest_build_goes_first_even_after_it_was_lost() {
 async fn cancelling_ends_what_waits_and_tells_what_runs() {
     let site = Site::new();
     let store = site.open().await;
-    let running = enqueue(&store, 1, 0).await.task_id;
+    let running = enqueue(&store, 1, 0).await.id;
     let attempt = claim(&store, 1).await.attempt;
-    let waiting = enqueue(&store, 2, 2).await.task_id;
+    let waiting = enqueue(&store, 2, 2).await.id;
 
     let CancelOutcome::Ended(ended) = store
         .request_cancel(waiting, &callback, at(3))
@@ -221,7 +221,7 @@ async fn whoever_subscribed_before_is_woken() {
     events.changed().await.unwrap();
     let attempt = claim(&store, 0).await.attempt;
     assert!(!queue.has_changed().unwrap());
-    store.give_back(attempt, at(0)).await.unwrap();
+    store.release(attempt, at(0)).await.unwrap();
     queue.changed().await.unwrap();
     let attempt = claim(&store, 0).await.attempt;
     run_up_to_the_push(&store, attempt, 1).await;
@@ -259,8 +259,8 @@ async fn a_caller_that_goes_away_leaves_a_whole_build_or_none() {
         .unwrap();
     assert!(total >= 121 - gone as u64);
     for build in builds {
-        assert!(store.request(build.task_id).await.unwrap().is_some());
-        let events = store.events(build.task_id, 0, 9).await.unwrap();
+        assert!(store.request(build.id).await.unwrap().is_some());
+        let events = store.events(build.id, 0, 9).await.unwrap();
         assert_eq!((events.len(), build.last_event), (1, 1));
     }
 }

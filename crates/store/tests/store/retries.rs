@@ -7,7 +7,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{
     AttemptId, CallbackOutcome, CancelOutcome, End, EnqueueError, FinishedImage, MAX_ATTEMPTS,
-    PutBack, RestartOutcome, Store,
+    RequeueOutcome, RetryOutcome, Store,
 };
 
 use crate::parts::{
@@ -45,9 +45,9 @@ async fn end_at_the_push(store: &Store, attempt: AttemptId) {
         size: 7,
         digest: None,
         on_engine: true,
-        built_because: Some(BuildReason::NoneEqual),
+        build_reason: Some(BuildReason::NoneEqual),
     });
-    let build = store.build(attempt.task_id).await.unwrap().unwrap();
+    let build = store.build(attempt.build_id).await.unwrap().unwrap();
     store
         .finish(attempt, end, callback(&build), at(4))
         .await
@@ -58,7 +58,7 @@ async fn end_at_the_push(store: &Store, attempt: AttemptId) {
 async fn a_failed_build_begins_from_its_start_with_all_its_attempts() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     for lost in 1..=MAX_ATTEMPTS {
         claim(&store, lost).await;
         store
@@ -68,16 +68,15 @@ async fn a_failed_build_begins_from_its_start_with_all_its_attempts() {
     }
     let ended = store.build(task).await.unwrap().unwrap();
     assert_eq!(ended.state, BuildState::BuildAbort);
-    let RestartOutcome::Queued(queued) =
-        store.restart(task, RetryFrom::Start, at(10)).await.unwrap()
+    let RetryOutcome::Queued(queued) = store.retry(task, RetryFrom::Start, at(10)).await.unwrap()
     else {
         panic!("it is not queued");
     };
     assert_eq!(queued.state, BuildState::Queued);
-    assert_eq!((queued.failure, queued.finished), (None, None));
+    assert_eq!((queued.failure, queued.finished_at), (None, None));
     assert_eq!(
-        store.restart(task, RetryFrom::Start, at(10)).await.unwrap(),
-        RestartOutcome::WrongState(BuildState::Queued)
+        store.retry(task, RetryFrom::Start, at(10)).await.unwrap(),
+        RetryOutcome::WrongState(BuildState::Queued)
     );
     // Its target is its own again.
     let refused = store
@@ -100,12 +99,12 @@ async fn a_failed_build_begins_from_its_start_with_all_its_attempts() {
         .await
         .unwrap();
     assert_eq!(
-        store.restart(task, RetryFrom::Start, at(17)).await.unwrap(),
-        RestartOutcome::WrongState(BuildState::PushSuccess)
+        store.retry(task, RetryFrom::Start, at(17)).await.unwrap(),
+        RetryOutcome::WrongState(BuildState::PushSuccess)
     );
     assert_eq!(
-        store.restart(1, RetryFrom::Start, at(17)).await.unwrap(),
-        RestartOutcome::NotFound
+        store.retry(1, RetryFrom::Start, at(17)).await.unwrap(),
+        RetryOutcome::NotFound
     );
 }
 
@@ -113,12 +112,12 @@ async fn a_failed_build_begins_from_its_start_with_all_its_attempts() {
 async fn a_failed_push_is_tried_again_with_the_image_that_was_made() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     let attempt = claim(&store, 1).await.attempt;
     end_at_the_push(&store, attempt).await;
     let ended = store.build(task).await.unwrap().unwrap();
     assert_eq!(ended.image_id.as_deref(), Some("sha256:made"));
-    store.restart(task, RetryFrom::Push, at(5)).await.unwrap();
+    store.retry(task, RetryFrom::Push, at(5)).await.unwrap();
     let claimed = claim(&store, 6).await;
     assert_eq!(claimed.build.retried_from, Some(RetryFrom::Push));
     assert_eq!(claimed.build.image_id.as_deref(), Some("sha256:made"));
@@ -138,19 +137,19 @@ async fn a_failed_push_is_tried_again_with_the_image_that_was_made() {
     let ended = store.finish(attempt, success(), None, at(8)).await.unwrap();
     assert_eq!(ended.state, BuildState::PushSuccess);
     // The push alone was done again; why the image was built is still known.
-    assert_eq!(ended.built_because, Some(BuildReason::NoneEqual));
+    assert_eq!(ended.build_reason, Some(BuildReason::NoneEqual));
 }
 
 #[tokio::test]
 async fn a_push_without_its_image_becomes_a_whole_build() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     let attempt = claim(&store, 1).await.attempt;
     end_at_the_push(&store, attempt).await;
-    store.restart(task, RetryFrom::Push, at(5)).await.unwrap();
+    store.retry(task, RetryFrom::Push, at(5)).await.unwrap();
     let attempt = claim(&store, 6).await.attempt;
-    store.begin_from_start(attempt, at(7)).await.unwrap();
+    store.fall_back_to_full_build(attempt, at(7)).await.unwrap();
     assert!(store.steps(task).await.unwrap().is_empty());
     store
         .transition(attempt, BuildState::BuildSuccess, at(7))
@@ -164,20 +163,20 @@ async fn a_push_without_its_image_becomes_a_whole_build() {
 async fn only_a_failed_push_is_begun_from_the_push() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     let attempt = claim(&store, 1).await.attempt;
     store
         .finish(attempt, failed(BuildState::PullFailed), None, at(2))
         .await
         .unwrap();
     assert_eq!(
-        store.restart(task, RetryFrom::Push, at(3)).await.unwrap(),
-        RestartOutcome::WrongState(BuildState::PullFailed)
+        store.retry(task, RetryFrom::Push, at(3)).await.unwrap(),
+        RetryOutcome::WrongState(BuildState::PullFailed)
     );
     // Another build makes the target in the meantime.
-    let other = enqueue(&store, 1, 4).await.task_id;
+    let other = enqueue(&store, 1, 4).await.id;
     let taken = store
-        .restart(task, RetryFrom::Start, at(5))
+        .retry(task, RetryFrom::Start, at(5))
         .await
         .unwrap_err();
     assert!(
@@ -188,7 +187,7 @@ async fn only_a_failed_push_is_begun_from_the_push() {
     run_up_to_the_push(&store, attempt, 7).await;
     store.finish(attempt, success(), None, at(8)).await.unwrap();
     let taken = store
-        .restart(task, RetryFrom::Start, at(9))
+        .retry(task, RetryFrom::Start, at(9))
         .await
         .unwrap_err();
     assert!(
@@ -207,7 +206,7 @@ async fn a_callback_is_sent_once_more_or_for_the_first_time() {
             .await
             .unwrap()
     };
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     assert_eq!(
         again(task).await,
         CallbackOutcome::NotEnded(BuildState::Queued)
@@ -228,11 +227,7 @@ async fn a_callback_is_sent_once_more_or_for_the_first_time() {
 
     let mut silent = request(&target(2));
     silent.callback_url = String::new();
-    let silent = store
-        .enqueue(silent, &work_dir, at(3))
-        .await
-        .unwrap()
-        .task_id;
+    let silent = store.enqueue(silent, &work_dir, at(3)).await.unwrap().id;
     store
         .request_cancel(silent, &callback, at(4))
         .await
@@ -244,19 +239,19 @@ async fn a_callback_is_sent_once_more_or_for_the_first_time() {
 async fn a_build_that_is_to_stop_is_not_put_back_into_the_queue() {
     let site = Site::new();
     let store = site.open().await;
-    let task = enqueue(&store, 1, 0).await.task_id;
+    let task = enqueue(&store, 1, 0).await.id;
     let attempt = claim(&store, 1).await.attempt;
     assert_eq!(
         store.request_cancel(task, &callback, at(2)).await.unwrap(),
         CancelOutcome::Requested
     );
     assert_eq!(
-        store.give_back(attempt, at(3)).await.unwrap(),
-        PutBack::CancelRequested
+        store.release(attempt, at(3)).await.unwrap(),
+        RequeueOutcome::CancelRequested
     );
     assert_eq!(
-        store.retry(attempt, at(3)).await.unwrap(),
-        PutBack::CancelRequested
+        store.requeue(attempt, at(3)).await.unwrap(),
+        RequeueOutcome::CancelRequested
     );
     assert_eq!(
         store.build(task).await.unwrap().unwrap().state,

@@ -79,7 +79,7 @@ async fn the_newest_of_each_is_in_force_and_the_history_holds_no_secret() {
     let hosts = store.host_history().await.unwrap();
     let ports: Vec<u16> = hosts.iter().map(|row| row.port).collect();
     assert_eq!(ports, [48002, 48001]);
-    assert_eq!(hosts[0].create_time, at(1));
+    assert_eq!(hosts[0].created_at, at(1));
     assert_eq!(store.registry_history().await.unwrap()[0].username, "admin");
     assert!(store.docker_server_history().await.unwrap()[0].tls);
     let shown = &store.headers_history().await.unwrap()[0].headers;

@@ -109,7 +109,7 @@ async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
     };
     let container = docker(&["create", &target]);
     let none = builder.clean_images(7).await;
-    builder.cancel(queued.build.task_id).await.unwrap();
+    builder.cancel(queued.build.id).await.unwrap();
     docker(&["rm", &container]);
     assert_eq!(none.unwrap(), Vec::<String>::new());
     assert!(installation.engine_has(on, &base) && installation.engine_has(on, &target));
@@ -192,7 +192,7 @@ async fn a_configured_service_cleans_when_it_starts_and_not_again_before_a_day()
     let mut installation = Installation::configured(EngineKind::PlainEngine).await;
     installation.service.stop().await.unwrap();
     let builder = later(&installation, 0).await;
-    assert_eq!(builder.store().last_cleaning().await.unwrap(), None);
+    assert_eq!(builder.store().last_cleanup().await.unwrap(), None);
     builder.store().close().await.unwrap();
 
     let done = "cleaned builds=0";
@@ -208,7 +208,7 @@ async fn a_configured_service_cleans_when_it_starts_and_not_again_before_a_day()
     let log = installation.service.log();
     assert_eq!(log.matches(done).count(), 1, "{log}");
     let builder = later(&installation, 0).await;
-    assert!(builder.store().last_cleaning().await.unwrap().is_some());
+    assert!(builder.store().last_cleanup().await.unwrap().is_some());
     builder.store().close().await.unwrap();
 }
 
@@ -267,7 +267,7 @@ async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
     assert!(!installation.engine_has(on, &unused));
     assert!(installation.registry_has(&unused).await);
 
-    builder.cancel(queued.build.task_id).await.unwrap();
+    builder.cancel(queued.build.id).await.unwrap();
     docker(&["rm", &container]);
     let mut freed = builder.clean_disk("default").await.unwrap().images;
     freed.sort_unstable();

@@ -1,11 +1,7 @@
 //! Moving from an old installation: its ini and its database, with rows that no longer make
 //! sense, into a fresh service, read back over HTTP.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::Output,
-};
+use std::{path::Path, process::Output};
 
 use fastbuild_testkit::{env::TestEnv, service::Service};
 use sea_orm::{ConnectionTrait as _, Database};
@@ -361,65 +357,6 @@ async fn what_was_moved_is_there_over_http() {
             assert!(!found, "{secret} stands in the database in the clear");
         }
     }
-}
-
-/// Every file below a folder, with its content.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.insert(path.clone(), std::fs::read(path).unwrap());
-        }
-    }
-    found
-}
-
-#[tokio::test]
-async fn a_dry_run_on_an_older_database_changes_nothing_in_it() {
-    let moved = Move::begin().await;
-    let mut service = Service::start(options(&moved.env, &moved.base))
-        .await
-        .unwrap();
-    service.stop().await.unwrap();
-    // As an older version left it: without its newest tables' changes.
-    let database = moved.base.path().join("fastbuild.db");
-    let connection = Database::connect(format!("sqlite://{}", database.display()))
-        .await
-        .unwrap();
-    connection
-        .execute_unprepared(
-            "DROP INDEX builds_by_cleaned_at_finished_at; \
-             ALTER TABLE builds DROP COLUMN cleaned_at; \
-             ALTER TABLE deliveries DROP COLUMN claim; \
-             ALTER TABLE deliveries DROP COLUMN claimed_until; \
-             ALTER TABLE deliveries DROP COLUMN receiver; \
-             DELETE FROM seaql_migrations WHERE version LIKE 'm0006%';",
-        )
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
-
-    let before = files(moved.base.path());
-    let dry = moved.import(&[]);
-    assert!(dry.status.success(), "{}", text(&dry));
-    let report = text(&dry);
-    assert!(
-        of(&report, "fb_task_table")[0].contains("4 taken"),
-        "{report}"
-    );
-    let after = files(moved.base.path());
-    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&before), names(&after));
-    for (path, content) in &before {
-        assert!(after[path] == *content, "{} was changed", path.display());
-    }
-    // And then it is brought up to date.
-    let applied = moved.import(&["--apply"]);
-    assert!(applied.status.success(), "{}", text(&applied));
-    assert!(text(&applied).contains("4 taken"));
 }
 
 #[tokio::test]

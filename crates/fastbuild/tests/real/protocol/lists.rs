@@ -21,7 +21,7 @@ async fn with_many_tasks() -> Installation {
     connection
         .execute_unprepared(&format!(
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {ROWS}) \
-             INSERT INTO builds (task_id, task_name, state, base_image, target_image, target_name, \
+             INSERT INTO builds (id, name, state, base_image, target_image, target_name, \
              target_tag, description, work_dir_name, callback_url, attempt, handed_back, \
              cancel_requested, last_event, created_at, updated_at) \
              SELECT {FIRST} + i * {GAP}, 'task ' || i, \

@@ -47,8 +47,8 @@ async fn a_build_ends_once_however_often_every_connection_is_cut() {
     // From when its engine builds until it has ended, each time when something was written since the
     // last cut. What fails before that may cost an attempt.
     let progress = format!(
-        "SELECT finished_at IS NOT NULL, state, (SELECT max(seq) FROM events WHERE task_id = {build}) \
-         FROM builds WHERE task_id = {build}"
+        "SELECT finished_at IS NOT NULL, state, (SELECT max(seq) FROM events WHERE build_id = {build}) \
+         FROM builds WHERE id = {build}"
     );
     let begun = |row: &str| engine.holdings().building == 1 || row.starts_with('t');
     let mut row = pair.wait_for_row(&progress, begun).await;

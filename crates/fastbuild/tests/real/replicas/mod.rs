@@ -68,7 +68,7 @@ impl Pair {
 
     /// The replica that runs a build, or ran it last, and the other one.
     fn by_runner(&mut self, build: i64) -> (&mut Installation, &mut Installation) {
-        let question = format!("SELECT worker FROM builds WHERE task_id = {build}");
+        let question = format!("SELECT worker FROM builds WHERE id = {build}");
         let worker = self.database.execute(&question).unwrap();
         let runs = |installation: &Installation| {
             worker.starts_with(&format!("{}-", installation.service.pid()))

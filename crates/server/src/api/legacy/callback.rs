@@ -65,7 +65,7 @@ async fn history(
     };
     let filter = DeliveryFilter {
         status: wanted.status.as_deref().map(read_status).transpose()?,
-        task_id: wanted.task_id,
+        build_id: wanted.task_id,
     };
     let (rows, total) = state.store().delivery_history(page, filter).await?;
     Ok(Reply::success(CallbackList {

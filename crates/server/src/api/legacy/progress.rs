@@ -50,7 +50,7 @@ async fn details(
     let progress = records(&state, host.as_ref(), &build, &steps);
     Ok(Reply::success(ProgressDetails::Known(Progress {
         task_id,
-        task_name: build.task_name,
+        task_name: build.name,
         progress,
     })))
 }
@@ -68,11 +68,8 @@ async fn running_tasks_progress(
     let host = state.store().settings().await?.host;
     let mut running = BTreeMap::new();
     for build in state.store().running_builds().await? {
-        let steps = state.store().steps(build.task_id).await?;
-        running.insert(
-            build.task_id,
-            records(&state, host.as_ref(), &build, &steps),
-        );
+        let steps = state.store().steps(build.id).await?;
+        running.insert(build.id, records(&state, host.as_ref(), &build, &steps));
     }
     Ok(Reply::success(running))
 }

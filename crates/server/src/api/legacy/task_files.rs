@@ -67,7 +67,7 @@ async fn file(
         Body::from(
             state
                 .store()
-                .dockerfile(build.task_id)
+                .dockerfile(build.id)
                 .await?
                 .ok_or_else(missing)?,
         )
@@ -76,7 +76,7 @@ async fn file(
         let step = begun(state.store(), &build, step)
             .await?
             .ok_or_else(missing)?;
-        Body::from_stream(log(state.store().clone(), build.task_id, step))
+        Body::from_stream(log(state.store().clone(), build.id, step))
     };
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
@@ -97,21 +97,21 @@ async fn begun(
     let Some(step) = step else {
         return Ok(None);
     };
-    let steps = store.steps(build.task_id).await?;
+    let steps = store.steps(build.id).await?;
     Ok(steps.iter().any(|row| row.action == step).then_some(step))
 }
 
 /// A step's log from its start to what is written now, a part at a time.
 pub(crate) fn log(
     store: Store,
-    task_id: i64,
+    build_id: i64,
     step: Step,
 ) -> impl Stream<Item = Result<String, StoreError>> {
     stream::try_unfold((store, 0), move |(store, after)| async move {
         let LogChunk { text, last_seq } = store
-            .step_log_chunk(task_id, step, after, EVENTS_AT_A_TIME)
+            .step_log_chunk(build_id, step, after, EVENTS_AT_A_TIME)
             .await
-            .inspect_err(|error| tracing::error!(%error, task_id, "a log broke off"))?;
+            .inspect_err(|error| tracing::error!(%error, build_id, "a log broke off"))?;
         Ok((!text.is_empty()).then_some((text, (store, last_seq))))
     })
 }

@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fastbuild_builder::Builder;
-use fastbuild_store::{HealthState, NamedEngine, StoreError, Tally};
+use fastbuild_store::{HealthState, NamedEngine, QueueCounts, StoreError};
 use http::{Method, header};
 use prometheus_client::{
     encoding::{EncodeLabelSet, prometheus_text},
@@ -173,7 +173,7 @@ async fn gauges(state: &AppState) -> Registry {
     );
     let counted = async {
         let store = state.store();
-        Ok::<_, StoreError>((store.tally().await?, store.engines().await?))
+        Ok::<_, StoreError>((store.queue_counts().await?, store.engines().await?))
     };
     let counted = match tokio::time::timeout(PATIENCE, counted).await {
         Ok(Ok(counted)) => Some(counted),
@@ -191,12 +191,12 @@ async fn gauges(state: &AppState) -> Registry {
         "Whether the database answered just now",
         i64::from(counted.is_some()),
     );
-    if let Some((tally, engines)) = counted {
+    if let Some((queue_counts, engines)) = counted {
         let now = state.builder.clock().now();
-        let longest = tally.waiting_since.map_or(0.0, |since| {
+        let longest = queue_counts.waiting_since.map_or(0.0, |since| {
             now.duration_since(since).as_secs_f64().max(0.0)
         });
-        gauges.builds(&tally, longest);
+        gauges.builds(&queue_counts, longest);
         gauges.engines(&engines);
     }
     gauges.0
@@ -220,8 +220,8 @@ impl Gauges {
         self.0.register(name, help, gauge);
     }
 
-    fn builds(&mut self, tally: &Tally, longest: f64) {
-        let depth = i64::try_from(tally.queued).unwrap_or(i64::MAX);
+    fn builds(&mut self, queue_counts: &QueueCounts, longest: f64) {
+        let depth = i64::try_from(queue_counts.queued).unwrap_or(i64::MAX);
         self.one("queue_depth", "Builds that wait for a worker", depth);
         let wait: Gauge<f64, std::sync::atomic::AtomicU64> = Gauge::default();
         wait.set(longest);
@@ -232,7 +232,7 @@ impl Gauges {
             wait,
         );
         let builds: Family<InState, Gauge> = Family::default();
-        for (state, count) in &tally.running {
+        for (state, count) in &queue_counts.running {
             let state = InState {
                 state: (*state).into(),
             };

@@ -93,31 +93,31 @@ async fn submit(
     IdempotencyKey(key): IdempotencyKey,
     Document(document): Document,
 ) -> Result<Response, Error> {
-    let (task_id, answer) = match state
+    let (build_id, answer) = match state
         .builder
         .submit_document(&document, key.clone())
         .await?
     {
         Submission::Queued(submitted) => {
-            let task_id = submitted.build.task_id;
+            let build_id = submitted.build.id;
             let answer = to_text(&shown(&state, submitted.build, language).await?)?;
             if let Some(key) = &key {
-                state.store().keep_answer(key, &answer).await?;
+                state.store().store_response(key, &answer).await?;
             }
-            (task_id, answer)
+            (build_id, answer)
         }
         Submission::Replayed(kept) => {
             let answer = if let Some(answer) = kept.answer {
                 answer
             } else {
-                let build = found(&state, kept.task_id).await?;
+                let build = found(&state, kept.build_id).await?;
                 to_text(&shown(&state, build, language).await?)?
             };
-            (kept.task_id, answer)
+            (kept.build_id, answer)
         }
     };
     let headers = [
-        (header::LOCATION, build_path(task_id)),
+        (header::LOCATION, build_path(build_id)),
         (header::CONTENT_TYPE, "application/json".to_owned()),
     ];
     Ok((StatusCode::ACCEPTED, headers, answer).into_response())
@@ -137,7 +137,7 @@ async fn found(state: &AppState, id: i64) -> Result<store::Build, Error> {
 
 /// A single build, with all there is to tell of it.
 async fn shown(state: &AppState, build: store::Build, language: Language) -> Result<Build, Error> {
-    let (id, stands, because) = (build.task_id, build.state, build.built_because);
+    let (id, stands, because) = (build.id, build.state, build.build_reason);
     let shown = Build::new(build, language);
     Ok(match stands {
         BuildState::Queued => shown.queued(state.builder.queue_estimate(id).await?),
@@ -161,7 +161,7 @@ async fn list(
 ) -> Result<Json<BuildPage>, Error> {
     let (search, piece) = wanted.search()?;
     let builds = state.store().search_builds(&search, piece.asked()).await?;
-    let (builds, next_cursor) = piece.cut(builds, |build| build.task_id);
+    let (builds, next_cursor) = piece.cut(builds, |build| build.id);
     let builds = builds
         .into_iter()
         .map(|build| Build::new(build, language))

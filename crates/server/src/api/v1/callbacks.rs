@@ -86,13 +86,13 @@ async fn list(
     errors.finish()?;
     let filter = DeliveryFilter {
         status,
-        task_id: wanted.build,
+        build_id: wanted.build,
     };
     let deliveries = state
         .store()
         .search_deliveries(filter, piece.before, piece.asked())
         .await?;
-    let (deliveries, next_cursor) = piece.cut(deliveries, |delivery| delivery.primary_id);
+    let (deliveries, next_cursor) = piece.cut(deliveries, |delivery| delivery.id);
     Ok(Json(CallbackPage {
         callbacks: deliveries.into_iter().map(Callback::from).collect(),
         next_cursor,

@@ -85,7 +85,7 @@ async fn list(
         .store()
         .search_images(&filter, piece.before, piece.asked())
         .await?;
-    let (images, next_cursor) = piece.cut(images, |image| image.primary_id);
+    let (images, next_cursor) = piece.cut(images, |image| image.id);
     Ok(Json(ImagePage {
         images: images.into_iter().map(Image::from).collect(),
         next_cursor,

@@ -117,23 +117,23 @@ pub fn maker(label: &str) -> Option<(i64, i64)> {
 const NOT_TO_BE: [(&str, &str); 5] = [
     (
         "lease",
-        "SELECT task_id FROM builds WHERE lease_until IS NOT NULL",
+        "SELECT id FROM builds WHERE lease_until IS NOT NULL",
     ),
     (
         "build that has not ended",
-        "SELECT task_id, state FROM builds WHERE finished_at IS NULL",
+        "SELECT id, state FROM builds WHERE finished_at IS NULL",
     ),
     (
         "lane with waiting builds",
         "SELECT owner, queued FROM lanes WHERE queued <> 0",
     ),
     (
-        "leftover to look for",
-        "SELECT engine, task_id FROM leftovers",
+        "orphaned image to look for",
+        "SELECT engine, build_id FROM orphaned_images",
     ),
     (
         "callback on its way",
-        "SELECT task_id, status FROM deliveries WHERE status <> 'delivered'",
+        "SELECT build_id, status FROM deliveries WHERE status <> 'delivered'",
     ),
 ];
 
@@ -223,7 +223,7 @@ pub fn look_again(cluster: &Cluster, evidence: &mut Evidence) -> Result<()> {
         }
     }
     let ordered = evidence.builds.len();
-    let there = cluster.ask("SELECT task_id FROM builds")?.len();
+    let there = cluster.ask("SELECT id FROM builds")?.len();
     if there != ordered {
         let rows = format!("{there} builds where {ordered} were ordered");
         evidence.rows.push(rows);
@@ -233,7 +233,7 @@ pub fn look_again(cluster: &Cluster, evidence: &mut Evidence) -> Result<()> {
 
 /// The engine of each build's last attempt.
 fn engines_of(cluster: &Cluster) -> Result<Vec<(i64, String)>> {
-    let rows = cluster.ask("SELECT task_id, engine FROM builds WHERE engine IS NOT NULL")?;
+    let rows = cluster.ask("SELECT id, engine FROM builds WHERE engine IS NOT NULL")?;
     rows.iter()
         .map(|row| {
             let (id, engine) = row.split_once('|').context("a row of two columns")?;

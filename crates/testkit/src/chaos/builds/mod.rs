@@ -36,7 +36,7 @@ const TO_SETTLE: Duration = Duration::from_mins(3);
 /// How often is looked whether it is so.
 const LOOK: Duration = Duration::from_millis(500);
 /// The builds that have not ended.
-const UNFINISHED: &str = "SELECT task_id FROM builds WHERE finished_at IS NULL";
+const UNFINISHED: &str = "SELECT id FROM builds WHERE finished_at IS NULL";
 /// Engines beside the fake ones.
 const REAL_ENGINES: usize = 2;
 

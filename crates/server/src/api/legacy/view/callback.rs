@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fastbuild_builder::{SigningOrigin, clock::local_time};
-use fastbuild_store::{Delivery, DeliveryHistory, DeliveryTry};
+use fastbuild_store::{Delivery, DeliveryAttempt, DeliveryHistory};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -46,18 +46,18 @@ pub(crate) struct CallbackRow {
 impl From<Delivery> for CallbackRow {
     fn from(row: Delivery) -> Self {
         Self {
-            primary_id: row.primary_id,
-            task_id: row.task_id,
+            primary_id: row.id,
+            task_id: row.build_id,
             url: row.url,
             headers: row.headers,
             state: serde_json::from_str(&row.body).unwrap_or(Value::String(row.body)),
             result: row.result.unwrap_or_default(),
             status: row.status.to_string(),
             tries: row.tries,
-            next_time: row.next_time.map(local_time),
+            next_time: row.next_at.map(local_time),
             test: row.test,
-            create_time: local_time(row.create_time),
-            update_time: local_time(row.update_time),
+            create_time: local_time(row.created_at),
+            update_time: local_time(row.updated_at),
         }
     }
 }
@@ -115,13 +115,13 @@ struct CallbackAttempt {
     error: Option<String>,
 }
 
-impl From<DeliveryTry> for CallbackAttempt {
-    fn from(tried: DeliveryTry) -> Self {
-        let took = tried.ended.duration_since(tried.started).as_millis();
+impl From<DeliveryAttempt> for CallbackAttempt {
+    fn from(tried: DeliveryAttempt) -> Self {
+        let took = tried.ended_at.duration_since(tried.started_at).as_millis();
         Self {
             number: tried.number,
-            start_time: local_time(tried.started),
-            end_time: local_time(tried.ended),
+            start_time: local_time(tried.started_at),
+            end_time: local_time(tried.ended_at),
             // Clocks can go back; a duration cannot.
             duration_ms: u64::try_from(took).unwrap_or_default(),
             request_headers: tried.request_headers,

@@ -32,12 +32,12 @@ impl CheckResult {
     pub(crate) fn new(stored: StoredProfile) -> Result<Self, serde_json::Error> {
         let descriptor = Descriptor::new(&stored.image_name, &stored.profile);
         Ok(Self {
-            primary_id: stored.primary_id,
+            primary_id: stored.id,
             result: serde_json::to_string(&descriptor)?,
             image_name: stored.image_name,
             image_id: stored.profile.image_id,
-            create_time: local_time(stored.create_time),
-            update_time: local_time(stored.update_time),
+            create_time: local_time(stored.created_at),
+            update_time: local_time(stored.updated_at),
         })
     }
 }

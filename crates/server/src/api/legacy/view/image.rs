@@ -1,7 +1,7 @@
 //! Images as the old protocol's image rows, and their lives on engines.
 
 use fastbuild_builder::clock::local_time;
-use fastbuild_store::{Image, ImageLife};
+use fastbuild_store::{Image, ImageLifetime};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -50,10 +50,10 @@ impl From<Image> for ImageRow {
             .filter_map(|(has, name)| has.then_some(name))
             .collect();
         Self {
-            primary_id: image.primary_id,
-            task_id: image.task_id,
-            create_time: local_time(image.create_time),
-            update_time: local_time(image.update_time),
+            primary_id: image.id,
+            task_id: image.build_id,
+            create_time: local_time(image.created_at),
+            update_time: local_time(image.updated_at),
             name: image.name,
             tag: image.tag,
             size: if image.image_id.is_empty() {
@@ -109,16 +109,16 @@ pub(crate) struct ImageLifeRow {
     update_time: String,
 }
 
-impl From<ImageLife> for ImageLifeRow {
-    fn from(life: ImageLife) -> Self {
+impl From<ImageLifetime> for ImageLifeRow {
+    fn from(life: ImageLifetime) -> Self {
         Self {
-            primary_id: life.primary_id,
+            primary_id: life.id,
             image_name: life.image_name,
             image_type: life.kind.to_string(),
-            generator_time: local_time(life.generator_time),
-            delete_time: life.delete_time.map(local_time),
-            create_time: local_time(life.create_time),
-            update_time: local_time(life.update_time),
+            generator_time: local_time(life.generated_at),
+            delete_time: life.deleted_at.map(local_time),
+            create_time: local_time(life.created_at),
+            update_time: local_time(life.updated_at),
         }
     }
 }

@@ -25,11 +25,11 @@ pub(crate) struct HostRow {
 impl From<HostRevision> for HostRow {
     fn from(row: HostRevision) -> Self {
         Self {
-            primary_id: row.primary_id,
+            primary_id: row.id,
             host_ip: row.host,
             host_port: row.port,
-            create_time: local_time(row.create_time),
-            update_time: local_time(row.update_time),
+            create_time: local_time(row.created_at),
+            update_time: local_time(row.updated_at),
         }
     }
 }
@@ -55,12 +55,12 @@ pub(crate) struct HarborRow {
 impl From<RegistryRevision> for HarborRow {
     fn from(row: RegistryRevision) -> Self {
         Self {
-            primary_id: row.primary_id,
+            primary_id: row.id,
             username: row.username,
             registry: row.registry,
             registry_dns: row.registry_dns.unwrap_or_default(),
-            create_time: local_time(row.create_time),
-            update_time: local_time(row.update_time),
+            create_time: local_time(row.created_at),
+            update_time: local_time(row.updated_at),
         }
     }
 }
@@ -86,12 +86,12 @@ pub(crate) struct DockerServerRow {
 impl From<DockerServerRevision> for DockerServerRow {
     fn from(row: DockerServerRevision) -> Self {
         Self {
-            primary_id: row.primary_id,
+            primary_id: row.id,
             host: row.host,
             port: row.port,
             tls_verify: row.tls,
-            create_time: local_time(row.create_time),
-            update_time: local_time(row.update_time),
+            create_time: local_time(row.created_at),
+            update_time: local_time(row.updated_at),
         }
     }
 }

@@ -80,20 +80,20 @@ impl StepRecord {
     pub(crate) fn new(step: &StepRow, build: &Build, address: &Address, now: Timestamp) -> Self {
         let log = log_file(step.action);
         let has_dockerfile = matches!(step.action, Step::Prepare | Step::Build);
-        let so_far = || now.duration_since(step.start_time).as_millis().max(0);
+        let so_far = || now.duration_since(step.started_at).as_millis().max(0);
         let duration = step.duration_ms.map_or_else(so_far, i128::from);
         Self {
-            primary_id: step.primary_id,
-            task_id: step.task_id,
-            task_name: build.task_name.clone(),
-            create_time: local_time(step.create_time),
-            update_time: local_time(step.update_time),
+            primary_id: step.id,
+            task_id: step.build_id,
+            task_name: build.name.clone(),
+            create_time: local_time(step.created_at),
+            update_time: local_time(step.updated_at),
             action: step.action.to_string(),
             status: step.status.to_string(),
             target_image_name: build.target_image.clone(),
             base_image_name: build.base_image.clone(),
-            start_time: local_time(step.start_time),
-            end_time: step.end_time.map(local_time),
+            start_time: local_time(step.started_at),
+            end_time: step.ended_at.map(local_time),
             duration: i64::try_from(duration).unwrap_or(i64::MAX),
             log_path: address.path(&log),
             log_url: address.url(&log),

@@ -74,10 +74,10 @@ impl Task {
         let address = Address::new(task_dir, None, &build.work_dir_name);
         let failure = build.failure.as_ref();
         Self {
-            primary_id: build.primary_id,
-            task_id: build.task_id,
-            create_time: local_time(build.create_time),
-            update_time: local_time(build.update_time),
+            primary_id: build.row_id,
+            task_id: build.id,
+            create_time: local_time(build.created_at),
+            update_time: local_time(build.updated_at),
             request: address.path(REQUEST_FILE),
             state: build.state.to_string(),
             image_name: build.target_image.clone(),
@@ -88,7 +88,7 @@ impl Task {
             digest: build.digest,
             reason: failure.map(|failure| failure.code.to_string()),
             message: failure.map(|failure| failure.sentence(language)),
-            name: build.task_name,
+            name: build.name,
             base_image_name: build.base_image,
             target_image_name: build.target_image,
             description: build.description,

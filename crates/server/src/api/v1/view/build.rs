@@ -7,7 +7,7 @@ use fastbuild_spec::{
     limits::BuildLimits,
     plan::ContextSource,
 };
-use fastbuild_store::{self as store, MadeByPlan};
+use fastbuild_store::{self as store, ImageProvenance};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -178,7 +178,7 @@ impl Provenance {
     /// `None` where nothing is known: the build is from before this was kept.
     fn new(
         because: Option<BuildReason>,
-        made: Option<MadeByPlan>,
+        made: Option<ImageProvenance>,
         language: Language,
     ) -> Option<Self> {
         if because.is_none() && made.is_none() {
@@ -253,15 +253,15 @@ impl FailureDetail {
 impl Build {
     /// A build's row, its failure in this language.
     pub(crate) fn new(build: store::Build, language: Language) -> Self {
-        let itself = path(build.task_id);
+        let itself = path(build.id);
         Self {
-            id: build.task_id,
+            id: build.id,
             state: build.state.to_string(),
             ended: build.state.is_terminal(),
-            created_at: build.create_time.to_string(),
-            updated_at: build.update_time.to_string(),
-            started_at: build.started.map(|time| time.to_string()),
-            finished_at: build.finished.map(|time| time.to_string()),
+            created_at: build.created_at.to_string(),
+            updated_at: build.updated_at.to_string(),
+            started_at: build.started_at.map(|time| time.to_string()),
+            finished_at: build.finished_at.map(|time| time.to_string()),
             attempt: build.attempt,
             engine: build.engine,
             owner: build.owner,
@@ -285,7 +285,7 @@ impl Build {
                 dockerfile: format!("{itself}/dockerfile"),
                 itself,
             },
-            name: build.task_name,
+            name: build.name,
             base: build.base_image,
             target: build.target_image,
             description: build.description,
@@ -305,7 +305,7 @@ impl Build {
     pub(crate) fn made(
         mut self,
         because: Option<BuildReason>,
-        made: Option<MadeByPlan>,
+        made: Option<ImageProvenance>,
         language: Language,
     ) -> Self {
         self.made = Provenance::new(because, made, language);
@@ -314,8 +314,8 @@ impl Build {
 }
 
 /// The path of a build.
-pub(crate) fn path(task_id: i64) -> String {
-    format!("/api/v1/builds/{task_id}")
+pub(crate) fn path(build_id: i64) -> String {
+    format!("/api/v1/builds/{build_id}")
 }
 
 /// A piece of the list of builds.

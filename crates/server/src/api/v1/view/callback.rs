@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fastbuild_store::{Delivery, DeliveryHistory, DeliveryTry};
+use fastbuild_store::{Delivery, DeliveryAttempt, DeliveryHistory};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -41,18 +41,18 @@ pub(crate) struct Callback {
 impl From<Delivery> for Callback {
     fn from(delivery: Delivery) -> Self {
         Self {
-            id: delivery.primary_id,
-            build: delivery.task_id,
+            id: delivery.id,
+            build: delivery.build_id,
             url: delivery.url,
             headers: delivery.headers,
             body: serde_json::from_str(&delivery.body).unwrap_or(Value::String(delivery.body)),
             status: delivery.status.to_string(),
             tries: delivery.tries,
-            next_try_at: delivery.next_time.map(|time| time.to_string()),
+            next_try_at: delivery.next_at.map(|time| time.to_string()),
             result: delivery.result,
             test: delivery.test,
-            created_at: delivery.create_time.to_string(),
-            updated_at: delivery.update_time.to_string(),
+            created_at: delivery.created_at.to_string(),
+            updated_at: delivery.updated_at.to_string(),
         }
     }
 }
@@ -110,13 +110,13 @@ struct CallbackAttempt {
     error: Option<String>,
 }
 
-impl From<DeliveryTry> for CallbackAttempt {
-    fn from(tried: DeliveryTry) -> Self {
-        let took = tried.ended.duration_since(tried.started).as_millis();
+impl From<DeliveryAttempt> for CallbackAttempt {
+    fn from(tried: DeliveryAttempt) -> Self {
+        let took = tried.ended_at.duration_since(tried.started_at).as_millis();
         Self {
             number: tried.number,
-            started_at: tried.started.to_string(),
-            ended_at: tried.ended.to_string(),
+            started_at: tried.started_at.to_string(),
+            ended_at: tried.ended_at.to_string(),
             // Clocks can go back; a duration cannot.
             duration_ms: u64::try_from(took).unwrap_or_default(),
             request_headers: tried.request_headers,

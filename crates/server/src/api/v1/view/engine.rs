@@ -106,8 +106,8 @@ impl Engine {
             health: EngineHealth::new(&engine.health, language),
             disk: engine.disk.map(DiskUse::from),
             disk_marks: marks.map(DiskMarks::from),
-            created_at: engine.create_time.to_string(),
-            updated_at: engine.update_time.to_string(),
+            created_at: engine.created_at.to_string(),
+            updated_at: engine.updated_at.to_string(),
         }
     }
 }
@@ -174,7 +174,7 @@ pub(crate) struct EngineRevision {
 impl From<store::EngineRevision> for EngineRevision {
     fn from(row: store::EngineRevision) -> Self {
         Self {
-            created_at: row.create_time.to_string(),
+            created_at: row.created_at.to_string(),
             host: row.host,
             port: row.port,
             tls: row.tls,

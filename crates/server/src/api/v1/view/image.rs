@@ -41,10 +41,10 @@ impl From<store::Image> for Image {
     fn from(image: store::Image) -> Self {
         let (kind, build) = match image.kind {
             ImageKind::Base => ("base", None),
-            ImageKind::Customized => ("built", Some(image.task_id)),
+            ImageKind::Customized => ("built", Some(image.build_id)),
         };
         Self {
-            id: image.primary_id,
+            id: image.id,
             image: format!("{}:{}", image.name, image.tag),
             kind,
             build,
@@ -54,8 +54,8 @@ impl From<store::Image> for Image {
             description: image.description,
             ssh: image.ssh,
             jupyter_lab: image.jupyter_lab,
-            created_at: image.create_time.to_string(),
-            updated_at: image.update_time.to_string(),
+            created_at: image.created_at.to_string(),
+            updated_at: image.updated_at.to_string(),
         }
     }
 }

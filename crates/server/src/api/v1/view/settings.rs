@@ -97,7 +97,7 @@ impl From<HostRevision> for SettingsRevision {
             host: row.host,
             port: row.port,
         };
-        Self::new(row.primary_id, row.create_time, values)
+        Self::new(row.id, row.created_at, values)
     }
 }
 
@@ -108,7 +108,7 @@ impl From<RegistryRevision> for SettingsRevision {
             registry: row.registry,
             registry_dns: row.registry_dns,
         };
-        Self::new(row.primary_id, row.create_time, values)
+        Self::new(row.id, row.created_at, values)
     }
 }
 
@@ -119,7 +119,7 @@ impl From<DockerServerRevision> for SettingsRevision {
             port: row.port,
             tls: row.tls,
         };
-        Self::new(row.primary_id, row.create_time, values)
+        Self::new(row.id, row.created_at, values)
     }
 }
 
@@ -128,7 +128,7 @@ impl From<HeadersRevision> for SettingsRevision {
         let values = SettingsValues::CallbackHeaders {
             headers: row.headers,
         };
-        Self::new(row.primary_id, row.create_time, values)
+        Self::new(row.id, row.created_at, values)
     }
 }
 

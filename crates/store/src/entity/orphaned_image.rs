@@ -3,12 +3,12 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "leftovers")]
+#[sea_orm(table_name = "orphaned_images")]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub engine: String,
-    pub task_id: i64,
+    pub build_id: i64,
     pub image: String,
     pub created_at: i64,
 }
