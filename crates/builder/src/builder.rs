@@ -7,16 +7,13 @@ use std::{
 };
 
 use fastbuild_engine::RegistryClient;
-use fastbuild_spec::{
-    catalog::Catalog,
-    failure::{Failure, ReasonCode},
-};
+use fastbuild_spec::failure::{Failure, ReasonCode};
 use fastbuild_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::Listing, clock::SharedClock, engines::context::EngineContext, engines::labels::Labels,
-    engines::monitor::EngineMonitor, metrics::Metrics, options::Options,
+    catalog::CatalogStore, clock::SharedClock, engines::context::EngineContext,
+    engines::labels::Labels, engines::monitor::EngineMonitor, metrics::Metrics, options::Options,
 };
 
 /// How a request becomes a pushed image. Cheap to clone; all clones are one builder.
@@ -40,7 +37,7 @@ struct Inner {
     abort_grace: CancellationToken,
     labels: Arc<Labels>,
     monitor: EngineMonitor,
-    catalog: Listing,
+    catalog: CatalogStore,
     /// One lock per name of something that two must not do at once, such as pulling an image.
     locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -62,7 +59,7 @@ impl Builder {
             inner: Arc::new(Inner {
                 labels: Arc::new(Labels::new(store.installation())),
                 monitor: EngineMonitor::default(),
-                catalog: Listing::default(),
+                catalog: CatalogStore::new(&options, SharedClock::clone(&clock)),
                 store,
                 options,
                 clock,
@@ -102,15 +99,9 @@ impl Builder {
         &self.inner.metrics
     }
 
-    /// The mirrors and tools on disk right now.
-    ///
-    /// # Errors
-    /// [`ReasonCode::Internal`] when a folder cannot be read; the sentence names it.
-    pub async fn catalog(&self) -> Result<Catalog, Failure> {
-        let inner = Arc::clone(&self.inner);
-        tokio::task::spawn_blocking(move || inner.catalog.catalog(&inner.options.folders))
-            .await
-            .map_err(|error| internal(&error))?
+    /// The package mirrors and tool files on disk.
+    pub fn catalog(&self) -> &CatalogStore {
+        &self.inner.catalog
     }
 
     /// The client of the registry.

@@ -29,7 +29,7 @@ mod ping;
 mod progress;
 mod registry;
 
-pub use build::{BuildFile, Built, Compression, FileSource, ImageBuild};
+pub use build::{BuildFile, Built, Compression, DiskFile, FileSource, ImageBuild};
 pub use connect::{Endpoint, EngineLimits};
 pub use disk_usage::DiskUsage;
 pub use engine::Engine;

@@ -84,7 +84,7 @@ impl App {
             },
             clock,
         )?;
-        builder.sweep_uploads().await;
+        builder.catalog().sweep_uploads().await;
         let address = SocketAddr::new(config.address, config.port);
         let listener = listen(address).with_context(|| {
             format!(

@@ -101,7 +101,7 @@ impl Builder {
     /// As for taking it; `WrongState` when it is not known yet what the base image contains.
     pub async fn render_document(&self, body: &Value) -> Result<Rendered, Failure> {
         let (request, _limits) = self.parse(body)?;
-        let catalog = self.catalog().await?;
+        let catalog = self.catalog().list().await?;
         plan::check(&request.spec, None, &catalog)?;
         let base = request.spec.base.to_string();
         let profile = self

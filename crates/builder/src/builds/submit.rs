@@ -68,7 +68,7 @@ impl Builder {
         limits: BuildLimits,
         key: Option<IdempotencyKey>,
     ) -> Result<Submitted, Failure> {
-        let catalog = self.catalog().await?;
+        let catalog = self.catalog().list().await?;
         plan::check(&request.spec, None, &catalog)?;
         let profile = self.fitting_profile(&request.spec, &catalog).await?;
 

@@ -2,9 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use bytes::Bytes;
 use fastbuild_engine::{
-    BuildFile, Built, FileSource, ImageBuild, ImageFound, ProgressSender, Pushed,
+    BuildFile, Built, ImageBuild, ImageFound, ProgressSender, Pushed,
     crash::{self, CrashPoint},
 };
 use fastbuild_spec::{
@@ -12,7 +11,7 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     limits::BuildLimits,
     log_line::Mask,
-    plan::{self, BuildPlan, ContextSource},
+    plan::{self, BuildPlan, ContextFile, PlanSecret},
     profile::ImageProfile,
     state::{BuildState, Step},
 };
@@ -23,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     builder::{Builder, internal, stored},
     builds::files::DOCKERFILE,
-    catalog,
     engines::context::EngineContext,
     engines::labels::Label,
     images::log,
@@ -245,7 +243,7 @@ impl Attempt<'_> {
                 spec.base, profile.os.name, profile.os.version, profile.architecture
             ),
         );
-        plan::check(spec, Some(&profile), &self.builder.catalog().await?)?;
+        plan::check(spec, Some(&profile), &self.builder.catalog().list().await?)?;
         Ok(profile)
     }
 
@@ -268,7 +266,7 @@ impl Attempt<'_> {
         let plan = plan::plan(
             &self.claimed.spec,
             profile,
-            &self.builder.catalog().await?,
+            &self.builder.catalog().list().await?,
             &means.plan_context(self.claimed.build.id),
         )?;
         let path = self.folder().join(DOCKERFILE);
@@ -290,29 +288,31 @@ impl Attempt<'_> {
         means: BuildStrategy,
         progress: &ProgressSender,
     ) -> Result<Built, Failure> {
-        let folders = &self.builder.options().folders;
-        let files = plan
-            .files
-            .iter()
-            .map(|file| BuildFile {
-                path: file.path.clone(),
-                mode: file.mode,
-                source: match (&file.source, catalog::locate(folders, &file.source)) {
-                    (ContextSource::Inline(text), _) => {
-                        FileSource::Memory(Bytes::copy_from_slice(text.as_bytes()))
-                    }
-                    (_, Some(path)) => FileSource::Disk(path),
-                    (_, None) => FileSource::Memory(Bytes::new()),
-                },
-            })
-            .collect();
+        let catalog = self.builder.catalog().clone();
+        let planned = plan.files.clone();
         let passwords = self.claimed.passwords.clone();
         let wanted = plan.secrets.clone();
-        let secrets = tokio::task::spawn_blocking(move || {
-            wanted
-                .into_iter()
-                .map(|secret| Ok((secret.id().to_owned(), secret_value(secret, &passwords)?)))
-                .collect::<Result<Vec<_>, Failure>>()
+        let (files, secrets) = tokio::task::spawn_blocking(move || {
+            let file = |file: ContextFile| {
+                Ok(BuildFile {
+                    source: catalog.context_file(&file.source)?,
+                    path: file.path,
+                    mode: file.mode,
+                })
+            };
+            let secret = |secret: PlanSecret| {
+                Ok((secret.id().to_owned(), secret_value(secret, &passwords)?))
+            };
+            Ok::<_, Failure>((
+                planned
+                    .into_iter()
+                    .map(file)
+                    .collect::<Result<_, Failure>>()?,
+                wanted
+                    .into_iter()
+                    .map(secret)
+                    .collect::<Result<_, Failure>>()?,
+            ))
         })
         .await
         .map_err(|error| internal(&error))??;

@@ -1,23 +1,18 @@
 //! No build where none is needed: an image that an equal build made, and that still lies in the registry, gets the
 //! new name there. Equal builds at the same time wait for the first of them.
 
-use std::time::UNIX_EPOCH;
-
 use fastbuild_engine::{Built, EngineInfo, InsecureRegistries, ProgressSender, RegistryError};
 use fastbuild_spec::{
     build_reason::BuildReason,
     failure::Failure,
-    plan::{self, ContextSource, KeyFacts},
+    plan::{self, KeyFacts},
     profile::ImageProfile,
 };
 use fastbuild_store::{FinishedImage, ImageProvenance};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     builder::{internal, stored},
-    catalog,
     images::log,
-    options::Folders,
     worker::attempt::Attempt,
     worker::plan_lock::PlanLock,
     worker::strategy::BuildStrategy,
@@ -134,12 +129,12 @@ impl Attempt<'_> {
         if !ours {
             return Ok(Err(BuildReason::OtherRegistry));
         }
-        let catalog = self.builder.catalog().await?;
+        let catalog = self.builder.catalog().list().await?;
         let context = means.plan_context(0);
         let Some(nameless) = plan::nameless(spec, profile, &catalog, &context)? else {
             return Ok(Err(BuildReason::HoldsPassword));
         };
-        let folders = self.builder.options().folders.clone();
+        let files = self.builder.catalog().clone();
         let base_id = profile.image_id.clone();
         let platform = format!("{}/{}", info.os, info.arch);
         let means = means.identity();
@@ -149,7 +144,7 @@ impl Attempt<'_> {
                 platform: &platform,
                 means: &means,
             };
-            plan::key(&nameless, facts, |source| content(&folders, source))
+            plan::key(&nameless, facts, |source| files.content_key(source))
         })
         .await
         .map_err(|error| internal(&error))?;
@@ -325,22 +320,4 @@ impl From<RegistryError> for NotTaken {
             detail: error.to_string(),
         }
     }
-}
-
-/// The content of a file of the catalog, or for a large one what changes with it.
-fn content(folders: &Folders, source: &ContextSource) -> Option<String> {
-    const SMALL: u64 = 1 << 20;
-    let path = catalog::locate(folders, source)?;
-    let metadata = std::fs::metadata(&path).ok()?;
-    if metadata.len() <= SMALL {
-        let bytes = std::fs::read(&path).ok()?;
-        return Some(format!("{:x}", Sha256::digest(bytes)));
-    }
-    let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(format!(
-        "{} {} {}",
-        path.display(),
-        metadata.len(),
-        changed.as_nanos()
-    ))
 }

@@ -163,8 +163,8 @@ fn write_tar(writer: &mut impl io::Write, dockerfile: &str, files: &[BuildFile])
                     bytes.as_ref(),
                 )?;
             }
-            FileSource::Disk(path) => {
-                let opened = std::fs::File::open(path)?;
+            FileSource::Disk(file_on_disk) => {
+                let opened = std::fs::File::open(&file_on_disk.path)?;
                 let size = opened.metadata()?.len();
                 tar.append_data(
                     &mut header(size, file.mode),
@@ -280,6 +280,7 @@ fn step_line(line: &str) -> Option<(u32, u32, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DiskFile;
 
     #[test]
     fn step_line_parses_only_step_headers() {
@@ -293,7 +294,11 @@ mod tests {
         let file = BuildFile {
             path: "x".into(),
             mode: 0o644,
-            source: FileSource::Disk("/nowhere/at/all".into()),
+            source: FileSource::Disk(DiskFile {
+                path: "/nowhere/at/all".into(),
+                size: 0,
+                digest: [0; 32],
+            }),
         };
         assert_eq!(
             write_tar(&mut Vec::new(), "FROM x", &[file])

@@ -6,7 +6,7 @@ pub(crate) mod request;
 
 use fastbuild_spec::plan::Dialect;
 
-pub use request::{BuildFile, Built, Compression, FileSource, ImageBuild};
+pub use request::{BuildFile, Built, Compression, DiskFile, FileSource, ImageBuild};
 
 use crate::{Engine, EngineError, ProgressSender};
 

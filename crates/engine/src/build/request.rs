@@ -1,10 +1,11 @@
 //! Input and result of a build.
 
-use std::path::PathBuf;
+use std::{fs::File, io, path::PathBuf};
 
 use bytes::Bytes;
 use fastbuild_spec::{plan::Dialect, reference::ImageReference, settings::RegistrySettings};
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 
 /// Everything an engine needs to make an image.
 #[derive(Debug, Clone)]
@@ -80,7 +81,52 @@ pub enum FileSource {
     /// Held in memory.
     Memory(Bytes),
     /// A file on this machine's disk; streamed, never loaded as a whole.
-    Disk(PathBuf),
+    Disk(DiskFile),
+}
+
+/// A file on disk with what it holds. Its content decides whether an engine takes it for one that
+/// it has already, never its time: copies, archives and scripts give different files the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Bytes it had when it was read.
+    pub size: u64,
+    /// SHA-256 of its content.
+    pub digest: [u8; 32],
+}
+
+impl FileSource {
+    /// SHA-256 of its content.
+    pub fn digest(&self) -> [u8; 32] {
+        match self {
+            Self::Memory(bytes) => Sha256::digest(bytes).into(),
+            Self::Disk(file) => file.digest,
+        }
+    }
+}
+
+impl DiskFile {
+    /// Reads a file to its end. Blocks.
+    ///
+    /// # Errors
+    /// What the operating system says; `InvalidInput` for what is not a regular file.
+    pub fn read(path: PathBuf) -> io::Result<Self> {
+        let mut file = File::open(&path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            ));
+        }
+        let mut hash = Sha256::new();
+        let size = io::copy(&mut file, &mut hash)?;
+        Ok(Self {
+            path,
+            size,
+            digest: hash.finalize().into(),
+        })
+    }
 }
 
 /// An image that was built.

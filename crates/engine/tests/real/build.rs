@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastbuild_engine::{
-    Endpoint, Engine, EngineError, EngineLimits, FileSource, ImageBuild, ProgressSender,
+    DiskFile, Endpoint, Engine, EngineError, EngineLimits, FileSource, ImageBuild, ProgressSender,
 };
 use fastbuild_spec::{
     event::{Progress, StageStatus},
@@ -41,7 +41,7 @@ RUN ls /cache /big || script",
             memory("sub/script", &format!("#!/bin/sh\necho {nonce}\n")),
             memory("big", ""),
         ];
-        wanted.files[1].source = FileSource::Disk(disk.path().to_owned());
+        wanted.files[1].source = FileSource::Disk(DiskFile::read(disk.path().to_owned()).unwrap());
         wanted.secrets = vec![("password".into(), secret.clone().into())];
         let tag = wanted.tag.clone();
 
@@ -126,7 +126,7 @@ async fn large_file_is_sent_once() {
             "COPY {name} /large\nCOPY small /small\nRUN cat /small"
         ));
         wanted.files = vec![memory("small", &unique(round)), memory(&name, "")];
-        wanted.files[1].source = FileSource::Disk(disk.path().to_owned());
+        wanted.files[1].source = FileSource::Disk(DiskFile::read(disk.path().to_owned()).unwrap());
         let tag = wanted.tag.to_string();
         let (sender, receiver) = channel();
         engine.build(wanted, &sender).await.unwrap();
@@ -141,6 +141,31 @@ async fn large_file_is_sent_once() {
     }
     assert!(seen[0].contains("40.0"), "{seen:?}");
     assert!(!seen[1].contains("40.0"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn files_of_equal_path_size_and_mtime_are_sent_by_content() {
+    let env = env();
+    let engine = tls_engine(&env);
+    let folder = tempfile::tempdir().unwrap();
+    let name = unique("pip.conf");
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    for team in ["team a", "team b", "team a"] {
+        let path = folder.path().join(team);
+        std::fs::write(&path, team).unwrap();
+        let opened = std::fs::File::options().append(true).open(&path).unwrap();
+        opened.set_modified(time).unwrap();
+        let mut wanted = debian(&format!("COPY {name} /pip.conf\nRUN cat /pip.conf"));
+        wanted.files = vec![memory(&name, "")];
+        wanted.files[0].source = FileSource::Disk(DiskFile::read(path).unwrap());
+        wanted.no_cache = true;
+        let tag = wanted.tag.to_string();
+        let (sender, receiver) = channel();
+        engine.build(wanted, &sender).await.unwrap();
+        let log = log_of(&drain(sender, receiver).await);
+        assert!(log.contains(team), "{team}: {log}");
+        engine.remove_image(&tag).await.unwrap();
+    }
 }
 
 #[tokio::test]

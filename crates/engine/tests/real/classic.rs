@@ -38,7 +38,9 @@ async fn classic_builder_builds_a_dockerfile_with_files() {
         memory("from/memory", &format!("{nonce}\n")),
         memory("from/disk", ""),
     ];
-    wanted.files[1].source = fastbuild_engine::FileSource::Disk(disk.path().to_owned());
+    wanted.files[1].source = fastbuild_engine::FileSource::Disk(
+        fastbuild_engine::DiskFile::read(disk.path().to_owned()).unwrap(),
+    );
     let tag = wanted.tag.clone();
 
     let (sender, receiver) = channel();

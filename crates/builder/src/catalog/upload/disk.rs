@@ -1,4 +1,4 @@
-//! How an upload's files get onto the disk and into place, and what becomes of those that never do.
+//! Writes an upload's files to the disk, renames them into place, and removes abandoned ones.
 
 use std::{
     fs::{self, File, Permissions},
@@ -10,10 +10,7 @@ use std::{
 use fastbuild_spec::failure::{Failure, ReasonCode};
 use tempfile::NamedTempFile;
 
-use super::{
-    Arrived, Upload, UploadPlace, UploadedFile,
-    undo::{self, Undo},
-};
+use super::{Arrived, Upload, UploadPlace, UploadedFile};
 use crate::options::Folders;
 
 /// What the name of a file that is still arriving begins and ends with; no listing shows it.
@@ -56,36 +53,27 @@ pub fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(folder)
 }
 
-/// Moves the files of an upload to where they belong: all of them, or none.
+/// Renames the files of an upload into place. The first that cannot be ends it; those before it
+/// stay.
 pub(super) fn install(upload: Upload) -> Result<Vec<UploadedFile>, Failure> {
     let folder = upload.place.folder;
-    let arrived = upload.arrived;
     let moved = || -> io::Result<Vec<UploadedFile>> {
         let made = !folder.is_dir();
         fs::create_dir_all(&folder)?;
         if made && let Some(parent) = folder.parent() {
             File::open(parent)?.sync_all()?;
         }
-        let files = arrived.iter().map(|file| (file.name.as_str(), &file.file));
-        let undo = Undo::begin(&folder, files)?;
-        let mut uploaded = Vec::new();
-        for file in arrived {
-            match put(&folder, file) {
-                Ok(file) => uploaded.push(file),
-                Err(error) => {
-                    undo.roll_back()?;
-                    return Err(error);
-                }
-            }
-        }
-        undo.done()?;
+        let moves = upload.arrived.into_iter().map(|file| put(&folder, file));
+        let uploaded = moves.collect::<io::Result<_>>()?;
+        // The renames are on disk before the caller is told.
+        File::open(&folder)?.sync_all()?;
         Ok(uploaded)
     };
     moved().map_err(|error| unwritable(&folder, &error))
 }
 
 /// Moves one file into place.
-pub(super) fn put(folder: &Path, arrived: Arrived) -> io::Result<UploadedFile> {
+fn put(folder: &Path, arrived: Arrived) -> io::Result<UploadedFile> {
     let target = folder.join(&arrived.name);
     let replaced = target.exists();
     arrived.file.persist(&target).map_err(|error| error.error)?;
@@ -99,69 +87,40 @@ pub(super) fn put(folder: &Path, arrived: Arrived) -> io::Result<UploadedFile> {
 
 /// Whether a file of the catalog's folders belongs to an upload that is under way.
 pub(crate) fn is_arriving(name: &str) -> bool {
-    name == undo::LIST || is_named(name, SUFFIX) || is_named(name, undo::KEPT_SUFFIX)
-}
-
-fn is_named(name: &str, suffix: &str) -> bool {
-    name.starts_with(PREFIX) && name.ends_with(suffix)
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
 /// Removes what uploads left whose process died.
-pub(super) fn sweep(folders: &Folders) {
+pub(crate) fn sweep(folders: &Folders) {
     for root in [&folders.source_dir, &folders.tools_dir] {
         sweep_folder(root, DEPTH);
     }
 }
 
 fn sweep_folder(folder: &Path, depth: usize) {
-    match undo::recover(folder) {
-        Ok(true) => {
-            tracing::info!(folder = %folder.display(), "took back an upload that was half way in place");
-        }
-        Ok(false) => {}
-        Err(error) => {
-            tracing::warn!(folder = %folder.display(), %error, "an upload that was half way in place cannot be taken back");
-        }
-    }
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     for entry in entries.flatten() {
         let path = entry.path();
-        let name = entry.file_name();
-        let named = |suffix| name.to_str().is_some_and(|name| is_named(name, suffix));
-        let removed = if named(SUFFIX) && path.is_file() {
-            remove_abandoned(&path)
-        } else if named(undo::KEPT_SUFFIX) {
-            remove_needless(folder, &path)
-        } else {
-            if depth > 0 && path.is_dir() {
+        if path.is_dir() {
+            if depth > 0 {
                 sweep_folder(&path, depth - 1);
             }
-            Ok(false)
-        };
-        match removed {
+            continue;
+        }
+        if !entry.file_name().to_str().is_some_and(is_arriving) {
+            continue;
+        }
+        match remove_abandoned(&path) {
             Ok(true) => {
-                tracing::info!(file = %path.display(), "removed what an upload left behind");
+                tracing::info!(file = %path.display(), "removed an abandoned upload");
             }
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "what an upload left behind cannot be removed");
+                tracing::warn!(file = %path.display(), %error, "failed to remove an abandoned upload");
             }
         }
-    }
-}
-
-/// Removes the second name of a replaced file, unless a list that could need it is there; whether
-/// it did.
-fn remove_needless(folder: &Path, path: &Path) -> io::Result<bool> {
-    if folder.join(undo::LIST).exists() {
-        return Ok(false);
-    }
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
     }
 }
 
@@ -178,7 +137,6 @@ fn remove_abandoned(path: &Path) -> io::Result<bool> {
 
 /// The failure of a folder that cannot be written to.
 pub(super) fn unwritable(folder: &Path, error: &io::Error) -> Failure {
-    tracing::error!(folder = %folder.display(), %error, "an upload cannot be written");
     Failure::new(
         ReasonCode::Internal,
         format!("无法将上传的文件写入目录 {}：{error}。", folder.display()),

@@ -1,17 +1,16 @@
-//! Bringing files into the catalog: which name may go where, and how a file gets there so that it
+//! Uploads files into the catalog: which name may go where, and how a file gets there so that it
 //! is there whole or not at all.
 //!
-//! A file is written beside the place it will have, under a name that no listing shows, and moved
-//! there once all files of its request have arrived: the move is one step, so a build that reads
-//! the catalog meanwhile finds the old file or the new one. What an upload leaves behind when it is
+//! A file is written beside its place under a name that no listing shows, and renamed once all files
+//! of its request have arrived: a build that reads the catalog meanwhile finds the old file or the
+//! new one. A request whose process dies between two renames has replaced some of its files; it
+//! was not answered, and sending it again replaces them all. What an upload leaves behind when it is
 //! given up is removed at once; what a process that died left is swept at the next start.
 //!
-//! `place.rs` says which name may go where, `disk.rs` writes, moves and sweeps, `undo.rs` takes back
-//! the files of a request of which not all could be moved.
+//! `place.rs` says which name may go where; `disk.rs` writes, renames and sweeps.
 
 mod disk;
 mod place;
-mod undo;
 
 use fastbuild_spec::{
     failure::{Failure, FieldError, ReasonCode, Sentence},
@@ -19,13 +18,14 @@ use fastbuild_spec::{
 };
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
-use tokio::{io::AsyncWriteExt as _, task::spawn_blocking};
+use tokio::io::AsyncWriteExt as _;
 
-pub(crate) use disk::is_arriving;
 pub use disk::temporary_in;
+pub(super) use disk::{is_arriving, sweep};
+pub(super) use place::find as find_place;
 pub use place::{FileType, UploadPlace};
 
-use crate::builder::{Builder, internal};
+use super::blocking;
 
 /// Files of one request; each holds a descriptor until the last has arrived.
 const FILES_AT_ONCE: usize = 64;
@@ -79,40 +79,6 @@ pub struct UploadedFile {
     pub replaced: bool,
 }
 
-impl Builder {
-    /// Where files of this type go. `installer` and `group` are for mirrors; for `get-pip.py` the
-    /// group may be `pip2` or `pip3`, which it is unless given.
-    ///
-    /// # Errors
-    /// `SpecInvalid` with every parameter that is missing or wrong.
-    pub fn upload_place(
-        &self,
-        file_type: FileType,
-        installer: Option<&str>,
-        group: Option<&str>,
-    ) -> Result<UploadPlace, Failure> {
-        let options = self.options();
-        place::find(
-            &options.folders,
-            options.limits.upload_bytes,
-            file_type,
-            installer,
-            group,
-        )
-    }
-
-    /// Removes what uploads to this catalog left behind whose process died, and takes back those
-    /// of which only a part was in place. An upload that another
-    /// process is receiving right now is let be.
-    pub async fn sweep_uploads(&self) {
-        let folders = self.options().folders.clone();
-        let swept = spawn_blocking(move || disk::sweep(&folders)).await;
-        if let Err(error) = swept {
-            internal(&error);
-        }
-    }
-}
-
 impl Upload {
     /// Begins a file of this name.
     ///
@@ -152,8 +118,7 @@ impl Upload {
         Ok(name)
     }
 
-    /// Moves the files that arrived into place: all of them, or none, also when the process dies
-    /// half way and starts again.
+    /// Renames the files that arrived into place, each in one step.
     ///
     /// # Errors
     /// `SpecInvalid` when none arrived, `Internal` when the folder cannot be written to.
@@ -233,14 +198,6 @@ impl IncomingFile<'_> {
         });
         Ok(())
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(internal(&error)))
 }
 
 /// The refusal of an upload beyond its limit.

@@ -48,7 +48,7 @@ pub(super) enum Kind {
 }
 
 /// Where files of this type go.
-pub(super) fn find(
+pub(crate) fn find(
     folders: &Folders,
     size_limit: u64,
     file_type: FileType,

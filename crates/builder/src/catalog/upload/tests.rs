@@ -8,8 +8,6 @@ use std::{
 use super::{disk::sweep, place::MIRROR_LIMIT, *};
 use crate::options::Folders;
 
-mod half_way;
-
 fn folders(base: &Path) -> Folders {
     Folders {
         source_dir: base.join("source"),
@@ -196,9 +194,7 @@ async fn files_appear_together_once_all_have_arrived() {
 
     let folder = folders.source_dir.join("apt/mine");
     assert!(!folder.exists());
-    let hidden = crate::catalog::Listing::default()
-        .catalog(&folders)
-        .unwrap();
+    let hidden = crate::catalog::list(&folders).unwrap();
     assert_eq!(hidden.mirrors, []);
     let uploaded = upload.finish().await.unwrap();
     assert_eq!(
@@ -220,6 +216,50 @@ async fn files_appear_together_once_all_have_arrived() {
     assert!(again.finish().await.unwrap()[0].replaced);
     assert_eq!(fs::read(folder.join("a.list")).unwrap(), b"new");
     assert_eq!(files(base.path()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_moved_is_named_and_the_request_can_be_sent_again() {
+    let base = tempfile::tempdir().unwrap();
+    let folders = made(base.path());
+    let folder = folders.source_dir.join("apt/mine");
+    // No file can take the place of a folder.
+    fs::create_dir_all(folder.join("b.list")).unwrap();
+    let upload = async || {
+        let mut upload = begin(&folders, "source", Some("apt"), Some("mine"));
+        send(&mut upload, "a.list", &[b"a"]).await;
+        send(&mut upload, "b.list", &[b"b"]).await;
+        upload.finish().await
+    };
+    let failure = upload().await.unwrap_err();
+    assert_eq!(failure.code, ReasonCode::Internal);
+    assert_eq!(files(base.path()), [folder.join("a.list")]);
+    fs::remove_dir(folder.join("b.list")).unwrap();
+    let replaced: Vec<bool> = upload()
+        .await
+        .unwrap()
+        .iter()
+        .map(|file| file.replaced)
+        .collect();
+    assert_eq!(replaced, [true, false]);
+}
+
+#[tokio::test]
+async fn uploads_of_one_file_at_once_leave_one_of_them_whole() {
+    let base = tempfile::tempdir().unwrap();
+    let folders = made(base.path());
+    let mut uploads = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let mut upload = begin(&folders, "source", Some("apt"), Some("mine"));
+        send(&mut upload, "a.list", &[format!("of {number}").as_bytes()]).await;
+        uploads.spawn(upload.finish());
+    }
+    for uploaded in uploads.join_all().await {
+        uploaded.unwrap();
+    }
+    let found = files(base.path());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(fs::read_to_string(&found[0]).unwrap().len(), "of 0".len());
 }
 
 #[tokio::test]

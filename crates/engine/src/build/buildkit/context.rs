@@ -1,19 +1,24 @@
 //! The build context in the form BuildKit's file sync (`fsutil`) reads it: a sorted list of entries.
 //!
 //! The engine keeps what it received under a key and asks next time only for files whose size, mode
-//! or modification time differ. Files on disk keep their mtime; the mtime of an in-memory file is derived
-//! from its content, so equal content is sent once and different content is never mistaken for equal.
+//! or modification time differ. Every file gets an mtime derived from its content, so equal
+//! content is sent once and different content is never mistaken for equal.
 
-use std::{collections::BTreeMap, path::Path, time::UNIX_EPOCH};
+use std::{collections::BTreeMap, io};
 
+use async_stream::try_stream;
 use bollard_buildkit_proto::fsutil::types::Stat;
+use futures_util::Stream;
 use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt as _;
 
-use crate::build::request::{BuildFile, FileSource};
+use crate::build::request::{BuildFile, DiskFile, FileSource};
 
 /// Go's `fs.ModeDir`.
 const DIRECTORY: u32 = 1 << 31;
-/// 2000-01-01, the earliest time a file in memory gets, in seconds.
+/// Bytes of a file per packet.
+const CHUNK: usize = 128 * 1024;
+/// 2000-01-01, the earliest time a file gets, in seconds.
 const MIN_MTIME: i64 = 946_684_800;
 
 /// One entry of the walk.
@@ -31,11 +36,11 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Looks at the files and puts them in order.
+    /// Puts the files in order.
     ///
     /// # Errors
-    /// A sentence when a path leaves the context or a file on disk cannot be looked at.
-    pub(super) async fn of(files: &[BuildFile]) -> Result<Self, String> {
+    /// A sentence when a path leaves the context.
+    pub(super) fn of(files: &[BuildFile]) -> Result<Self, String> {
         // Keyed by the parts of the path: the walk compares part by part, so `a/b` precedes `a-b`.
         let mut entries: BTreeMap<Vec<&str>, Entry> = BTreeMap::new();
         for file in files {
@@ -51,7 +56,7 @@ impl Tree {
                     .entry(parts[..length].to_vec())
                     .or_insert_with(|| directory(&parts[..length].join("/")));
             }
-            entries.insert(parts, entry(file).await?);
+            entries.insert(parts, entry(file));
         }
         Ok(Self {
             entries: entries.into_values().collect(),
@@ -79,8 +84,9 @@ impl Tree {
             .collect()
     }
 
-    /// A key that contexts with the same files on disk share: builds with the same large files then
-    /// find them on the engine, whatever small files come with them.
+    /// A key that contexts with the same names of files on disk share: builds with the same large
+    /// files then find them on the engine, whatever small files come with them. What a file holds is
+    /// told by its time.
     pub(super) fn key(files: &[BuildFile]) -> String {
         let mut hash = Sha256::new();
         let mut paths: Vec<_> = files
@@ -116,46 +122,62 @@ fn directory(path: &str) -> Entry {
     Entry { stat, source: None }
 }
 
-async fn entry(file: &BuildFile) -> Result<Entry, String> {
-    let (size, mod_time) = match &file.source {
-        FileSource::Memory(bytes) => (bytes.len() as u64, content_time(bytes)),
-        FileSource::Disk(path) => disk(path).await?,
+fn entry(file: &BuildFile) -> Entry {
+    let size = match &file.source {
+        FileSource::Memory(bytes) => bytes.len() as u64,
+        FileSource::Disk(file) => file.size,
     };
     let stat = Stat {
         path: file.path.clone(),
         mode: file.mode & 0o777,
         size: i64::try_from(size).unwrap_or(i64::MAX),
-        mod_time,
+        mod_time: content_time(file.source.digest()),
         ..Stat::default()
     };
-    Ok(Entry {
+    Entry {
         stat,
         source: Some(file.source.clone()),
-    })
+    }
 }
 
-async fn disk(path: &Path) -> Result<(u64, i64), String> {
-    let unusable = |why: String| format!("the file {} cannot be read: {why}", path.display());
-    let metadata = tokio::fs::metadata(path)
-        .await
-        .map_err(|error| unusable(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(unusable("it is no regular file".into()));
+/// The content of a file in chunks.
+///
+/// # Errors
+/// What the operating system says. A file on disk that was changed since it was read for its digest
+/// fails before its end: the engine would keep it under another content's time.
+pub(super) fn chunks(source: FileSource) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
+    try_stream! {
+        match source {
+            FileSource::Memory(bytes) => {
+                for chunk in bytes.chunks(CHUNK) {
+                    yield chunk.to_vec();
+                }
+            }
+            FileSource::Disk(DiskFile { path, digest, .. }) => {
+                let mut file = tokio::fs::File::open(&path).await?;
+                let mut hash = Sha256::new();
+                loop {
+                    let mut chunk = Vec::with_capacity(CHUNK);
+                    if (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await? == 0 {
+                        break;
+                    }
+                    hash.update(&chunk);
+                    yield chunk;
+                }
+                if <[u8; 32]>::from(hash.finalize()) != digest {
+                    Err(io::Error::other(format!(
+                        "the file {} was changed while the build used it",
+                        path.display()
+                    )))?;
+                }
+            }
+        }
     }
-    let modified = metadata
-        .modified()
-        .map_err(|error| unusable(error.to_string()))?;
-    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok((
-        metadata.len(),
-        i64::try_from(since.as_nanos()).unwrap_or_default(),
-    ))
 }
 
 /// A modification time, in nanoseconds since 1970, made from content: between 2000 and 2017, so that no
 /// tool in an image finds a file from the future.
-fn content_time(bytes: &[u8]) -> i64 {
-    let digest = Sha256::digest(bytes);
+fn content_time(digest: [u8; 32]) -> i64 {
     let number = |range: std::ops::Range<usize>| {
         digest[range]
             .iter()
@@ -166,6 +188,8 @@ fn content_time(bytes: &[u8]) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::TryStreamExt as _;
+
     use super::*;
 
     fn memory(path: &str, content: &str) -> BuildFile {
@@ -183,15 +207,14 @@ mod tests {
             .collect()
     }
 
-    #[tokio::test]
-    async fn walk_sorts_by_path_component_and_lists_directories_first() {
+    #[test]
+    fn walk_sorts_by_path_component_and_lists_directories_first() {
         let tree = Tree::of(&[
             memory("a-b", ""),
             memory("a/c/d", "x"),
             memory("a/b", ""),
             memory("Z", ""),
         ])
-        .await
         .unwrap();
         assert_eq!(
             paths(&tree.entries_for(&[])),
@@ -199,15 +222,15 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn walk_is_limited_to_requested_paths() {
+    #[test]
+    fn walk_is_limited_to_requested_paths() {
         let files = [
             memory("a/b", ""),
             memory("a/c", ""),
             memory("ab", ""),
             memory("d/e/f", ""),
         ];
-        let tree = Tree::of(&files).await.unwrap();
+        let tree = Tree::of(&files).unwrap();
         let ask = |wanted: &[&str]| {
             let wanted: Vec<_> = wanted.iter().map(|path| (*path).to_owned()).collect();
             paths(&tree.entries_for(&wanted)).join(" ")
@@ -219,25 +242,61 @@ mod tests {
         assert_eq!(ask(&[".dockerignore"]), "");
     }
 
-    #[tokio::test]
-    async fn path_outside_the_context_is_rejected() {
+    #[test]
+    fn path_outside_the_context_is_rejected() {
         for path in ["../x", "/etc/passwd", "a//b", "a/./b", ""] {
-            assert!(Tree::of(&[memory(path, "")]).await.is_err(), "{path}");
+            assert!(Tree::of(&[memory(path, "")]).is_err(), "{path}");
         }
-        let missing = BuildFile {
-            source: FileSource::Disk("/nowhere/at/all".into()),
-            ..memory("x", "")
-        };
-        assert!(
-            Tree::of(&[missing])
-                .await
-                .unwrap_err()
-                .contains("/nowhere/at/all")
-        );
+    }
+
+    fn on_disk(folder: &tempfile::TempDir, name: &str, content: &str) -> DiskFile {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let past = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        std::fs::File::options()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(past)
+            .unwrap();
+        DiskFile::read(path).unwrap()
     }
 
     #[test]
-    fn in_memory_file_mtime_depends_on_content() {
+    fn files_of_equal_size_and_mtime_differ_by_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let stat = |name, content| {
+            let file = BuildFile {
+                source: FileSource::Disk(on_disk(&folder, name, content)),
+                ..memory("pip.conf", "")
+            };
+            let tree = Tree::of(&[file]).unwrap();
+            tree.entries_for(&[]).pop().unwrap().stat
+        };
+        let (a, b, again) = (stat("a", "# a"), stat("b", "# b"), stat("c", "# a"));
+        assert_eq!((a.size, a.mode), (b.size, b.mode));
+        assert_ne!(a.mod_time, b.mod_time);
+        assert_eq!(a, again);
+    }
+
+    #[tokio::test]
+    async fn file_changed_since_it_was_hashed_fails_before_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = on_disk(&folder, "pip.conf", "# a");
+        let sent = async || {
+            chunks(FileSource::Disk(file.clone()))
+                .try_collect::<Vec<_>>()
+                .await
+        };
+        assert_eq!(sent().await.unwrap(), [b"# a"]);
+        on_disk(&folder, "pip.conf", "# b");
+        let failed = sent().await.unwrap_err().to_string();
+        assert!(failed.contains("was changed"), "{failed}");
+    }
+
+    #[test]
+    fn mtime_depends_on_content() {
+        let content_time = |content: &[u8]| content_time(Sha256::digest(content).into());
         assert_eq!(content_time(b"one"), content_time(b"one"));
         assert_ne!(content_time(b"one"), content_time(b"two"));
         for content in [b"one".as_slice(), b"two", b""] {
@@ -249,7 +308,11 @@ mod tests {
     #[test]
     fn contexts_with_the_same_disk_files_share_a_key() {
         let disk = |path: &str| BuildFile {
-            source: FileSource::Disk("/x".into()),
+            source: FileSource::Disk(DiskFile {
+                path: "/x".into(),
+                size: 0,
+                digest: [0; 32],
+            }),
             ..memory(path, "")
         };
         assert_eq!(

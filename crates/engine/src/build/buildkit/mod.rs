@@ -46,12 +46,8 @@ pub(crate) async fn build(
     };
     let mut tracker = Tracker::new(progress.clone(), request.secrets.clone());
     let resources = SessionResources {
-        context: Tree::of(&request.files)
-            .await
-            .map_err(|why| engine.internal(why))?,
-        dockerfile: Tree::of(&[dockerfile])
-            .await
-            .map_err(|why| engine.internal(why))?,
+        context: Tree::of(&request.files).map_err(|why| engine.internal(why))?,
+        dockerfile: Tree::of(&[dockerfile]).map_err(|why| engine.internal(why))?,
         secrets: request.secrets,
         registry: request.registry.clone(),
     };

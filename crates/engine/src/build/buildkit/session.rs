@@ -31,15 +31,11 @@ use fastbuild_spec::settings::RegistrySettings;
 use futures_util::Stream;
 use hyper_util::{rt::TokioExecutor, service::TowerToHyperService};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::io::AsyncReadExt as _;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, Streaming, service::Routes};
 
-use super::context::{Entry, Tree};
-use crate::{EngineError, build::request::FileSource, connect::transport::Transport, registry};
-
-/// Bytes of a file per packet.
-const CHUNK: usize = 128 * 1024;
+use super::context::{Entry, Tree, chunks};
+use crate::{EngineError, connect::transport::Transport, registry};
 
 /// What the session serves to the engine.
 #[derive(Debug)]
@@ -223,22 +219,9 @@ fn send_files(
                 PacketType::PacketReq => {
                     let entry = usize::try_from(request.id).ok().and_then(|index| entries.get(index));
                     let entry = entry.ok_or_else(|| Status::invalid_argument("there is no such file"))?;
-                    match &entry.source {
-                        None => {}
-                        Some(FileSource::Memory(bytes)) => {
-                            for chunk in bytes.chunks(CHUNK) {
-                                yield packet(PacketType::PacketData, request.id, chunk.to_vec());
-                            }
-                        }
-                        Some(FileSource::Disk(path)) => {
-                            let mut file = tokio::fs::File::open(path).await?;
-                            loop {
-                                let mut chunk = Vec::with_capacity(CHUNK);
-                                if (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await? == 0 {
-                                    break;
-                                }
-                                yield packet(PacketType::PacketData, request.id, chunk);
-                            }
+                    if let Some(source) = entry.source.clone() {
+                        for await chunk in chunks(source) {
+                            yield packet(PacketType::PacketData, request.id, chunk?);
                         }
                     }
                     yield packet(PacketType::PacketData, request.id, Vec::new());

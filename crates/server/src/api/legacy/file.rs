@@ -40,7 +40,7 @@ fn routes() -> OpenApiRouter<AppState> {
     responses((status = 200, body = Envelope<SourceList>), Failures)
 )]
 async fn list_source(State(state): State<AppState>) -> Result<Reply<SourceList>, Error> {
-    Ok(Reply::success(state.builder.catalog().await?.into()))
+    Ok(Reply::success(state.builder.catalog().list().await?.into()))
 }
 
 /// The installers on disk right now.
@@ -51,7 +51,7 @@ async fn list_source(State(state): State<AppState>) -> Result<Reply<SourceList>,
     responses((status = 200, body = Envelope<SoftwareList>), Failures)
 )]
 async fn list_software(State(state): State<AppState>) -> Result<Reply<SoftwareList>, Error> {
-    Ok(Reply::success(state.builder.catalog().await?.into()))
+    Ok(Reply::success(state.builder.catalog().list().await?.into()))
 }
 
 /// Says where the files of an upload go.
@@ -100,7 +100,7 @@ async fn upload(
     let upload = receive_files(request, limit, |form| {
         let installer = parameters.installer.as_ref().or(form.installer.as_ref());
         let group = parameters.group.as_ref().or(form.group.as_ref());
-        let place = state.builder.upload_place(
+        let place = state.builder.catalog().upload_place(
             file_type,
             installer.map(String::as_str),
             group.map(String::as_str),
