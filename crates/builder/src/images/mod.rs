@@ -9,7 +9,7 @@ use fastbuild_engine::{
 };
 use fastbuild_spec::{
     event::Progress,
-    failure::{Failure, FieldError, ReasonCode, Sentence},
+    failure::{Failure, FieldError, ReasonCode},
     probe,
     profile::ImageProfile,
     reference::ImageReference,
@@ -119,9 +119,7 @@ impl Builder {
         image: &ImageReference,
         progress: &ProgressSender,
     ) -> Result<ImageFound, Failure> {
-        let ours = image
-            .registry()
-            .is_some_and(|registry| context.registry.is_ours(registry));
+        let ours = context.registry.is_ours(image.host());
         let present = find(&context.engine, image).await?;
         if let Some(found) = &present
             && !ours
@@ -354,13 +352,8 @@ impl Builder {
 /// # Errors
 /// `SpecInvalid` for one that is none.
 pub fn parse_image(path: &str, name: &str) -> Result<ImageReference, Failure> {
-    name.trim().parse().map_err(|_error| {
-        let allowed = Sentence::new(
-            "应为镜像名，例如 registry.example:5000/base/ubuntu:20.04",
-            "must be an image name such as registry.example:5000/base/ubuntu:20.04",
-        );
-        Failure::invalid_fields(&[FieldError::new(path, name, allowed)])
-    })
+    ImageReference::parse_pullable(name.trim())
+        .map_err(|error| Failure::invalid_fields(&[FieldError::new(path, name, error.allowed())]))
 }
 
 /// Says something in the step's log.

@@ -13,9 +13,7 @@ impl Attempt<'_> {
     /// again; the image lies on the engine and is not built again for it.
     pub(crate) async fn push(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
         let target = &self.claimed.spec.target;
-        let ours = target
-            .registry()
-            .is_some_and(|registry| self.context.registry.is_ours(registry));
+        let ours = self.context.registry.is_ours(target.host());
         let credentials = ours.then_some(&self.context.registry);
         let mut waits = self.builder.options().builds.push_retry_delays.iter();
         crash::pass(CrashPoint::BeforePush);

@@ -122,10 +122,7 @@ impl Attempt<'_> {
         if self.builder.options().builds.reuse.is_zero() {
             return Ok(Err(BuildReason::ReuseOff));
         }
-        let ours = spec
-            .target
-            .registry()
-            .is_some_and(|registry| self.context.registry.is_ours(registry));
+        let ours = self.context.registry.is_ours(spec.target.host());
         if !ours {
             return Ok(Err(BuildReason::OtherRegistry));
         }

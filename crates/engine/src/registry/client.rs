@@ -110,7 +110,7 @@ impl RegistryClient {
         let conversation =
             Conversation::begin(&self.http, account, registry, &scopes, &with_tls_only).await?;
         let tag = image.digest().unwrap_or(image.tag());
-        let path = format!("{}/manifests/{tag}", image.repository());
+        let path = format!("{}/manifests/{tag}", image.path());
         let answer = conversation
             .ask(Method::HEAD, &path, |request| {
                 request.header(header::ACCEPT, MANIFEST_OR_INDEX)
@@ -141,13 +141,13 @@ impl RegistryClient {
     ) -> Result<(), RegistryError> {
         let registry = to.registry().unwrap_or("docker.io");
         // One token for both: to read the one repository, and to write the other.
-        let mut scopes = vec![format!("repository:{}:pull,push", to.repository())];
-        if from.repository() != to.repository() {
+        let mut scopes = vec![format!("repository:{}:pull,push", to.path())];
+        if from.path() != to.path() {
             scopes.push(pull_scope(from));
         }
         let conversation =
             Conversation::begin(&self.http, account, registry, &scopes, plain).await?;
-        let path = format!("{}/manifests/{digest}", from.repository());
+        let path = format!("{}/manifests/{digest}", from.path());
         let answer = conversation
             .ask(Method::GET, &path, |request| {
                 request.header(header::ACCEPT, MANIFESTS)
@@ -174,12 +174,12 @@ impl RegistryClient {
             .map_err(|error| refused("the manifest", error))?;
         let manifest: Manifest =
             serde_json::from_slice(&body).map_err(|error| refused("the manifest", error))?;
-        if from.repository() != to.repository() {
+        if from.path() != to.path() {
             conversation
-                .mount_layers(from.repository(), to.repository(), &manifest)
+                .mount_layers(from.path(), to.path(), &manifest)
                 .await?;
         }
-        let path = format!("{}/manifests/{}", to.repository(), to.tag());
+        let path = format!("{}/manifests/{}", to.path(), to.tag());
         let answer = conversation
             .ask(Method::PUT, &path, |request| {
                 request
@@ -199,7 +199,7 @@ impl RegistryClient {
 
 /// The scope of a token to read an image (Docker registry token authentication).
 fn pull_scope(image: &ImageReference) -> String {
-    format!("repository:{}:pull", image.repository())
+    format!("repository:{}:pull", image.path())
 }
 
 /// The digest of what an answer is about (OCI distribution specification 1.1, `Docker-Content-Digest`).

@@ -9,6 +9,7 @@ mod build;
 mod classic;
 mod common;
 mod connect;
+mod image_names;
 mod orphans;
 mod probe;
 mod registry;

@@ -58,7 +58,7 @@ impl Reader<'_> {
         names
             .iter()
             .map(|name| {
-                name.parse()
+                ImageReference::parse_pullable(name)
                     .map_err(|error| {
                         self.mistake(
                             "base_images",

@@ -45,7 +45,7 @@ pub struct RegistrySettings {
 
 impl RegistrySettings {
     /// Whether `registry` (as in an image reference) is this registry under either name. Host
-    /// names are the same in upper and lower case (RFC 4343), and no port is 443.
+    /// names are the same in upper and lower case (RFC 4343), no port is 443, and Docker Hub has several names.
     pub fn is_ours(&self, registry: &str) -> bool {
         let asked = address(registry);
         address(&self.registry) == asked
@@ -56,9 +56,20 @@ impl RegistrySettings {
     }
 }
 
+/// Whether `host` is one of Docker Hub's names.
+pub fn is_docker_hub(host: &str) -> bool {
+    matches!(
+        host,
+        "docker.io" | "index.docker.io" | "registry-1.docker.io" | "https://index.docker.io/v1/"
+    )
+}
+
 /// The host in lower case, and the port that is meant.
 fn address(registry: &str) -> (String, u16) {
     const HTTPS: u16 = 443;
+    if is_docker_hub(registry) {
+        return ("docker.io".to_owned(), HTTPS);
+    }
     match parse_host_port(registry) {
         Ok(HostPort { host, port }) => (host.to_ascii_lowercase(), port.unwrap_or(HTTPS)),
         Err(_) => (registry.to_ascii_lowercase(), HTTPS),

@@ -153,19 +153,9 @@ fn image(reader: &mut Reader, place: &Place<'_>) -> Option<ImageReference> {
         return None;
     }
     let text = reader.text_once(place)?;
-    let parsed = text.parse().ok();
-    if parsed.is_none() {
-        reader.refuse(
-            place,
-            &text,
-            Sentence::new(
-                "应为镜像名 [仓库地址[:端口]/]名称[:标签]，名称只用小写字母、数字及 . _ - /，例如 harbor.example:30003/base/ubuntu:18.04",
-                "must be an image name, [registry[:port]/]name[:tag] with lower case letters, \
-                 digits and . _ - / in the name, such as harbor.example:30003/base/ubuntu:18.04",
-            ),
-        );
-    }
-    parsed
+    ImageReference::parse_pullable(&text)
+        .map_err(|error| reader.refuse(place, &text, error.allowed()))
+        .ok()
 }
 
 fn callback_url(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
