@@ -1,45 +1,43 @@
-//! The one place where a failure becomes an HTTP answer, with a face for each surface. Version 1
-//! answers problem details ([`crate::api::v1::problem`]). In the old protocol:
-//!
-//! What a caller can act on is HTTP 200 with `code` -1, since callers test `code` and show `msg`
-//! to a person, and a browser client shows only the status text of anything else. What failed
-//! inside is HTTP 500 with the reason's name as `code`, and the text under both names that
-//! callers read.
+//! A failure on its way to the caller. It is logged here, once, and travels in the response's extensions;
+//! each surface has one layer that writes it in its own shape ([`crate::api::legacy::envelope::render_error`],
+//! [`crate::api::v1::problem::render_error`]).
+
+use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use fastbuild_spec::failure::{Failure, Fault, FieldErrors, ReasonCode};
 use fastbuild_store::StoreError;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
-use serde_json::{Value, json};
-
-use crate::{
-    api::legacy::envelope::{ErrorBody, InternalErrorBody},
-    api::v1::problem::{self, Problem},
-    http::localize,
-};
 
 /// A failure on its way to the caller.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Error {
-    // Boxed, as most results that could hold one hold none.
-    failure: Box<Failure>,
+    /// What the caller is told.
+    pub(crate) failure: Arc<Failure>,
     /// A status that HTTP itself asks for, instead of the one that follows from the failure.
-    status: Option<StatusCode>,
-    /// The word that old callers know this refusal by.
-    data: Option<&'static str>,
+    pub(crate) status: Option<StatusCode>,
+    /// The word in `data` by which old callers know this failure.
+    pub(crate) data: Option<&'static str>,
+    /// What the log says and the caller does not see.
+    cause: Option<Arc<str>>,
     /// When to ask again, in seconds.
     retry_after: Option<u32>,
 }
 
 impl Error {
-    /// A fault of ours whose detail is in the log.
-    pub(crate) fn internal() -> Self {
-        Failure::new(
+    /// A fault of this service.
+    ///
+    /// `cause` is for the log: what could not be done, and why.
+    pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
+        let failure = Failure::new(
             ReasonCode::Internal,
             "FastBuild 内部发生错误。",
             "FastBuild met an internal fault.",
-        )
-        .into()
+        );
+        Self {
+            cause: Some(cause.to_string().into()),
+            ..Self::from(failure)
+        }
     }
 
     /// The same failure, answered with this status.
@@ -54,19 +52,44 @@ impl Error {
         self
     }
 
-    /// The same refusal, with the word in `data` that old callers know it by.
+    /// The same failure, with the word in `data` by which old callers know it.
     pub(crate) fn with_data(mut self, word: &'static str) -> Self {
         self.data = Some(word);
         self
+    }
+
+    /// Takes the failure that a handler left in a response, for the layer that writes it.
+    pub(crate) fn take(response: &mut Response) -> Option<Self> {
+        response.extensions_mut().remove()
+    }
+
+    /// Writes the failure into the log: what the operator must act on as an error or a warning, what the
+    /// caller did wrong not at all.
+    fn log(&self) {
+        let Failure { code, .. } = *self.failure;
+        let failure = self
+            .failure
+            .sentence(fastbuild_spec::failure::Language::English);
+        let cause = self.cause.as_deref();
+        match code {
+            ReasonCode::Internal | ReasonCode::DatabaseUnavailable => {
+                tracing::error!(%code, cause, failure, "request failed");
+            }
+            code if code.fault() == Fault::Errored && code != ReasonCode::NotConfigured => {
+                tracing::warn!(%code, cause, failure, "request failed");
+            }
+            _ => {}
+        }
     }
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self {
-            failure: Box::new(failure),
+            failure: Arc::new(failure),
             status: None,
             data: None,
+            cause: None,
             retry_after: None,
         }
     }
@@ -80,53 +103,26 @@ impl From<FieldErrors> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store failed");
-        error.failure().into()
+        Self {
+            cause: Some(error.to_string().into()),
+            ..error.failure().into()
+        }
     }
 }
 
 impl IntoResponse for Error {
+    /// An empty response that carries the failure to the layer of its surface.
     fn into_response(self) -> Response {
-        let Self {
-            failure,
-            status,
-            data,
-            retry_after,
-        } = self;
-        let problem_status = status.unwrap_or_else(|| problem::status(failure.code));
-        let refused = is_refusal(failure.code);
-        let status = status.unwrap_or(if refused {
-            StatusCode::OK
-        } else {
-            tracing::error!(%failure, "request failed inside");
-            StatusCode::INTERNAL_SERVER_ERROR
-        });
-        let told = failure.clone();
-        let answer = localize::localized(status, move |language| {
-            let msg = failure.sentence(language);
-            let code = failure.code.to_string();
-            if refused {
-                json!(ErrorBody::new(code, msg, data.map(Value::from)))
-            } else {
-                json!(InternalErrorBody::new(code, msg))
-            }
-        });
-        let mut answer = localize::with_problem(answer, problem_status, move |language| {
-            json!(Problem::new(&told, problem_status, language))
-        });
-        if let Some(seconds) = retry_after {
-            answer
+        self.log();
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        if let Some(seconds) = self.retry_after {
+            response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        answer
+        response.extensions_mut().insert(self);
+        response
     }
-}
-
-/// Whether the caller can act on it. An unconfigured service is the platform's fault, yet the
-/// one who asks is often the one who configures, and old callers expect a refusal.
-fn is_refusal(code: ReasonCode) -> bool {
-    code.fault() == Fault::Failed || code == ReasonCode::NotConfigured
 }
 
 /// The answer to a path that nothing serves.
@@ -158,25 +154,4 @@ pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Error {
         "Use a method that the Allow header lists; all endpoints are under /docs.",
     );
     Error::from(failure).with_status(StatusCode::METHOD_NOT_ALLOWED)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_caller_can_act_on_is_no_server_error() {
-        let status = |code| {
-            Error::from(Failure::new(code, "。", "."))
-                .into_response()
-                .status()
-                .as_u16()
-        };
-        assert_eq!(status(ReasonCode::SpecInvalid), 200);
-        assert_eq!(status(ReasonCode::NotConfigured), 200);
-        assert_eq!(status(ReasonCode::BaseImageNotFound), 200);
-        assert_eq!(status(ReasonCode::EngineUnreachable), 500);
-        assert_eq!(status(ReasonCode::RegistryLoginFailed), 500);
-        assert_eq!(status(ReasonCode::Internal), 500);
-    }
 }

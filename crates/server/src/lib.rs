@@ -27,11 +27,11 @@ mod extract;
 mod http;
 mod openapi;
 mod options;
+mod readiness_cache;
 mod router;
 mod state;
 mod streams;
 
-pub use openapi::openapi;
 pub use options::{AllowedOrigins, BuildInfo, InvalidOrigin, ServerOptions};
-pub use router::router;
+pub use router::{openapi, router};
 pub use state::AppState;

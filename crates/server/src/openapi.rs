@@ -9,7 +9,6 @@ use axum::{
 use bytes::Bytes;
 use http::header;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
@@ -18,14 +17,8 @@ use crate::{
         v1::problem::{FieldError, Problem},
     },
     error::Error,
-    router,
     state::AppState,
 };
-
-/// The OpenAPI document of everything the service answers, controllers in alphabetic order.
-pub fn openapi() -> OpenApi {
-    router::routes().into_openapi()
-}
 
 /// Where Swagger UI reads the document.
 const FOR_SWAGGER: &str = "/api-docs/openapi.json";
@@ -33,10 +26,10 @@ const FOR_SWAGGER: &str = "/api-docs/openapi.json";
 /// The document at two addresses, and Swagger UI at `/docs`. What is kept is the text that is sent, which takes a
 /// small part of the memory of what it was made from.
 pub(crate) fn pages(document: &OpenApi) -> Router<AppState> {
-    let text = serde_json::to_vec(document)
+    let text = document
+        .to_json()
         .map(Bytes::from)
-        .inspect_err(|error| tracing::error!(%error, "the OpenAPI document cannot be written"))
-        .ok();
+        .map_err(|error| error.to_string());
     let serve = move || async move { answer(text) };
     Router::new()
         .route("/openapi.json", get(serve.clone()))
@@ -44,15 +37,16 @@ pub(crate) fn pages(document: &OpenApi) -> Router<AppState> {
         .merge(SwaggerUi::new("/docs").config(Config::from(FOR_SWAGGER)))
 }
 
-fn answer(text: Option<Bytes>) -> Response {
+fn answer(text: Result<Bytes, String>) -> Response {
     match text {
-        Some(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-        None => Error::internal().into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(error) => Error::internal(format!("failed to write the OpenAPI document: {error}"))
+            .into_response(),
     }
 }
 
-/// A router whose document says what this service is, with no route yet.
-pub(crate) fn titled() -> OpenApiRouter<AppState> {
+/// A document that says what this service is, with no route yet.
+pub(crate) fn titled() -> OpenApi {
     let info = InfoBuilder::new()
         .title("FastBuild")
         .version(env!("CARGO_PKG_VERSION"))
@@ -70,11 +64,10 @@ pub(crate) fn titled() -> OpenApiRouter<AppState> {
         .schema_from::<Problem>()
         .schema_from::<FieldError>()
         .build();
-    let document = OpenApiBuilder::new()
+    OpenApiBuilder::new()
         .info(info)
         .components(Some(components))
-        .build();
-    OpenApiRouter::with_openapi(document)
+        .build()
 }
 
 /// Says of every answer what is true of all of them, where its route says nothing; and gives each

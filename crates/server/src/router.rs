@@ -4,44 +4,59 @@ use std::any::Any;
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse as _, Response},
     routing::any,
 };
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::tag::TagBuilder;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::{OpenApi, tag::TagBuilder};
 
 use crate::{
-    api::{Controller, ops::metrics},
+    api::{Controller, Surface, legacy::envelope, v1::problem},
     error::{self, Error},
-    http::{drain_body, localize, request_log},
-    openapi,
+    http::{drain_body, localize, request_log, request_metrics},
+    openapi::{complete, pages, titled},
     options::ServerOptions,
     state::AppState,
 };
 
 /// Everything the service answers over HTTP.
 pub fn router(state: AppState, options: &ServerOptions) -> Router {
-    let (routes, document) = routes().split_for_parts();
+    let Routes {
+        legacy,
+        v1,
+        ops,
+        document,
+    } = Routes::gather();
     let catch_panics = || CatchPanicLayer::custom(answer_panic);
-    let open_to_browsers = routes
-        // Without this, an unknown path of the protocol would lack the headers that let a page
-        // of another origin read the answer.
+    // The fallbacks for unknown paths belong to the surfaces: their answers too have the surface's shape, and
+    // the headers that let a page of another origin read them.
+    let legacy = legacy
         .route("/api/fast-build/{*unknown}", any(error::unknown_route))
+        .merge(ops)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(catch_panics())
+        .layer(map_response(envelope::render_error));
+    let v1 = v1
         .route("/api/v1/{*unknown}", any(error::unknown_route))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(catch_panics())
-        .layer(options.allowed_origins.layer());
-    let own = openapi::pages(&document)
+        .layer(map_response(problem::render_error));
+    let pages = pages(&document)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(catch_panics());
-    open_to_browsers
-        .merge(own)
         .fallback(error::unknown_route)
+        .layer(catch_panics())
+        .layer(map_response(envelope::render_error));
+    legacy
+        .merge(v1)
+        .layer(options.allowed_origins.layer())
+        .merge(pages)
         .layer(from_fn(localize::localize))
         .layer(from_fn(drain_body::drain_body))
-        .layer(from_fn_with_state(state.metrics().clone(), metrics::count))
+        .layer(from_fn_with_state(
+            state.metrics().clone(),
+            request_metrics::count,
+        ))
         .layer(request_log::layer!())
         .with_state(state)
 }
@@ -56,27 +71,53 @@ fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text");
-    tracing::error!(panic = text, "a handler panicked");
-    Error::internal().into_response()
+    Error::internal(format!("a handler panicked: {text}")).into_response()
 }
 
-/// The routes of all controllers and the document that describes them, in alphabetic order: the
-/// order in which the linker lays controllers down is nobody's.
-pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    let mut controllers: Vec<_> = inventory::iter::<Controller>().collect();
-    controllers.sort_by_key(|controller| controller.name);
-    let mut routes = openapi::titled();
-    for controller in controllers {
-        routes = routes.merge((controller.routes)());
-        routes.get_openapi_mut().tags.get_or_insert_default().push(
-            TagBuilder::new()
-                .name(controller.name)
-                .description(Some(controller.purpose))
-                .build(),
-        );
+/// The routes of all controllers by surface, and the document that describes them.
+struct Routes {
+    legacy: Router<AppState>,
+    v1: Router<AppState>,
+    ops: Router<AppState>,
+    document: OpenApi,
+}
+
+impl Routes {
+    /// Gathers what the controllers submitted, in alphabetic order: the order in which the linker lays them
+    /// down is not defined.
+    fn gather() -> Self {
+        let mut controllers: Vec<_> = inventory::iter::<Controller>().collect();
+        controllers.sort_by_key(|controller| controller.name);
+        let mut gathered = Self {
+            legacy: Router::new(),
+            v1: Router::new(),
+            ops: Router::new(),
+            document: titled(),
+        };
+        for controller in controllers {
+            let (routes, document) = (controller.routes)().split_for_parts();
+            let surface = match controller.surface {
+                Surface::Legacy => &mut gathered.legacy,
+                Surface::V1 => &mut gathered.v1,
+                Surface::Ops => &mut gathered.ops,
+            };
+            *surface = std::mem::take(surface).merge(routes);
+            gathered.document.merge(document);
+            gathered.document.tags.get_or_insert_default().push(
+                TagBuilder::new()
+                    .name(controller.name)
+                    .description(Some(controller.purpose))
+                    .build(),
+            );
+        }
+        complete(&mut gathered.document);
+        gathered
     }
-    openapi::complete(routes.get_openapi_mut());
-    routes
+}
+
+/// The OpenAPI document of everything the service answers, controllers in alphabetic order.
+pub fn openapi() -> OpenApi {
+    Routes::gather().document
 }
 
 #[cfg(test)]
@@ -97,6 +138,7 @@ mod tests {
         let router: Router = Router::new()
             .route("/", get(panics))
             .layer(CatchPanicLayer::custom(answer_panic))
+            .layer(map_response(envelope::render_error))
             .layer(from_fn(localize::localize));
         let request = Request::get("/")
             .header("accept-language", "en")

@@ -4,8 +4,7 @@ use fastbuild_builder::Builder;
 use fastbuild_store::Store;
 
 use crate::{
-    api::ops::{health::ReadinessCache, metrics::Metrics},
-    options::BuildInfo,
+    http::request_metrics::Metrics, options::BuildInfo, readiness_cache::ReadinessCache,
     streams::Streams,
 };
 

@@ -10,9 +10,22 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
 
+/// A part of the API, with a shape of its own for failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Surface {
+    /// The old protocol: `{code, msg, data}`.
+    Legacy,
+    /// Version 1: problem details (RFC 9457).
+    V1,
+    /// Health, version and metrics; their failures have the old protocol's shape.
+    Ops,
+}
+
 /// A controller: a group of routes in one file, which submits itself with `inventory::submit!`. The
 /// router and the OpenAPI document are gathered from what was submitted.
 pub(crate) struct Controller {
+    /// The surface it belongs to.
+    pub(crate) surface: Surface,
     /// Its tag in the OpenAPI document, by which controllers are ordered: its file's name, with `v1 `
     /// before it in version 1.
     pub(crate) name: &'static str,

@@ -102,7 +102,7 @@ pub(crate) async fn receive_files(
         (Some(upload), _) => Ok(upload),
         // No file came: the builder says so, or first what else is missing.
         (None, Some(begin)) => Ok(begin(&whereto)?),
-        (None, None) => Err(Error::internal()),
+        (None, None) => Err(Error::internal("an upload was begun twice")),
     }
 }
 

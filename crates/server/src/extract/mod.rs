@@ -1,22 +1,18 @@
 //! What a handler takes from a request. Each extractor refuses with the envelope and names the
 //! field; none lets the framework's own rejections through.
 
-mod build_id;
 mod document;
-mod engine_name;
 mod files;
 mod form;
 mod json;
 mod path;
 mod query;
 
-pub(crate) use build_id::BuildId;
 pub(crate) use document::{Document, IdempotencyKey};
-pub(crate) use engine_name::EngineName;
 pub(crate) use files::receive_files;
 pub(crate) use form::Form;
 pub(crate) use json::{Json, JsonBody};
-pub(crate) use path::{PathWord, RowNumber};
+pub(crate) use path::Path;
 pub(crate) use query::Query;
 
 use fastbuild_spec::failure::{Failure, ReasonCode, Sentence};

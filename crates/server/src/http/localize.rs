@@ -1,7 +1,7 @@
-//! Which language an answer speaks, and the layer that puts answers into words.
+//! The language of an answer, and the layer that writes answers that hold sentences.
 //!
-//! Chinese is the default of the old protocol, whose callers are Chinese; a caller that prefers
-//! English says so in `Accept-Language` (RFC 9110, section 12.5.4).
+//! Chinese is the default, as the callers of the old protocol are Chinese; a caller that prefers English says
+//! so in `Accept-Language` (RFC 9110, section 12.5.4).
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -15,8 +15,6 @@ use fastbuild_spec::failure::Language;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use serde_json::Value;
 
-use crate::api::v1::problem;
-
 /// The language of the request, for answers whose data holds sentences.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InLanguage(pub(crate) Language);
@@ -29,61 +27,52 @@ impl<S: Sync> FromRequestParts<S> for InLanguage {
     }
 }
 
-/// A body that is still to be put into words.
+/// A JSON body that is written once the language is known. It travels in the response's extensions to
+/// [`localize`].
 #[derive(Clone)]
-struct LocalizedBody(Arc<dyn Fn(Language) -> Value + Send + Sync>);
-
-/// The other face of an unworded failure, for callers of version 1.
-#[derive(Clone)]
-struct ProblemBody {
-    status: StatusCode,
-    body: LocalizedBody,
+pub(crate) struct LocalizedBody {
+    media_type: &'static str,
+    write: Arc<dyn Fn(Language) -> Value + Send + Sync>,
 }
 
-/// A response whose body is made once the language is known.
-pub(crate) fn localized(
-    status: StatusCode,
-    body: impl Fn(Language) -> Value + Send + Sync + 'static,
-) -> Response {
-    let mut response = status.into_response();
-    response
-        .extensions_mut()
-        .insert(LocalizedBody(Arc::new(body)));
-    response
+impl LocalizedBody {
+    /// A body of this media type, made by `write` in the language that the caller prefers.
+    pub(crate) fn new(
+        media_type: &'static str,
+        write: impl Fn(Language) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            media_type,
+            write: Arc::new(write),
+        }
+    }
+
+    /// A body of type `application/json`.
+    pub(crate) fn json(write: impl Fn(Language) -> Value + Send + Sync + 'static) -> Self {
+        Self::new("application/json", write)
+    }
+
+    /// Gives a response this body and status; its headers stay.
+    pub(crate) fn attach(self, mut response: Response, status: StatusCode) -> Response {
+        *response.status_mut() = status;
+        response.extensions_mut().insert(self);
+        response
+    }
 }
 
-/// The same response with another face for callers of version 1: problem details.
-pub(crate) fn with_problem(
-    mut response: Response,
-    status: StatusCode,
-    body: impl Fn(Language) -> Value + Send + Sync + 'static,
-) -> Response {
-    response.extensions_mut().insert(ProblemBody {
-        status,
-        body: LocalizedBody(Arc::new(body)),
-    });
-    response
+impl IntoResponse for LocalizedBody {
+    fn into_response(self) -> Response {
+        self.attach(Response::default(), StatusCode::OK)
+    }
 }
 
-/// Whose paths are answered with problem details.
-const PROBLEM_PATHS: &str = "/api/v1/";
-
-/// The layer that puts every unworded response into words.
+/// The layer that writes every [`LocalizedBody`].
 pub(crate) async fn localize(request: Request, next: Next) -> Response {
     let language = preferred(request.headers());
-    let with_problems = request.uri().path().starts_with(PROBLEM_PATHS);
     let mut response = next.run(request).await;
-    let Some(LocalizedBody(mut body)) = response.extensions_mut().remove() else {
+    let Some(LocalizedBody { media_type, write }) = response.extensions_mut().remove() else {
         return response;
     };
-    let mut media_type = "application/json";
-    if let Some(other) = response.extensions_mut().remove::<ProblemBody>()
-        && with_problems
-    {
-        media_type = problem::MEDIA_TYPE;
-        *response.status_mut() = other.status;
-        body = other.body.0;
-    }
     let (mut parts, _empty) = response.into_parts();
     let headers = &mut parts.headers;
     // The length of the empty body it had so far.
@@ -94,7 +83,7 @@ pub(crate) async fn localize(request: Request, next: Next) -> Response {
         HeaderValue::from_static(tag(language)),
     );
     headers.append(header::VARY, HeaderValue::from_static("accept-language"));
-    Response::from_parts(parts, Body::from(body(language).to_string()))
+    Response::from_parts(parts, Body::from(write(language).to_string()))
 }
 
 fn tag(language: Language) -> &'static str {

@@ -3,3 +3,4 @@
 pub(crate) mod drain_body;
 pub(crate) mod localize;
 pub(crate) mod request_log;
+pub(crate) mod request_metrics;

@@ -28,6 +28,7 @@ fn every_route_is_listed() {
         .map(|(method, path)| format!("{method} {path}"))
         .collect();
     assert_snapshot!(lines.join("\n"), @r#"
+    GET /
     GET /api/fast-build/
     GET /api/fast-build/callback/history
     POST /api/fast-build/callback/redeliver
@@ -240,6 +241,15 @@ fn the_committed_document_is_the_one_that_is_served() {
         committed == served,
         "docs/openapi.json is not what the service serves; run: cargo xtask openapi"
     );
+}
+
+#[tokio::test]
+async fn the_root_points_to_the_documentation() {
+    let service = Service::start().await;
+    let answer = service.get("/").await;
+    assert_eq!(answer.status, 200);
+    assert_snapshot!(answer.text, @r#"{"service":"FastBuild","version":"0.1.0","docs":"/docs","openapi":"/openapi.json"}"#);
+    assert_eq!(service.get("/nothing").await.status, 404);
 }
 
 #[tokio::test]

@@ -11,10 +11,16 @@ use super::{
     envelope::{Envelope, Failures, Reply},
     view::{CallbackHistory, CallbackList, PageInfo, Redelivered},
 };
-use crate::{api::Controller, error::Error, extract::Query, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    error::Error,
+    extract::Query,
+    state::AppState,
+};
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "callback",
         purpose: "Callbacks with every try of them, and sending them once more.",
         routes,

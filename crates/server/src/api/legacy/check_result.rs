@@ -7,10 +7,15 @@ use super::{
     envelope::{Envelope, Failures, Reply},
     view::CheckResult,
 };
-use crate::{api::Controller, error::Error, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    error::Error,
+    state::AppState,
+};
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "check_result",
         purpose: "What was found in images, as it is remembered per image.",
         routes,
@@ -36,10 +41,8 @@ async fn all_check_result(State(state): State<AppState>) -> Result<Reply<Vec<Che
         .into_iter()
         .map(CheckResult::new)
         .collect::<Result<_, _>>();
-    let results = results.map_err(|error| {
-        tracing::error!(%error, "a stored profile could not be written as JSON");
-        Error::internal()
-    })?;
+    let results = results
+        .map_err(|error| Error::internal(format!("failed to write a profile as JSON: {error}")))?;
     Ok(Reply::with_message(
         "获取全部检测结果成功",
         "These are all check results.",

@@ -18,7 +18,7 @@ use super::{
     view::{CallbackRow, CallbackSigning, DockerServerRow, HarborRow, HostRow},
 };
 use crate::{
-    api::{Controller, view::TriedCallback},
+    api::{Controller, Surface, view::TriedCallback},
     error::Error,
     extract::{Form, Json, Query},
     state::AppState,
@@ -26,6 +26,7 @@ use crate::{
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "config",
         purpose: "Configuring the service's address, the registry, the Docker server and callbacks.",
         routes,

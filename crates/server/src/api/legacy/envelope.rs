@@ -1,13 +1,13 @@
 //! `{code, msg, data}`, the shape of every answer of the old protocol.
 
 use axum::response::{IntoResponse, Response};
-use fastbuild_spec::failure::Sentence;
+use fastbuild_spec::failure::{Fault, ReasonCode, Sentence};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::{error::Error, http::localize};
+use crate::{error::Error, http::localize::LocalizedBody};
 
 /// A successful answer as it goes over the wire.
 #[derive(Debug, Serialize, ToSchema)]
@@ -117,13 +117,12 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
         let Self { msg, data } = self;
         match serde_json::to_value(data) {
-            Ok(data) => localize::localized(StatusCode::OK, move |language| {
-                body(msg.in_language(language), data.clone())
-            }),
-            Err(error) => {
-                tracing::error!(%error, "an answer could not be written as JSON");
-                Error::internal().into_response()
-            }
+            Ok(data) => LocalizedBody::json(move |language| {
+                success(msg.in_language(language), data.clone())
+            })
+            .into_response(),
+            Err(error) => Error::internal(format!("failed to write an answer as JSON: {error}"))
+                .into_response(),
         }
     }
 }
@@ -142,17 +141,73 @@ impl MessageOnly {
 
 impl IntoResponse for MessageOnly {
     fn into_response(self) -> Response {
-        localize::localized(StatusCode::OK, move |language| {
+        LocalizedBody::json(move |language| {
             let sentence = self.0.in_language(language);
-            body(sentence, sentence.into())
+            success(sentence, sentence.into())
         })
+        .into_response()
     }
 }
 
-fn body(msg: &str, data: Value) -> Value {
-    serde_json::json!(Envelope {
+fn success(msg: &str, data: Value) -> Value {
+    json!(Envelope {
         code: 0,
         msg: msg.to_owned(),
         data
     })
+}
+
+/// Writes the failure that a handler left in a response: the layer of the old protocol.
+///
+/// What a caller can act on is HTTP 200 with `code` -1, since callers test `code` and show `msg` to a
+/// person, and a browser client shows only the status text of anything else. What failed inside is HTTP 500
+/// with the reason's name as `code`, and the text under both names that callers read.
+pub(crate) async fn render_error(mut response: Response) -> Response {
+    let Some(error) = Error::take(&mut response) else {
+        return response;
+    };
+    let code = error.failure.code;
+    let status = error.status.unwrap_or_else(|| status(code));
+    LocalizedBody::json(move |language| {
+        let msg = error.failure.sentence(language);
+        if is_refusal(code) {
+            json!(ErrorBody::new(
+                code.to_string(),
+                msg,
+                error.data.map(Value::from)
+            ))
+        } else {
+            json!(InternalErrorBody::new(code.to_string(), msg))
+        }
+    })
+    .attach(response, status)
+}
+
+fn status(code: ReasonCode) -> StatusCode {
+    if is_refusal(code) {
+        StatusCode::OK
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+}
+
+/// Whether the caller can act on it. An unconfigured service is the platform's fault, yet the
+/// one who asks is often the one who configures, and old callers expect `code` -1.
+fn is_refusal(code: ReasonCode) -> bool {
+    code.fault() == Fault::Failed || code == ReasonCode::NotConfigured
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_caller_can_act_on_is_no_server_error() {
+        assert_eq!(status(ReasonCode::SpecInvalid), 200);
+        assert_eq!(status(ReasonCode::NotConfigured), 200);
+        assert_eq!(status(ReasonCode::BaseImageNotFound), 200);
+        assert_eq!(status(ReasonCode::EngineUnreachable), 500);
+        assert_eq!(status(ReasonCode::RegistryLoginFailed), 500);
+        assert_eq!(status(ReasonCode::Internal), 500);
+    }
 }

@@ -11,7 +11,7 @@ use super::{
     view::{SoftwareList, SourceList, Uploaded},
 };
 use crate::{
-    api::Controller,
+    api::{Controller, Surface},
     error::Error,
     extract::{Query, receive_files},
     state::AppState,
@@ -19,6 +19,7 @@ use crate::{
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "file",
         purpose: "The mirrors and installers that build requests choose from.",
         routes,

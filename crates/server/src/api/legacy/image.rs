@@ -12,10 +12,16 @@ use super::{
     parameters::ImageName,
     view::{ImageList, ImageRow, PageInfo},
 };
-use crate::{api::Controller, error::Error, extract::Query, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    error::Error,
+    extract::Query,
+    state::AppState,
+};
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "image",
         purpose: "Base images and the images that builds made.",
         routes,

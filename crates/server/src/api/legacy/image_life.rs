@@ -7,10 +7,15 @@ use super::{
     envelope::{Envelope, Failures, Reply},
     view::ImageLifeRow,
 };
-use crate::{api::Controller, error::Error, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    error::Error,
+    state::AppState,
+};
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "image_life",
         purpose: "When images came to the engine, by pull or build, and when they left it.",
         routes,

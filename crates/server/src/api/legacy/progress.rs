@@ -13,10 +13,16 @@ use super::{
     parameters::TaskId,
     view::{Address, Progress, ProgressDetails, StepRecord},
 };
-use crate::{api::Controller, error::Error, extract::Query, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    error::Error,
+    extract::Query,
+    state::AppState,
+};
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "progress",
         purpose: "The steps of builds, with links to their logs.",
         routes,

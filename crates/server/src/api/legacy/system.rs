@@ -7,10 +7,16 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::envelope::{Envelope, Failures, Reply};
-use crate::{api::Controller, error::Error, extract::Query, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    error::Error,
+    extract::Query,
+    state::AppState,
+};
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "system",
         purpose: "Upkeep that an operator asks for.",
         routes,

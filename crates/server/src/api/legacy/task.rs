@@ -18,7 +18,7 @@ use super::{
     view::{Accepted, PageInfo, Task, TaskList},
 };
 use crate::{
-    api::Controller,
+    api::{Controller, Surface},
     error::Error,
     extract::{Json, Query},
     http::localize::InLanguage,
@@ -27,6 +27,7 @@ use crate::{
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "task",
         purpose: "Build requests, and looking at builds and base images.",
         routes,

@@ -19,13 +19,18 @@ use strum::IntoEnumIterator as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::envelope::ErrorBody;
-use crate::{api::Controller, error::Error, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    error::Error,
+    state::AppState,
+};
 
 /// Log events that are read at a time; one holds up to a few kilobytes.
 const EVENTS_AT_A_TIME: u64 = 256;
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "task_files",
         purpose: "The step logs and the Dockerfile of builds, as plain text.",
         routes,

@@ -5,10 +5,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{api::Controller, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    state::AppState,
+};
 
 inventory::submit! {
     Controller {
+        surface: Surface::Legacy,
         name: "welcome",
         purpose: "The greetings by which callers see that they reached FastBuild.",
         routes,

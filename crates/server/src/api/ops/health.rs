@@ -1,66 +1,44 @@
 //! What load balancers, service managers and operators ask: whether the process lives, whether it can
 //! do its work and why not, and which version it is.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
 use axum::{Json, extract::State};
-use fastbuild_builder::{Builder, Dependency, is_ready};
+use fastbuild_builder::is_ready;
 use http::StatusCode;
-use tokio::sync::Mutex;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::view::{About, Alive, Readiness};
-use crate::{api::Controller, http::localize::InLanguage, state::AppState};
+use super::view::{About, Alive, Readiness, Root};
+use crate::{
+    api::{Controller, Surface},
+    http::localize::InLanguage,
+    state::AppState,
+};
 
 inventory::submit! {
     Controller {
+        surface: Surface::Ops,
         name: "health",
         purpose: "Whether the service lives and can do its work, and which version it is.",
         routes,
     }
 }
 
-/// How long each dependency may take to answer.
-const LIMIT: Duration = Duration::from_secs(3);
-/// For so long an answer holds: however often it is asked for, engines and registry are not asked
-/// more often.
-const KEPT: Duration = Duration::from_secs(2);
-
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
+        .routes(routes!(root))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
         .routes(routes!(version))
 }
 
-/// What was found last, and when. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ReadinessCache(Arc<Mutex<Option<Look>>>);
-
-#[derive(Debug)]
-struct Look {
-    at: Instant,
-    dependencies: Vec<Dependency>,
-}
-
-impl ReadinessCache {
-    /// The dependencies as they are now or were a moment ago. Who asks while somebody looks waits
-    /// for that look.
-    async fn dependencies(&self, builder: &Builder) -> Vec<Dependency> {
-        let mut last = self.0.lock().await;
-        if let Some(look) = last.as_ref().filter(|look| look.at.elapsed() < KEPT) {
-            return look.dependencies.clone();
-        }
-        let dependencies = builder.dependencies(LIMIT).await;
-        *last = Some(Look {
-            at: Instant::now(),
-            dependencies: dependencies.clone(),
-        });
-        dependencies
-    }
+/// Says what this service is and where its documentation lies.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "health",
+    responses((status = 200, body = Root, description = "The service, its version and where to go on."))
+)]
+async fn root(State(state): State<AppState>) -> Json<Root> {
+    Json(Root::new(state.build_info()))
 }
 
 /// Answers while the process serves requests; says nothing of engines or registries, whose

@@ -3,40 +3,35 @@
 //! Counters and histograms are of this process alone; what waits and runs, and how the engines are, is
 //! read from the store when somebody asks, and is the same in all processes on one database.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use axum::{
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
+    extract::State,
     response::{IntoResponse as _, Response},
 };
-use fastbuild_builder::Builder;
 use fastbuild_store::{HealthState, NamedEngine, QueueCounts, StoreError};
-use http::{Method, header};
+use http::header;
 use prometheus_client::{
     encoding::{EncodeLabelSet, prometheus_text},
-    metrics::{
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-        info::Info,
-    },
+    metrics::{family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{api::Controller, error::Error, options::BuildInfo, state::AppState};
+use crate::{
+    api::{Controller, Surface},
+    error::Error,
+    http::request_metrics::PREFIX,
+    options::BuildInfo,
+    state::AppState,
+};
 
-/// What every name begins with.
-const PREFIX: &str = "fastbuild";
 /// How long the store may take to be counted; without it the rest is told.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 inventory::submit! {
     Controller {
+        surface: Surface::Ops,
         name: "metrics",
         purpose: "The service in numbers, for Prometheus.",
         routes,
@@ -45,22 +40,6 @@ inventory::submit! {
 
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(metrics))
-}
-
-/// What this process counts. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Metrics {
-    requests: Family<Answered, Histogram, fn() -> Histogram>,
-    registry: Arc<Registry>,
-}
-
-/// An answered request.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
-    method: &'static str,
-    /// The route's template, so that there are no more of them than there are routes.
-    route: String,
-    status: u16,
 }
 
 /// An engine.
@@ -75,71 +54,6 @@ struct InState {
     state: &'static str,
 }
 
-/// From some milliseconds to a minute and more.
-fn answers() -> Histogram {
-    Histogram::new(exponential_buckets(0.002, 4.0, 9))
-}
-
-impl Metrics {
-    /// The metrics of a server on a builder, whose own are told as well.
-    pub(crate) fn new(builder: &Builder) -> Self {
-        let requests = Family::new_with_constructor(answers as fn() -> Histogram);
-        let mut registry = Registry::with_prefix(PREFIX);
-        builder.metrics().register(&mut registry);
-        registry.register_with_unit(
-            "http_request_duration",
-            "From a request's head to its answer's head, by method, route and status",
-            Unit::Seconds,
-            requests.clone(),
-        );
-        Self {
-            requests,
-            registry: Arc::new(registry),
-        }
-    }
-}
-
-/// The layer that counts requests.
-pub(crate) async fn count(
-    State(metrics): State<Metrics>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let begun = Instant::now();
-    let method = word(request.method());
-    // What nothing serves has one name, whatever path was asked for.
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("none", MatchedPath::as_str)
-        .to_owned();
-    let response = next.run(request).await;
-    let answered = Answered {
-        method,
-        route,
-        status: response.status().as_u16(),
-    };
-    metrics
-        .requests
-        .get_or_create(&answered)
-        .observe(begun.elapsed().as_secs_f64());
-    response
-}
-
-/// A method's name; callers may invent methods, and each would be a series of its own.
-fn word(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    }
-}
-
 /// Counters and histograms of this process since its start, and gauges of what is under way on the
 /// whole database. Where the database does not answer, `fastbuild_database_up` is 0 and its gauges
 /// are missing.
@@ -152,11 +66,9 @@ fn word(method: &Method) -> &'static str {
 async fn metrics(State(state): State<AppState>) -> Result<Response, Error> {
     let gauges = gauges(&state).await;
     let mut text = String::new();
-    for registry in [&*state.metrics().registry, &gauges] {
-        prometheus_text::encode(&mut text, registry).map_err(|error| {
-            tracing::error!(%error, "the metrics could not be written");
-            Error::internal()
-        })?;
+    for registry in [state.metrics().registry(), &gauges] {
+        prometheus_text::encode(&mut text, registry)
+            .map_err(|error| Error::internal(format!("failed to write the metrics: {error}")))?;
     }
     let media_type = [(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)];
     Ok((media_type, text).into_response())
@@ -175,7 +87,7 @@ async fn gauges(state: &AppState) -> Registry {
         let store = state.store();
         Ok::<_, StoreError>((store.queue_counts().await?, store.engines().await?))
     };
-    let counted = match tokio::time::timeout(PATIENCE, counted).await {
+    let counted = match tokio::time::timeout(TIMEOUT, counted).await {
         Ok(Ok(counted)) => Some(counted),
         Ok(Err(error)) => {
             tracing::warn!(%error, "what is under way could not be counted");

@@ -1,5 +1,5 @@
 //! What load balancers, service managers and Prometheus ask, outside both APIs.
 
-pub(crate) mod health;
-pub(crate) mod metrics;
+mod health;
+mod metrics;
 pub(crate) mod view;

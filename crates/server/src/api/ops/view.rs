@@ -115,3 +115,32 @@ impl From<BuildInfo> for About {
         }
     }
 }
+
+/// What the service is and where to go on from here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Root {
+    /// Always `FastBuild`.
+    #[schema(example = "FastBuild")]
+    service: &'static str,
+    /// The service's version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+    /// The page that shows all endpoints and lets you try them.
+    #[schema(example = "/docs")]
+    docs: &'static str,
+    /// The OpenAPI document.
+    #[schema(example = "/openapi.json")]
+    openapi: &'static str,
+}
+
+impl Root {
+    /// The answer of this version.
+    pub(crate) fn new(info: BuildInfo) -> Self {
+        Self {
+            service: "FastBuild",
+            version: info.version,
+            docs: "/docs",
+            openapi: "/openapi.json",
+        }
+    }
+}

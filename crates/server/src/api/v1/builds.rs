@@ -26,16 +26,17 @@ use super::{
     view::{Build, BuildPage, CancelResult, RenderedPlan, build_path},
 };
 use crate::{
-    api::Controller,
     api::legacy::task_files,
+    api::{Controller, Surface},
     error::Error,
-    extract::{BuildId, Document, IdempotencyKey, JsonBody, Query},
+    extract::{Document, IdempotencyKey, JsonBody, Path, Query},
     http::localize::InLanguage,
     state::AppState,
 };
 
 inventory::submit! {
     Controller {
+        surface: Surface::V1,
         name: "v1 builds",
         purpose: "Builds: asking for one, looking at them, stopping one, beginning one again.",
         routes,
@@ -124,10 +125,8 @@ async fn submit(
 }
 
 fn to_text(build: &Build) -> Result<String, Error> {
-    serde_json::to_string(build).map_err(|error| {
-        tracing::error!(%error, "an answer could not be written as JSON");
-        Error::internal()
-    })
+    serde_json::to_string(build)
+        .map_err(|error| Error::internal(format!("failed to write an answer as JSON: {error}")))
 }
 
 async fn found(state: &AppState, id: i64) -> Result<store::Build, Error> {
@@ -183,7 +182,7 @@ async fn list(
 async fn get(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
-    BuildId(id): BuildId,
+    Path(id): Path<i64>,
 ) -> Result<Json<Build>, Error> {
     let build = found(&state, id).await?;
     Ok(Json(shown(&state, build, language).await?))
@@ -204,7 +203,7 @@ async fn get(
 )]
 async fn cancel(
     State(state): State<AppState>,
-    BuildId(id): BuildId,
+    Path(id): Path<i64>,
 ) -> Result<(StatusCode, Json<CancelResult>), Error> {
     let ended = state.builder.cancel(id).await?;
     let status = if ended {
@@ -238,7 +237,7 @@ struct Retry {
 async fn retry(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
-    BuildId(id): BuildId,
+    Path(id): Path<i64>,
     JsonBody(Retry { from }): JsonBody<Retry>,
 ) -> Result<(StatusCode, Json<Build>), Error> {
     let build = state.builder.retry(id, from).await?;
@@ -267,7 +266,7 @@ struct LogWanted {
 )]
 async fn log(
     State(state): State<AppState>,
-    BuildId(id): BuildId,
+    Path(id): Path<i64>,
     Query(wanted): Query<LogWanted>,
 ) -> Result<Response, Error> {
     let steps: Vec<Step> = match wanted.step.as_deref().filter(|step| !step.is_empty()) {
@@ -301,10 +300,7 @@ async fn log(
         Problems,
     )
 )]
-async fn dockerfile(
-    State(state): State<AppState>,
-    BuildId(id): BuildId,
-) -> Result<Response, Error> {
+async fn dockerfile(State(state): State<AppState>, Path(id): Path<i64>) -> Result<Response, Error> {
     found(&state, id).await?;
     let text = state.store().dockerfile(id).await?.ok_or_else(|| {
         Failure::new(

@@ -18,14 +18,15 @@ use super::{
     view::{Callback, CallbackDetail, CallbackPage, RedeliveredCallbacks},
 };
 use crate::{
-    api::{Controller, view::TriedCallback},
+    api::{Controller, Surface, view::TriedCallback},
     error::Error,
-    extract::{JsonBody, Query, RowNumber},
+    extract::{JsonBody, Path, Query},
     state::AppState,
 };
 
 inventory::submit! {
     Controller {
+        surface: Surface::V1,
         name: "v1 callbacks",
         purpose: "Callbacks with every try of them, sending them once more, trying a receiver.",
         routes,
@@ -110,7 +111,7 @@ async fn list(
 )]
 async fn get(
     State(state): State<AppState>,
-    RowNumber(id): RowNumber,
+    Path(id): Path<i64>,
 ) -> Result<Json<CallbackDetail>, Error> {
     Ok(Json(found(&state, id).await?.into()))
 }
@@ -143,7 +144,7 @@ async fn found(state: &AppState, id: i64) -> Result<DeliveryHistory, Error> {
 )]
 async fn redeliver(
     State(state): State<AppState>,
-    RowNumber(id): RowNumber,
+    Path(id): Path<i64>,
 ) -> Result<(StatusCode, Json<Callback>), Error> {
     found(&state, id).await?;
     state.builder.redeliver(id).await?;

@@ -16,15 +16,16 @@ use super::{
     view::{Engine, EngineHistory, EngineList, EngineProof, EngineRevision, engine_path},
 };
 use crate::{
-    api::Controller,
+    api::{Controller, Surface},
     error::Error,
-    extract::{Document, EngineName},
+    extract::{Document, Path},
     http::localize::InLanguage,
     state::AppState,
 };
 
 inventory::submit! {
     Controller {
+        surface: Surface::V1,
         name: "v1 engines",
         purpose: "Engines: the Docker Engines that builds run on, any number of them. The one called \
                   default is the Docker server that config-fastbuild sets.",
@@ -125,7 +126,7 @@ async fn add(
 async fn get(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
-    EngineName(name): EngineName,
+    Path(name): Path<String>,
 ) -> Result<Json<Engine>, Error> {
     let engine = state.builder.named_engine(&name).await?;
     Ok(Json(shown(&state, engine, language)))
@@ -148,7 +149,7 @@ async fn get(
 async fn change(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
-    EngineName(name): EngineName,
+    Path(name): Path<String>,
     Document(document): Document,
 ) -> Result<Json<Engine>, Error> {
     let engine = state.builder.change_engine(&name, &document).await?;
@@ -165,7 +166,7 @@ async fn change(
 )]
 async fn remove(
     State(state): State<AppState>,
-    EngineName(name): EngineName,
+    Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
     state.builder.remove_engine(&name).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -182,7 +183,7 @@ async fn remove(
 async fn drain(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
-    EngineName(name): EngineName,
+    Path(name): Path<String>,
 ) -> Result<Json<Engine>, Error> {
     let engine = state.builder.drain_engine(&name, true).await?;
     Ok(Json(shown(&state, engine, language)))
@@ -199,7 +200,7 @@ async fn drain(
 async fn undrain(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
-    EngineName(name): EngineName,
+    Path(name): Path<String>,
 ) -> Result<Json<Engine>, Error> {
     let engine = state.builder.drain_engine(&name, false).await?;
     Ok(Json(shown(&state, engine, language)))
@@ -215,7 +216,7 @@ async fn undrain(
 )]
 async fn prove(
     State(state): State<AppState>,
-    EngineName(name): EngineName,
+    Path(name): Path<String>,
 ) -> Result<Json<EngineProof>, Error> {
     Ok(Json(state.builder.prove_engine(&name).await?.into()))
 }
@@ -230,7 +231,7 @@ async fn prove(
 )]
 async fn history(
     State(state): State<AppState>,
-    EngineName(name): EngineName,
+    Path(name): Path<String>,
 ) -> Result<Json<EngineHistory>, Error> {
     let revisions = state.store().engine_history(&name).await?;
     if revisions.is_empty() {

@@ -13,15 +13,16 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::problem::Problems;
 use crate::{
-    api::Controller,
+    api::{Controller, Surface},
     error::Error,
-    extract::{BuildId, Query},
+    extract::{Path, Query},
     state::AppState,
     streams::Format,
 };
 
 inventory::submit! {
     Controller {
+        surface: Surface::V1,
         name: "v1 events",
         purpose: "Following a build: its events as a stream.",
         routes,
@@ -64,7 +65,7 @@ struct From {
 )]
 async fn events(
     State(state): State<AppState>,
-    BuildId(id): BuildId,
+    Path(id): Path<i64>,
     Query(from): Query<From>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {

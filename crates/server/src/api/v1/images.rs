@@ -14,15 +14,16 @@ use super::{
     view::{Image, ImagePage, ImagePulled, ImageRemoved, ProfiledImage},
 };
 use crate::{
-    api::Controller,
+    api::{Controller, Surface},
     error::Error,
-    extract::{JsonBody, Query, RowNumber},
+    extract::{JsonBody, Path, Query},
     http::localize::InLanguage,
     state::AppState,
 };
 
 inventory::submit! {
     Controller {
+        surface: Surface::V1,
         name: "v1 images",
         purpose: "Images: the list of them, what one contains, pulling one, removing one.",
         routes,
@@ -104,7 +105,7 @@ async fn list(
 async fn remove(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
-    RowNumber(id): RowNumber,
+    Path(id): Path<i64>,
 ) -> Result<Json<ImageRemoved>, Error> {
     let image = state
         .store()

@@ -1,12 +1,16 @@
 //! A failure as the API's version 1 answers it: problem details (RFC 9457).
 
+use axum::response::Response;
 use fastbuild_spec::failure::{Failure, Fault, Language, ReasonCode};
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::{error::Error, http::localize::LocalizedBody};
+
 /// The media type of problem details.
-pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Problem details: what happened, whose it is and what to do.
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,6 +91,18 @@ impl Problem {
     }
 }
 
+/// Writes the failure that a handler left in a response: the layer of version 1.
+pub(crate) async fn render_error(mut response: Response) -> Response {
+    let Some(error) = Error::take(&mut response) else {
+        return response;
+    };
+    let status = error.status.unwrap_or_else(|| status(error.failure.code));
+    LocalizedBody::new(MEDIA_TYPE, move |language| {
+        json!(Problem::new(&error.failure, status, language))
+    })
+    .attach(response, status)
+}
+
 /// Whose a failure is, as a word.
 pub(crate) fn fault(code: ReasonCode) -> &'static str {
     match code.fault() {
@@ -110,7 +126,7 @@ fn words(code: &str) -> String {
 }
 
 /// The status that follows from a reason.
-pub(crate) fn status(code: ReasonCode) -> StatusCode {
+fn status(code: ReasonCode) -> StatusCode {
     match code {
         ReasonCode::NotFound => StatusCode::NOT_FOUND,
         ReasonCode::TargetTaken | ReasonCode::WrongState | ReasonCode::InUse => {

@@ -15,15 +15,16 @@ use super::{
     view::{CurrentSettings, SettingsHistory, SettingsRevision},
 };
 use crate::{
-    api::{Controller, ops::view::Readiness},
+    api::{Controller, Surface, ops::view::Readiness},
     error::Error,
-    extract::{JsonBody, PathWord},
+    extract::{JsonBody, Path},
     http::localize::InLanguage,
     state::AppState,
 };
 
 inventory::submit! {
     Controller {
+        surface: Surface::V1,
         name: "v1 settings",
         purpose: "Settings: what is in force, what was, putting that in force again, proving what is.",
         routes,
@@ -87,7 +88,7 @@ fn shown<T: Into<SettingsRevision>>(rows: Vec<T>) -> Vec<SettingsRevision> {
 )]
 async fn revisions(
     State(state): State<AppState>,
-    PathWord(kind): PathWord,
+    Path(kind): Path<String>,
 ) -> Result<Json<SettingsHistory>, Error> {
     let revisions = history(&state, read_kind(&kind)?).await?;
     Ok(Json(SettingsHistory { revisions }))
@@ -114,13 +115,14 @@ struct Rollback {
 )]
 async fn roll_back(
     State(state): State<AppState>,
-    PathWord(kind): PathWord,
+    Path(kind): Path<String>,
     JsonBody(Rollback { revision }): JsonBody<Rollback>,
 ) -> Result<Json<SettingsRevision>, Error> {
     let kind = read_kind(&kind)?;
     state.builder.roll_back(kind, revision).await?;
     let newest = newest(&state, kind).await?;
-    Ok(Json(newest.ok_or_else(Error::internal)?))
+    let missing = || Error::internal(format!("there are no {kind} settings after a roll-back"));
+    Ok(Json(newest.ok_or_else(missing)?))
 }
 
 /// Tries everything that is in force and says of each part what was found and how long it took: each
