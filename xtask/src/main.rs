@@ -6,7 +6,6 @@
 )]
 
 mod bench;
-mod callback_receiver;
 mod chaos;
 mod demo;
 mod env;
@@ -14,9 +13,13 @@ mod openapi;
 mod run;
 mod test;
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
+use fastbuild_testkit::callback_receiver;
 
 /// FastBuild's task runner.
 #[derive(Parser)]
@@ -38,7 +41,21 @@ enum Task {
     /// Measures the queue and the lists on both databases and writes docs/performance.md.
     BenchQueue,
     /// Receives callbacks and records them (started by `env up`).
-    CallbackReceiver(callback_receiver::Options),
+    CallbackReceiver {
+        /// TCP port on 127.0.0.1.
+        #[arg(long)]
+        port: u16,
+        /// File that gets one JSON object per request.
+        #[arg(long)]
+        log: PathBuf,
+    },
+}
+
+fn receive_callbacks(port: u16, log: &Path) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(callback_receiver::serve(port, log))
 }
 
 fn main() -> ExitCode {
@@ -50,7 +67,7 @@ fn main() -> ExitCode {
         Task::Openapi => openapi::execute(),
         Task::Chaos(options) => chaos::execute(&options),
         Task::BenchQueue => bench::queue::execute(),
-        Task::CallbackReceiver(options) => callback_receiver::serve(&options),
+        Task::CallbackReceiver { port, log } => receive_callbacks(port, &log),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

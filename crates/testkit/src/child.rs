@@ -1,15 +1,16 @@
 //! A server of a test's own, as a process that has to come up.
 
 use std::{
+    future::ready,
+    ops::ControlFlow::{Break, Continue},
     path::Path,
     process::Child,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Result, bail};
 
-/// How often it is asked for.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
+use crate::wait::eventually;
 
 /// Waits until a server answers.
 ///
@@ -22,16 +23,12 @@ pub(crate) async fn wait_until_up(
     limit: Duration,
     answers: impl Fn() -> bool,
 ) -> Result<()> {
-    let until = Instant::now() + limit;
-    loop {
-        let ended = child.try_wait()?;
-        if ended.is_none() && answers() {
-            return Ok(());
+    let mut check = || {
+        let said = std::fs::read_to_string(log)?;
+        if let Some(status) = child.try_wait()? {
+            bail!("{what} ended with {status}:\n{said}");
         }
-        if ended.is_some() || Instant::now() > until {
-            let log = std::fs::read_to_string(log)?;
-            bail!("{what} did not start:\n{log}");
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+        Ok(if answers() { Break(()) } else { Continue(said) })
+    };
+    eventually(format!("{what} is up"), limit, || ready(check())).await
 }

@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::{
     Method,
     multipart::{Form, Part},
 };
 use serde_json::Value;
 
-use crate::env::{EnginePart, TestEnv};
+use crate::{
+    env::{EnginePart, TestEnv},
+    wait::{eventually, when},
+};
 
-/// How often a condition is looked at while waiting for it.
-const LOOK: Duration = Duration::from_millis(20);
 /// How long one question to the callback receiver may wait for its answer.
 const LONGEST_WAIT: Duration = Duration::from_mins(4);
 
@@ -316,32 +317,26 @@ impl Client {
     /// Waits until the build's record fulfils a condition and returns it.
     ///
     /// # Errors
-    /// The last record seen when `patience` runs out.
+    /// The last record seen when `limit` runs out.
     pub async fn wait_for_task(
         &self,
         task_id: i64,
-        patience: Duration,
+        limit: Duration,
         condition: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        let until = Instant::now() + patience;
-        loop {
+        eventually(format!("build {task_id}"), limit, || async {
             let task = self.task(task_id).await?;
-            if condition(&task) {
-                return Ok(task);
-            }
-            if Instant::now() >= until {
-                bail!("build {task_id} is not there after {patience:?}: {task}");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            Ok(when(condition(&task), task))
+        })
+        .await
     }
 
     /// Waits until the build has ended and returns its record.
     ///
     /// # Errors
-    /// The last record seen when `patience` runs out.
-    pub async fn wait_for_end(&self, task_id: i64, patience: Duration) -> Result<Value> {
-        self.wait_for_task(task_id, patience, is_terminal).await
+    /// The last record seen when `limit` runs out.
+    pub async fn wait_for_end(&self, task_id: i64, limit: Duration) -> Result<Value> {
+        self.wait_for_task(task_id, limit, is_terminal).await
     }
 }
 
@@ -358,19 +353,18 @@ pub fn is_terminal(task: &Value) -> bool {
 /// processor from what it waits for.
 ///
 /// # Errors
-/// What it has when `patience` runs out.
+/// What it has when `limit` runs out.
 pub async fn wait_for_callbacks(
     env: &TestEnv,
     token: &str,
     count: usize,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<Vec<Value>> {
     let client = Client::new(env.callback.url.clone())?;
-    let until = Instant::now() + patience;
-    loop {
-        let wait = until
-            .saturating_duration_since(Instant::now())
-            .min(LONGEST_WAIT);
+    let started = Instant::now();
+    let what = format!("{count} callbacks for {token}");
+    eventually(what, limit, || async {
+        let wait = limit.saturating_sub(started.elapsed()).min(LONGEST_WAIT);
         let url = format!(
             "{}/_received/{token}?at_least={count}&wait_seconds={}",
             env.callback.url,
@@ -378,16 +372,9 @@ pub async fn wait_for_callbacks(
         );
         let response = client.http.get(url).send().await?.error_for_status()?;
         let received: Vec<Value> = response.json().await?;
-        if received.len() >= count {
-            return Ok(received);
-        }
-        if Instant::now() >= until {
-            bail!(
-                "{} of {count} callbacks for {token} came within {patience:?}: {received:?}",
-                received.len()
-            );
-        }
-    }
+        Ok(when(received.len() >= count, received))
+    })
+    .await
 }
 
 /// Tells the callback receiver how to answer requests for a token from now on.

@@ -1,8 +1,9 @@
 //! What an image proves when it runs: a command in it, a login over SSH, a login to JupyterLab.
 
 use std::{
+    ops::ControlFlow::{Break, Continue},
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,11 +12,13 @@ use reqwest::{
     header::{COOKIE, LOCATION, SET_COOKIE},
 };
 
-use crate::env::{EnginePart, TestEnv};
+use crate::{
+    env::{EnginePart, TestEnv},
+    wait::eventually,
+};
 
 /// How long a service in a container may take to answer.
-const PATIENCE: Duration = Duration::from_mins(1);
-const LOOK: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A running container; removed when dropped.
 #[derive(Debug)]
@@ -105,19 +108,6 @@ impl Container {
         output(self.docker().args(["exec", &self.id]).args(command))
     }
 
-    /// Whether it still runs.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub fn is_running(&self) -> Result<bool> {
-        let state =
-            output(
-                self.docker()
-                    .args(["inspect", "--format", "{{.State.Running}}", &self.id]),
-            )?;
-        Ok(state.trim() == "true")
-    }
-
     /// What it has printed.
     ///
     /// # Errors
@@ -131,23 +121,25 @@ impl Container {
         ))
     }
 
+    /// What it has printed, for an error message.
+    fn said(&self) -> String {
+        format!("the container said: {}", self.logs().unwrap_or_default())
+    }
+
     /// The first line it prints that has `word`; waits until there is one.
     ///
     /// # Errors
     /// What it printed, when there is none in time.
     pub async fn says(&self, word: &str) -> Result<String> {
-        let until = Instant::now() + PATIENCE;
-        loop {
+        eventually(format!("a line with {word}"), TIMEOUT, || async {
             let logs = self.logs()?;
-            if let Some(line) = logs.lines().find(|line| line.contains(word)) {
-                return Ok(line.to_owned());
-            }
-            ensure!(
-                Instant::now() < until,
-                "the container says nothing of {word}:\n{logs}"
-            );
-            tokio::time::sleep(LOOK).await;
-        }
+            let line = logs.lines().find(|line| line.contains(word));
+            Ok(match line {
+                Some(line) => Break(line.to_owned()),
+                None => Continue(logs),
+            })
+        })
+        .await
     }
 
     /// The loopback port a port of it is published on.
@@ -170,8 +162,7 @@ impl Container {
     /// What `ssh` said last: a refused password is not tried again.
     pub async fn ssh(&self, password: &str, command: &str) -> Result<String> {
         let port = self.port(22)?.to_string();
-        let until = Instant::now() + PATIENCE;
-        loop {
+        eventually("a login over SSH", TIMEOUT, || async {
             let mut ssh = Command::new("sshpass");
             ssh.env("SSHPASS", password).args([
                 "-e",
@@ -196,16 +187,13 @@ impl Container {
                 command,
             ]);
             match output(&mut ssh) {
-                Ok(text) => return Ok(text),
-                Err(error) if format!("{error:#}").contains("Permission denied") => {
-                    return Err(error);
-                }
-                Err(error) if Instant::now() >= until => {
-                    return Err(error.context(format!("the container said: {}", self.logs()?)));
-                }
-                Err(_) => tokio::time::sleep(LOOK).await,
+                Ok(text) => Ok(Break(text)),
+                Err(error) if format!("{error:#}").contains("Permission denied") => Err(error),
+                Err(error) => Ok(Continue(format!("{error:#}"))),
             }
-        }
+        })
+        .await
+        .with_context(|| self.said())
     }
 
     /// Logs in to JupyterLab as its login page does; whether the password was taken. Waits until
@@ -220,19 +208,14 @@ impl Container {
             .timeout(Duration::from_secs(10))
             .no_proxy()
             .build()?;
-        let until = Instant::now() + PATIENCE;
-        let page = loop {
-            match http.get(format!("{url}/login")).send().await {
-                Ok(page) if page.status() == StatusCode::OK => break page,
-                outcome if Instant::now() >= until => {
-                    bail!(
-                        "JupyterLab does not answer: {outcome:?}; the container said: {}",
-                        self.logs()?
-                    )
-                }
-                _ => tokio::time::sleep(LOOK).await,
-            }
-        };
+        let page = eventually("JupyterLab's login page", TIMEOUT, || async {
+            Ok(match http.get(format!("{url}/login")).send().await {
+                Ok(page) if page.status() == StatusCode::OK => Break(page),
+                outcome => Continue(format!("{outcome:?}")),
+            })
+        })
+        .await
+        .with_context(|| self.said())?;
         let xsrf = cookies(&page)
             .into_iter()
             .find_map(|cookie| cookie.strip_prefix("_xsrf=").map(str::to_owned))

@@ -2,6 +2,7 @@
 //! callback receiver, fixtures) that `cargo xtask env up` starts, the service as a process of its
 //! own, a caller of it, and requests as callers write them.
 
+pub mod callback_receiver;
 pub mod chaos;
 mod child;
 pub mod client;
@@ -17,6 +18,7 @@ pub mod request;
 pub mod service;
 pub mod tcp_proxy;
 pub mod token_registry;
+pub mod wait;
 
 /// The real time: what happened on engines is compared with the times of events.
 #[expect(

@@ -2,6 +2,8 @@
 
 use std::{
     fs::File,
+    future::ready,
+    ops::ControlFlow::{Break, Continue},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -9,13 +11,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{client::Client, env::TestEnv};
+use crate::{client::Client, env::TestEnv, wait::eventually};
 
 /// How long a start may take before it counts as failed.
 const START: Duration = Duration::from_secs(30);
 /// How long an orderly end may take.
 const END: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(5);
 
 /// How to start a service.
 #[derive(Debug, Clone)]
@@ -124,24 +125,20 @@ impl Service {
             ready_after: Duration::ZERO,
         };
         let skip = usize::try_from(written).unwrap_or_default();
-        loop {
-            if let Some(port) = ready_port(&service.log()[skip..]) {
-                service.port = port;
-                service.client = Client::new(format!("http://127.0.0.1:{port}"))?;
-                service.ready_after = started.elapsed();
-                return Ok(service);
+        let mut port = || {
+            let log = service.log();
+            if let Some(port) = ready_port(&log[skip..]) {
+                return Ok(Break(port));
             }
             if let Some(status) = service.child.try_wait()? {
-                bail!("the service ended with {status}:\n{}", service.log());
+                bail!("the service ended with {status}:\n{log}");
             }
-            if started.elapsed() > START {
-                bail!(
-                    "the service was not ready after {START:?}:\n{}",
-                    service.log()
-                );
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            Ok(Continue(log))
+        };
+        service.port = eventually("the service is ready", START, || ready(port())).await?;
+        service.ready_after = started.elapsed();
+        service.client = Client::new(format!("http://127.0.0.1:{}", service.port))?;
+        Ok(service)
     }
 
     /// Everything it has logged, restarts included.
@@ -152,16 +149,17 @@ impl Service {
     /// Waits until a text stands in its log.
     ///
     /// # Errors
-    /// The log when `patience` runs out.
-    pub async fn wait_for_log(&self, text: &str, patience: Duration) -> Result<()> {
-        let until = Instant::now() + patience;
-        while !self.log().contains(text) {
-            if Instant::now() > until {
-                bail!("{text:?} is not logged after {patience:?}:\n{}", self.log());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+    /// The log when `limit` runs out.
+    pub async fn wait_for_log(&self, text: &str, limit: Duration) -> Result<()> {
+        eventually(format!("{text:?} is logged"), limit, || async {
+            let log = self.log();
+            Ok(if log.contains(text) {
+                Break(())
+            } else {
+                Continue(log)
+            })
+        })
+        .await
     }
 
     /// Its base directory.
@@ -187,18 +185,15 @@ impl Service {
     /// Waits until it has ended by itself; how it did.
     ///
     /// # Errors
-    /// Its log when `patience` runs out.
-    pub async fn wait_for_death(&mut self, patience: Duration) -> Result<ExitStatus> {
-        let until = Instant::now() + patience;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() > until {
-                bail!("the service lives after {patience:?}:\n{}", self.log());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+    /// Its log when `limit` runs out.
+    pub async fn wait_for_death(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let mut status = || {
+            Ok(match self.child.try_wait()? {
+                Some(status) => Break(status),
+                None => Continue(self.log()),
+            })
+        };
+        eventually("the service has ended", limit, || ready(status())).await
     }
 
     /// Starts it again as [`Service::restart_in_place`] does, without a variable that it had.
@@ -232,21 +227,13 @@ impl Service {
             .args(["-TERM", &self.child.id().to_string()])
             .status()?;
         anyhow::ensure!(status.success(), "the service cannot be signalled");
-        let until = Instant::now() + END;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                anyhow::ensure!(
-                    status.success(),
-                    "the service ended with {status}:\n{}",
-                    self.log()
-                );
-                return Ok(());
-            }
-            if Instant::now() > until {
-                bail!("the service did not end within {END:?}:\n{}", self.log());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        let status = self.wait_for_death(END).await?;
+        anyhow::ensure!(
+            status.success(),
+            "the service ended with {status}:\n{}",
+            self.log()
+        );
+        Ok(())
     }
 }
 

@@ -1,18 +1,21 @@
 //! Those who ask for builds and cancel them, through any replica and in spite of everything: what
 //! does not get through is asked again, elsewhere, under the same key.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::ControlFlow::{Break, Continue},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 
+use crate::wait::eventually;
+
 /// How long one question may take; one that is held up for longer is asked elsewhere.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a caller goes on asking.
-const PATIENCE: Duration = Duration::from_mins(3);
-/// How long a caller waits before it asks again.
-const PAUSE: Duration = Duration::from_millis(250);
+const GIVE_UP_AFTER: Duration = Duration::from_mins(3);
 
 /// A caller of all replicas. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,27 +58,26 @@ impl Caller {
         path: &str,
         ask: impl Fn(&reqwest::Client, String) -> RequestBuilder,
     ) -> Result<(StatusCode, String)> {
-        let until = Instant::now() + PATIENCE;
-        for replica in self
+        let mut replicas = self
             .replicas
             .iter()
             .cycle()
-            .skip(first % self.replicas.len())
-        {
-            let answer = async {
-                let answer = ask(&self.http, format!("{replica}{path}")).send().await?;
-                let status = answer.status();
-                Ok::<_, reqwest::Error>((status, answer.text().await?))
-            };
-            match answer.await {
-                Ok((status, text)) if !status.is_server_error() => return Ok((status, text)),
-                outcome if Instant::now() > until => {
-                    bail!("{path} was not answered for {PATIENCE:?}; last: {outcome:?}")
-                }
-                _ => tokio::time::sleep(PAUSE).await,
+            .skip(first % self.replicas.len());
+        eventually(format!("an answer to {path}"), GIVE_UP_AFTER, || {
+            let replica = replicas.next().map_or("", String::as_str);
+            let request = ask(&self.http, format!("{replica}{path}"));
+            async {
+                let answer = async {
+                    let answer = request.send().await?;
+                    Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
+                };
+                Ok(match answer.await {
+                    Ok((status, text)) if !status.is_server_error() => Break((status, text)),
+                    outcome => Continue(format!("{outcome:?}")),
+                })
             }
-        }
-        bail!("there is no replica to ask")
+        })
+        .await
     }
 
     /// Asks for a build, once, however often that must be said; its number.

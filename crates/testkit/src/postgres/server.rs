@@ -2,11 +2,12 @@
 
 use std::{
     fs::File,
+    future::ready,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -15,9 +16,10 @@ use tempfile::TempDir;
 
 use super::cluster::LAUNCHER;
 use crate::{
-    child::{LOOK, wait_until_up},
+    child::wait_until_up,
     env::{Login, PostgresPart},
     ports::free_ports,
+    wait::{eventually, when},
 };
 
 /// How long a start or an end may take before it counts as failed.
@@ -101,14 +103,11 @@ impl OwnServer {
             return Ok(());
         };
         signalled(&child, signal)?;
-        let until = Instant::now() + LIMIT;
-        while child.try_wait()?.is_none() {
-            if Instant::now() > until {
-                bail!("the PostgreSQL server does not end");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        eventually("the PostgreSQL server has ended", LIMIT, || {
+            let ended = child.try_wait().map_err(anyhow::Error::from);
+            ready(ended.map(|status| when(status.is_some(), ())))
+        })
+        .await
     }
 }
 

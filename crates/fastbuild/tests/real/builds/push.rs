@@ -1,12 +1,11 @@
 //! How images get into the registry: packed by the build or by the push, and in spite of a registry that
 //! breaks off.
 
-use std::time::{Duration, Instant};
-
 use fastbuild_testkit::{
     container,
     request::Request,
     tcp_proxy::{NetworkFault, TcpProxy},
+    wait::{eventually, when},
 };
 
 use crate::support::installation::{EngineKind, Installation, TIMEOUT};
@@ -108,19 +107,18 @@ async fn pushed_again(on: EngineKind) {
         .await
         .unwrap();
     let folder = pushing["work_dir_name"].as_str().unwrap();
-    let until = Instant::now() + TIMEOUT;
-    loop {
+    eventually("the push is retried", TIMEOUT, || async {
         let log = installation.client().task_file(folder, "push.log").await;
-        if log.is_ok_and(|log| log.contains("is pushed again")) {
-            break;
-        }
-        let task = installation.client().task(task_id).await.unwrap();
-        assert!(
-            Instant::now() < until && !task["state"].as_str().unwrap().starts_with("PUSH_"),
-            "the push was not tried again: {task:#}"
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        let task = installation.client().task(task_id).await?;
+        let ended = task["state"].as_str().unwrap().starts_with("PUSH_");
+        assert!(!ended, "the push was not retried: {task:#}");
+        Ok(when(
+            log.is_ok_and(|log| log.contains("is pushed again")),
+            task,
+        ))
+    })
+    .await
+    .unwrap();
     proxy.set_fault(NetworkFault::None);
     let task = installation
         .client()

@@ -5,9 +5,9 @@ use fastbuild_testkit::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    protocol::v1,
-    support::installation::{EngineKind, Installation, TIMEOUT},
+use crate::support::{
+    installation::{EngineKind, Installation, TIMEOUT},
+    v1,
 };
 
 async fn reusing(on: EngineKind) -> Installation {

@@ -1,21 +1,11 @@
 //! Callbacks of the running service: signed, tried again, kept with every try, sent once more.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
-
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LOCATION},
-    response::{IntoResponse as _, Response},
-    routing::post,
-};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use fastbuild_testkit::{
+    callback_receiver::{CallbackReceiver, Mode},
     client::{set_callback_mode, wait_for_callbacks},
     request::Request,
+    wait::{eventually, when},
 };
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
@@ -52,16 +42,14 @@ async fn history(installation: &Installation, query: &str) -> Vec<Value> {
 
 /// Waits until the callback of a build, tests left out, stands so.
 async fn wait_for_status(installation: &Installation, task_id: i64, status: &str) -> Value {
-    let until = Instant::now() + Duration::from_mins(1);
-    loop {
+    eventually(format!("a callback is {status}"), TIMEOUT, || async {
         let rows = history(installation, &format!("&task_id={task_id}")).await;
-        let mut real = rows.iter().filter(|row| row["test"] == false);
-        if let Some(row) = real.next().filter(|row| row["status"] == status) {
-            return row.clone();
-        }
-        assert!(Instant::now() < until, "no callback is {status}: {rows:#?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        let row = rows.into_iter().find(|row| row["test"] == false);
+        let row = row.unwrap_or_default();
+        Ok(when(row["status"] == status, row))
+    })
+    .await
+    .unwrap()
 }
 
 fn statuses(row: &Value) -> Vec<Value> {
@@ -225,36 +213,11 @@ async fn the_secret_is_changed_while_the_service_runs_and_never_shown() {
     assert!(last().await["headers"]["webhook-signature"].is_null());
 }
 
-/// A receiver that answers as it is told, and keeps the paths it was asked for.
-struct Receiver {
-    url: String,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Receiver {
-    /// `/away` sends elsewhere, `/hang` never answers, everything else is taken.
-    async fn start() -> Self {
-        type Asked = Arc<Mutex<Vec<String>>>;
-        async fn answer(
-            State(asked): State<Asked>,
-            uri: axum::http::Uri,
-            _body: Bytes,
-        ) -> Response {
-            asked.lock().unwrap().push(uri.path().to_owned());
-            match uri.path() {
-                "/away" => (StatusCode::FOUND, [(LOCATION, "/taken")]).into_response(),
-                "/hang" => std::future::pending().await,
-                _ => StatusCode::OK.into_response(),
-            }
-        }
-        let asked = Asked::default();
-        let router = Router::new()
-            .route("/{*path}", post(answer).get(answer))
-            .with_state(asked.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, asked }
+/// A receiver that takes a request and never answers it.
+fn hang() -> Mode {
+    Mode {
+        hang: true,
+        ..Mode::status(200)
     }
 }
 
@@ -265,14 +228,22 @@ async fn only_a_2xx_in_time_counts_and_no_redirect_is_followed() {
         ("CALLBACK__RETRY_SECONDS", "[1]"),
     ];
     let installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
-    let receiver = Receiver::start().await;
+    let receiver = CallbackReceiver::start().await.unwrap();
+    let redirect = Mode {
+        location: Some(receiver.url("elsewhere")),
+        ..Mode::status(302)
+    };
+    receiver.set_mode("away", redirect);
+    receiver.set_mode("hang", hang());
 
-    let task_id = fail(&installation, "away", &format!("{}/away", receiver.url)).await;
+    let task_id = fail(&installation, "away", &receiver.url("away")).await;
     let row = wait_for_status(&installation, task_id, "gave_up").await;
     assert_eq!(statuses(&row), [302, 302]);
-    assert_eq!(*receiver.asked.lock().unwrap(), ["/away", "/away"]);
+    let requests = receiver.received(None);
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert!(requests.iter().all(|one| one.path == "/cb/away/done"));
 
-    let task_id = fail(&installation, "hang", &format!("{}/hang", receiver.url)).await;
+    let task_id = fail(&installation, "hang", &receiver.url("hang")).await;
     let row = wait_for_status(&installation, task_id, "gave_up").await;
     assert_eq!(statuses(&row), [Value::Null, Value::Null]);
     for attempt in row["attempts"].as_array().unwrap() {
@@ -389,17 +360,16 @@ async fn a_receiver_that_hangs_does_not_keep_the_others_waiting() {
         ("CALLBACK__RETRY_SECONDS", "[]"),
     ];
     let installation = Installation::configured_with(EngineKind::PlainEngine, &variables).await;
-    let receiver = Receiver::start().await;
+    let receiver = CallbackReceiver::start().await.unwrap();
+    receiver.set_mode("hang", hang());
     // The same machine under another name is another receiver.
-    let hanging = receiver.url.replace("127.0.0.1", "localhost") + "/hang";
+    let hanging = receiver.url("hang").replace("127.0.0.1", "localhost");
     for number in 0..10 {
         fail(&installation, &format!("hang-{number}"), &hanging).await;
     }
-    let task_id = fail(&installation, "quick", &format!("{}/taken", receiver.url)).await;
+    let task_id = fail(&installation, "quick", &receiver.url("taken")).await;
     let row = wait_for_status(&installation, task_id, "delivered").await;
     assert_eq!(statuses(&row), [200]);
-    let asked = receiver.asked.lock().unwrap().clone();
     // Eight to one receiver at a time, of ten.
-    let hung = asked.iter().filter(|path| *path == "/hang").count();
-    assert_eq!(hung, 8, "{asked:?}");
+    assert_eq!(receiver.received(Some("hang")).len(), 8);
 }

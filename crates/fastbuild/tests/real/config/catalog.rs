@@ -2,58 +2,26 @@
 //! all, and nothing goes anywhere else.
 
 use std::{
+    future::ready,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use fastbuild_testkit::wait::{eventually, when};
 use serde_json::{Value, json};
 
-use crate::{
-    support::http::{Http, Wire, send},
-    support::installation::{Installation, options},
+use crate::support::{
+    catalog::{catalog, files, own_catalog},
+    http::{Http, Wire, send},
+    installation::{Installation, options},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A service whose catalog is its own.
-pub(crate) async fn own_catalog(variables: &[(&str, &str)]) -> Installation {
-    let own = [("SOURCE_DIR", ""), ("TOOLS_DIR", "")];
-    Installation::unconfigured(&[&own, variables].concat()).await
-}
-
-/// Every file below a folder, by its path there.
-pub(crate) fn files(folder: &Path) -> Vec<String> {
-    fn walk(folder: &Path, root: &Path, found: &mut Vec<String>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, root, found);
-            } else {
-                let below = path.strip_prefix(root).unwrap();
-                found.push(below.display().to_string());
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(folder, folder, &mut found);
-    found.sort();
-    found
-}
-
-/// What lies in the catalog.
-pub(crate) fn catalog(installation: &Installation) -> Vec<String> {
-    ["source", "tools"]
-        .iter()
-        .flat_map(|root| files(&installation.directory.path().join(root)))
-        .collect()
-}
-
 async fn until(what: &str, condition: impl Fn() -> bool) {
-    let until = Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(Instant::now() < until, "{what} does not come about");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually(what, TIMEOUT, || ready(Ok(when(condition(), "not yet"))))
+        .await
+        .unwrap();
 }
 
 async fn listed(http: &Http, list: &str) -> Value {

@@ -1,7 +1,7 @@
 //! Any number of engines: builds find a place on them, and an engine that goes away gives its
 //! builds to another.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastbuild_testkit::{
     client::Answer,
@@ -9,14 +9,12 @@ use fastbuild_testkit::{
     env::EnginePart,
     request::Request,
     tcp_proxy::{NetworkFault, TcpProxy},
+    wait::{eventually, when},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::installation::{EngineKind, Installation, TIMEOUT};
-
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(50);
 
 impl Installation {
     async fn v1(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
@@ -46,15 +44,12 @@ impl Installation {
 
     /// Waits until an engine is as described.
     async fn wait_for_engine(&self, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + TIMEOUT;
-        loop {
+        eventually(format!("{name} is {what}"), TIMEOUT, || async {
             let engine = self.engine_named(name).await;
-            if is(&engine) {
-                return engine;
-            }
-            assert!(Instant::now() < until, "{name} is not {what}: {engine:#}");
-            tokio::time::sleep(LOOK).await;
-        }
+            Ok(when(is(&engine), engine))
+        })
+        .await
+        .unwrap()
     }
 
     /// A build as version 1 tells it.
@@ -66,18 +61,14 @@ impl Installation {
 
     /// Waits until a build is as described, which it must be before it ends.
     async fn wait_for_build(&self, build: i64, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + TIMEOUT;
-        loop {
+        eventually(format!("the build is {what}"), TIMEOUT, || async {
             let told = self.told(build).await;
-            if is(&told) {
-                return told;
-            }
-            assert!(
-                told["ended"] == false && Instant::now() < until,
-                "the build is not {what}: {told:#}"
-            );
-            tokio::time::sleep(LOOK).await;
-        }
+            let fits = is(&told);
+            assert!(fits || told["ended"] == false, "not {what}: {told:#}");
+            Ok(when(fits, told))
+        })
+        .await
+        .unwrap()
     }
 
     /// Waits until a build has ended well.
@@ -98,12 +89,12 @@ impl Installation {
         };
         let label = "org.fastbuild.build";
         let of_these = |line: &&str| {
-            let mut env = line
+            let mut fields = line
                 .split_whitespace()
                 .last()
                 .unwrap_or_default()
                 .split('/');
-            let build = env.nth(2).and_then(|part| part.parse().ok());
+            let build = fields.nth(2).and_then(|part| part.parse().ok());
             build.is_some_and(|build| builds.contains(&build))
         };
         let filter = format!("label={label}");
@@ -129,15 +120,12 @@ impl Installation {
 
     /// Waits until nothing that was made for these builds is on an engine.
     async fn wait_until_clean(&self, engine: &EnginePart, builds: &[i64]) {
-        let until = Instant::now() + TIMEOUT;
-        loop {
+        eventually(format!("{} is clean", engine.name), TIMEOUT, || async {
             let left = self.left_on(engine, builds);
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < until, "{left:?} stay on {}", engine.name);
-            tokio::time::sleep(LOOK).await;
-        }
+            Ok(when(left.is_empty(), left))
+        })
+        .await
+        .unwrap();
     }
 
     fn small(&self, tag: &str) -> Request {

@@ -1,6 +1,6 @@
 //! What an installation is given: settings, engines, the catalog, an old installation's data.
 
-pub(crate) mod catalog;
+mod catalog;
 mod configuration;
 mod engines;
 mod import;

@@ -4,9 +4,9 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{
-    support::http::{Http, Reply, send},
-    support::installation::{EngineKind, Installation, TIMEOUT},
+use crate::support::{
+    http::{Http, Reply, send},
+    installation::{EngineKind, Installation, TIMEOUT},
 };
 
 const ORIGIN: &str = "http://ui.example:3000";

@@ -3,5 +3,5 @@
 mod browser;
 mod contract;
 mod lists;
-pub(crate) mod v1;
+mod v1;
 mod v1_resources;

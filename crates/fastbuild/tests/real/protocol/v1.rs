@@ -1,84 +1,16 @@
 //! Version 1 of the API, and what monitoring asks, against the real service.
 
-use std::time::{Duration, Instant};
-
 use fastbuild_testkit::{
     client::{set_callback_mode, wait_for_callbacks},
     tcp_proxy::TcpProxy,
+    wait::{eventually, when},
 };
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{
-    support::http::{Http, Reply, send},
-    support::installation::{EngineKind, Installation, TIMEOUT},
+use crate::support::{
+    installation::{EngineKind, Installation, TIMEOUT},
+    v1::{build, dependencies, ended, get, number, post, wait_for_number, wait_for_readiness},
 };
-
-/// Asks a service in English.
-pub(crate) async fn ask(
-    installation: &Installation,
-    method: Method,
-    path: &str,
-    body: Option<&Value>,
-) -> Reply {
-    let http = Http::new(&installation.client().url);
-    let mut request = http
-        .request_url(method, &format!("{}{path}", http.url))
-        .header("accept-language", "en");
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    send(request).await
-}
-
-pub(crate) async fn get(installation: &Installation, path: &str) -> Reply {
-    ask(installation, Method::GET, path, None).await
-}
-
-pub(crate) async fn post(installation: &Installation, path: &str, body: &Value) -> Reply {
-    ask(installation, Method::POST, path, Some(body)).await
-}
-
-/// Submits a document and waits for the build's end.
-pub(crate) async fn build(installation: &Installation, document: &Value) -> Value {
-    let taken = post(installation, "/api/v1/builds", document).await;
-    assert_eq!(taken.status, 202, "{}", taken.text);
-    let id = taken.json()["id"].as_i64().unwrap();
-    ended(installation, id).await
-}
-
-async fn ended(installation: &Installation, id: i64) -> Value {
-    installation
-        .client()
-        .wait_for_end(id, TIMEOUT)
-        .await
-        .unwrap();
-    get(installation, &format!("/api/v1/builds/{id}"))
-        .await
-        .json()
-}
-
-/// The numbers of all series whose names and labels hold every one of the given texts, added up.
-pub(crate) async fn number(installation: &Installation, labels: &[&str]) -> u64 {
-    let text = get(installation, "/metrics").await.text;
-    text.lines()
-        .filter(|line| !line.starts_with('#') && labels.iter().all(|part| line.contains(part)))
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-        .sum()
-}
-
-/// Waits until the series are a number.
-pub(crate) async fn wait_for_number(installation: &Installation, labels: &[&str], wanted: u64) {
-    let until = Instant::now() + Duration::from_mins(2);
-    loop {
-        let now = number(installation, labels).await;
-        if now == wanted {
-            return;
-        }
-        assert!(Instant::now() < until, "{labels:?} is {now}, not {wanted}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 #[tokio::test]
 async fn what_builds_did_is_told_in_numbers_and_of_each() {
@@ -326,35 +258,6 @@ async fn a_build_that_failed_is_begun_again_from_its_start() {
     );
 }
 
-/// `kind: state` of the dependencies.
-pub(crate) fn dependencies(reply: &Reply) -> Vec<String> {
-    let body = reply.json();
-    let dependencies = body["dependencies"].as_array().unwrap();
-    dependencies
-        .iter()
-        .map(|one| {
-            format!(
-                "{}: {}",
-                one["kind"].as_str().unwrap(),
-                one["state"].as_str().unwrap()
-            )
-        })
-        .collect()
-}
-
-/// Asks whether the service is ready until the answer has a status.
-pub(crate) async fn wait_for_readiness(installation: &Installation, status: u16) -> Reply {
-    let until = Instant::now() + Duration::from_mins(2);
-    loop {
-        let reply = get(installation, "/readyz").await;
-        if reply.status == status {
-            return reply;
-        }
-        assert!(Instant::now() < until, "{} {}", reply.status, reply.text);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test]
 async fn it_is_ready_once_it_is_configured_and_while_engine_and_registry_answer() {
     let installation = Installation::unconfigured(&[]).await;
@@ -414,15 +317,12 @@ async fn it_is_ready_once_it_is_configured_and_while_engine_and_registry_answer(
     );
 
     engine.close().await;
-    let until = Instant::now() + Duration::from_mins(2);
-    let reply = loop {
+    let reply = eventually("the engine is bad", TIMEOUT, || async {
         let reply = get(&installation, "/readyz").await;
-        if dependencies(&reply)[2] == "engine: bad" {
-            break reply;
-        }
-        assert!(Instant::now() < until, "{}", reply.text);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+        Ok(when(dependencies(&reply)[2] == "engine: bad", reply))
+    })
+    .await
+    .unwrap();
     assert_eq!(
         (reply.status, dependencies(&reply)[3].as_str()),
         (503, "registry: not_seen")

@@ -7,9 +7,9 @@ use fastbuild_testkit::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    protocol::v1::{ask, build, get, post, wait_for_number},
-    support::installation::{EngineKind, Installation, TIMEOUT},
+use crate::support::{
+    installation::{EngineKind, Installation, TIMEOUT},
+    v1::{ask, build, get, post, wait_for_number},
 };
 
 #[tokio::test]

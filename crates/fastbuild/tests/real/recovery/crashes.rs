@@ -10,10 +10,10 @@ use fastbuild_testkit::{
 use strum::IntoEnumIterator as _;
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::{
-    support::events::attempts_of_a_success,
-    support::installation::{EngineKind, Installation, TIMEOUT},
-    support::leftovers::wait_for_nothing_beside,
+use crate::support::{
+    events::attempts_of_a_success,
+    installation::{EngineKind, Installation, TIMEOUT},
+    leftovers::wait_for_nothing_beside,
 };
 
 /// Services that run at a time.
@@ -128,6 +128,12 @@ async fn crash_at(point: CrashPoint, database: Database) {
         callbacks[0].to_string().contains("PUSH_SUCCESS"),
         "{at}: {callbacks:?}"
     );
+    let steps = installation.client().steps(task_id).await.unwrap();
+    let ended: Vec<&str> = steps
+        .iter()
+        .map(|step| step["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(ended, ["success"; 5], "{at}: {steps:#?}");
     let events = installation.client().events(task_id).await.unwrap();
     let taken = attempts_of_a_success(&events, &at);
     assert!(attempts(point).contains(&taken), "{at}: {taken} attempts");

@@ -1,44 +1,17 @@
-//! The scripted engine stands for a real one: the service builds on it, and what it pushes lies in the
+//! The fake engine stands for a real one: the service builds on it, and what it pushes lies in the
 //! real registry.
 
 use std::time::Duration;
 
 use fastbuild_testkit::{
-    client::ConfigFields,
     env::TestEnv,
-    fake_engine::{Behaviour, FakeEngine, Holdings},
-    request::Request,
+    fake_engine::{FakeEngine, Holdings},
 };
 
-use crate::support::installation::{EngineKind, Installation, TIMEOUT};
-
-/// Starts one whose steps take so long.
-pub(crate) async fn start(env: &TestEnv, step: Duration) -> FakeEngine {
-    let script = Behaviour::new(env, step).unwrap();
-    FakeEngine::start(script).await.unwrap()
-}
-
-/// Starts one on which no build ends by itself.
-pub(crate) async fn endless(env: &TestEnv) -> FakeEngine {
-    start(env, Duration::from_hours(1)).await
-}
-
-/// The fields that configure a site on it.
-pub(crate) fn fields(installation: &Installation, engine: &FakeEngine) -> ConfigFields {
-    installation
-        .fields(EngineKind::PlainEngine)
-        .with("docker_host", "127.0.0.1")
-        .with("docker_port", engine.address.port().to_string())
-}
-
-/// A request for a target of a site, whose build has steps there.
-pub(crate) fn request(installation: &Installation, tag: &str) -> Request {
-    Request::new(
-        &installation.base(&installation.env.images.debian),
-        &installation.target(tag),
-    )
-    .system("apt", &["less"])
-}
+use crate::support::{
+    fake_engine::{endless, fields, request, start},
+    installation::{Installation, TIMEOUT},
+};
 
 /// A site on such an engine.
 async fn configured(engine: &FakeEngine) -> Installation {
@@ -52,7 +25,7 @@ async fn configured(engine: &FakeEngine) -> Installation {
 }
 
 #[tokio::test]
-async fn a_scripted_engine_builds_and_pushes_for_real() {
+async fn a_fake_engine_builds_and_pushes_for_real() {
     let engine = start(&TestEnv::load().unwrap(), Duration::from_millis(1)).await;
     let installation = configured(&engine).await;
     let target = installation.target("1");
@@ -68,7 +41,7 @@ async fn a_scripted_engine_builds_and_pushes_for_real() {
 }
 
 #[tokio::test]
-async fn a_cancelled_build_stops_on_a_scripted_engine() {
+async fn a_cancelled_build_stops_on_a_fake_engine() {
     let engine = endless(&TestEnv::load().unwrap()).await;
     let installation = configured(&engine).await;
     cancel_while_building(&installation, &engine).await;

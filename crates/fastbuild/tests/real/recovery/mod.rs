@@ -2,5 +2,5 @@
 
 mod chaos;
 mod crashes;
-pub(crate) mod fake_engine;
+mod fake_engine;
 mod restarts;

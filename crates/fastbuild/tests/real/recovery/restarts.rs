@@ -1,4 +1,5 @@
-//! A service that is killed in the middle of anything goes on after its restart.
+//! What a service goes on with after its restart: lost builds, the queue, callbacks, and builds that an
+//! orderly end gives back.
 
 use std::time::Duration;
 
@@ -6,120 +7,9 @@ use fastbuild_testkit::{
     client::{set_callback_mode, wait_for_callbacks},
     request::Request,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::installation::{EngineKind, Installation, TIMEOUT};
-
-/// Kills the service once the build's record fulfils a condition, restarts it, and waits for the
-/// build's end.
-async fn kill_when(
-    installation: &mut Installation,
-    request: &Request,
-    condition: impl Fn(&Value) -> bool,
-) -> Value {
-    let task_id = installation.submit(request).await;
-    installation
-        .client()
-        .wait_for_task(task_id, TIMEOUT, condition)
-        .await
-        .unwrap();
-    installation.service.kill().unwrap();
-    installation.service.restart_in_place().await.unwrap();
-    installation
-        .client()
-        .wait_for_end(task_id, TIMEOUT)
-        .await
-        .unwrap()
-}
-
-#[tokio::test]
-async fn a_build_survives_a_kill_in_each_step() {
-    let mut installation = Installation::configured(EngineKind::PlainEngine).await;
-    let base = installation.base(&installation.env.images.debian);
-    for state in [
-        "STARTED",
-        "PULL_SUCCESS",
-        "CHECK_SUCCESS",
-        "PREPARE_SUCCESS",
-        "BUILDING",
-        "BUILD_SUCCESS",
-        "CHECK_IMAGE_SIZE_SUCCESS",
-    ] {
-        let tag = state.to_lowercase().replace('_', "-");
-        let target = installation.target(&tag);
-        let request = Request::new(&base, &target)
-            .system("apt", &["less"])
-            .callback(&format!(
-                "{}/cb/{}-{tag}/done",
-                installation.env.callback.url, installation.token
-            ));
-        let order: Vec<String> = states();
-        let reached = move |task: &Value| {
-            let at = |state: &str| order.iter().position(|one| one == state);
-            at(task["state"].as_str().unwrap()) >= at(state)
-        };
-        let task = kill_when(&mut installation, &request, reached).await;
-        assert_eq!(task["state"], "PUSH_SUCCESS", "killed at {state}: {task:#}");
-        assert!(
-            installation.registry_has(&target).await,
-            "killed at {state}"
-        );
-        let token = format!("{}-{tag}", installation.token);
-        let callbacks = wait_for_callbacks(&installation.env, &token, 1, TIMEOUT)
-            .await
-            .unwrap();
-        assert!(
-            callbacks[0].to_string().contains("PUSH_SUCCESS"),
-            "killed at {state}: {callbacks:?}"
-        );
-        let steps = installation
-            .client()
-            .steps(task["task_id"].as_i64().unwrap())
-            .await
-            .unwrap();
-        let told: Vec<&str> = steps
-            .iter()
-            .map(|step| step["status"].as_str().unwrap())
-            .collect();
-        assert_eq!(told, ["success"; 5], "killed at {state}: {steps:?}");
-    }
-    let left = installation
-        .env
-        .docker(&installation.env.engine_plain)
-        .args([
-            "ps",
-            "--all",
-            "--quiet",
-            "--filter",
-            "label=org.fastbuild.owner=fastbuild",
-            "--filter",
-            "status=exited",
-        ])
-        .output()
-        .unwrap();
-    assert!(
-        left.stdout.is_empty(),
-        "containers stay: {}",
-        String::from_utf8_lossy(&left.stdout)
-    );
-}
-
-/// The states of a build that succeeds, in order.
-fn states() -> Vec<String> {
-    [
-        "QUEUED",
-        "STARTED",
-        "PULL_SUCCESS",
-        "CHECK_SUCCESS",
-        "PREPARE_SUCCESS",
-        "BUILDING",
-        "BUILD_SUCCESS",
-        "CHECK_IMAGE_SIZE_SUCCESS",
-        "PUSH_SUCCESS",
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
 
 #[tokio::test]
 async fn a_build_that_is_lost_three_times_ends() {

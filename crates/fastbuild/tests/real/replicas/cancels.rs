@@ -7,7 +7,7 @@ use fastbuild_testkit::{
 use serde_json::json;
 
 use super::{Pair, database};
-use crate::{recovery::fake_engine, support::installation::TIMEOUT};
+use crate::support::{fake_engine, installation::TIMEOUT};
 
 /// Has the wake-ups of every connection that is made from now on end in a table instead of with those
 /// who listen: before the database's own function, another of the same name is found.

@@ -1,16 +1,15 @@
 //! Every connection to the database is cut, again and again, as a failover or a network does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fastbuild_testkit::fake_engine::Holdings;
-
-use super::{Pair, database, follow::follow};
-use crate::{
-    recovery::fake_engine, support::events::attempts_of_a_success, support::installation::TIMEOUT,
+use fastbuild_testkit::{
+    fake_engine::Holdings,
+    wait::{eventually, when},
 };
 
-/// How often the database is asked.
-const LOOK: Duration = Duration::from_millis(20);
+use super::{Pair, database, follow::follow};
+use crate::support::{events::attempts_of_a_success, fake_engine, installation::TIMEOUT};
+
 /// Long enough that there are several cuts in each build.
 const STEP: Duration = Duration::from_secs(1);
 /// Each replica has one connection that listens; it says nothing else.
@@ -20,15 +19,12 @@ const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity \
 impl Pair {
     /// Waits until a question to the database has an answer as described; the answer.
     pub(super) async fn wait_for_row(&self, question: &str, is: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + TIMEOUT;
-        loop {
-            let answer = self.database.execute(question).unwrap();
-            if is(&answer) {
-                return answer;
-            }
-            assert!(Instant::now() < until, "{question}: {answer}");
-            tokio::time::sleep(LOOK).await;
-        }
+        eventually(question, TIMEOUT, || async {
+            let answer = self.database.execute(question)?;
+            Ok(when(is(&answer), answer))
+        })
+        .await
+        .unwrap()
     }
 }
 

@@ -1,22 +1,19 @@
 //! A client that follows a build in spite of everything, as the events' documentation tells clients to.
 
-use std::time::{Duration, Instant};
-
+use fastbuild_testkit::wait::{eventually, when};
 use reqwest::{Method, Response};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
-use crate::{support::http::Http, support::installation::TIMEOUT};
-
-/// How long it waits before it comes back.
-const PAUSE: Duration = Duration::from_millis(100);
+use crate::support::{http::Http, installation::TIMEOUT};
 
 /// The events of a build, followed on the service at `url`, and the line that ends them. Whenever the
 /// stream breaks off or is refused, the client comes back with the number of its last event.
 pub(crate) async fn follow(url: String, build: i64) -> Vec<Value> {
     let http = Http::new(&url);
-    let until = Instant::now() + TIMEOUT;
-    let mut events: Vec<Value> = Vec::new();
-    loop {
+    let events = Mutex::new(Vec::<Value>::new());
+    eventually(format!("build {build} has ended"), TIMEOUT, || async {
+        let mut events = events.lock().await;
         let after = events
             .last()
             .map_or(0, |event| event["seq"].as_i64().unwrap());
@@ -29,12 +26,11 @@ pub(crate) async fn follow(url: String, build: i64) -> Vec<Value> {
         {
             read(response, &mut events).await;
         }
-        if events.last().is_some_and(|event| event["event"] == "end") {
-            return events;
-        }
-        assert!(Instant::now() < until, "{build} has not ended: {events:#?}");
-        tokio::time::sleep(PAUSE).await;
-    }
+        let ended = events.last().is_some_and(|event| event["event"] == "end");
+        Ok(when(ended, events.clone()))
+    })
+    .await
+    .unwrap()
 }
 
 /// Takes the events of a stream until it ends or breaks off.

@@ -7,11 +7,11 @@ use fastbuild_testkit::{
 use serde_json::{Value, json};
 
 use super::{Pair, follow::follow};
-use crate::{
-    protocol::v1::{dependencies, get, post, wait_for_number, wait_for_readiness},
-    recovery::fake_engine,
-    support::events::attempts_of_a_success,
-    support::installation::{Installation, TIMEOUT},
+use crate::support::{
+    events::attempts_of_a_success,
+    fake_engine,
+    installation::{Installation, TIMEOUT},
+    v1::{dependencies, get, post, wait_for_number, wait_for_readiness},
 };
 
 const DATABASE_UP: [&str; 1] = ["fastbuild_database_up"];

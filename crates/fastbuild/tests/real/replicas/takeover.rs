@@ -9,10 +9,10 @@ use fastbuild_testkit::{
 };
 
 use super::{Pair, database};
-use crate::{
-    support::events::attempts_of_a_success,
-    support::installation::{EngineKind, TIMEOUT},
-    support::leftovers::wait_for_nothing_beside,
+use crate::support::{
+    events::attempts_of_a_success,
+    installation::{EngineKind, TIMEOUT},
+    leftovers::wait_for_nothing_beside,
 };
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use fastbuild_testkit::request::Request;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{
-    config::catalog::{catalog, own_catalog},
-    support::http::{Http, Reply, Wire, send},
-    support::installation::{EngineKind, Installation},
+use crate::support::{
+    catalog::{catalog, own_catalog},
+    http::{Http, Reply, Wire, send},
+    installation::{EngineKind, Installation},
 };
 
 /// An answer is the envelope, in the language asked for, and says what it must.

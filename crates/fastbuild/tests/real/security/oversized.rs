@@ -4,10 +4,10 @@ use futures_util::stream;
 use reqwest::{Body, Method};
 use serde_json::json;
 
-use crate::{
-    config::catalog::{catalog, own_catalog},
-    support::http::{Http, Wire, send},
-    support::installation::Installation,
+use crate::support::{
+    catalog::{catalog, own_catalog},
+    http::{Http, Wire, send},
+    installation::Installation,
 };
 
 const MEGABYTE: usize = 1 << 20;

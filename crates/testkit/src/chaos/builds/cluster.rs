@@ -1,17 +1,15 @@
 //! The site that chaos comes over: two replicas on one PostgreSQL server of their own, several
 //! engines, the registry and a receiver of callbacks, with a proxy on every way between them.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{
-    receiver::Receiver,
-    schedule::{Fault, PlannedFault},
-};
+use super::schedule::{Fault, PlannedFault};
 use crate::{
+    callback_receiver::CallbackReceiver,
     chaos::{
         caller::Caller,
         real_engine::{EngineObject, RealEngine},
@@ -47,7 +45,7 @@ pub struct Cluster {
     /// The way to the registry, for everybody.
     pub registry: TcpProxy,
     /// Who is called back.
-    pub receiver: Receiver,
+    pub callbacks: Arc<CallbackReceiver>,
     /// The database's server.
     pub database: OwnServer,
     /// The engines and the registry behind the proxies.
@@ -99,7 +97,7 @@ impl Cluster {
             .execute("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
         let registry = TcpProxy::start(format!("127.0.0.1:{}", env.registry.port)).await?;
         let engines = engines(&env, &registry, fake_engines).await?;
-        let receiver = Receiver::start().await?;
+        let callbacks = Arc::new(CallbackReceiver::start().await?);
         let mut directories = Vec::new();
         let mut replicas = Vec::new();
         for _ in 0..REPLICAS {
@@ -132,7 +130,7 @@ impl Cluster {
             replicas,
             engines,
             registry,
-            receiver,
+            callbacks,
             database,
             token: format!("t{}", token.trim_start_matches('.')),
             env,

@@ -14,7 +14,7 @@ use reqwest::{StatusCode, header::ACCEPT};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{cluster::Cluster, receiver::Callback, workload::Submission};
+use super::{cluster::Cluster, workload::Submission};
 use crate::{
     chaos::{
         caller::{Caller, CancelAnswer},
@@ -33,6 +33,15 @@ pub struct Submitted {
     pub id: i64,
     /// What the request to cancel it came to, if there was one.
     pub cancelled: Option<CancelAnswer>,
+}
+
+/// A callback that came.
+#[derive(Debug, Clone)]
+pub struct Callback {
+    /// What it said.
+    pub body: CallbackBody,
+    /// Whether it was answered with success.
+    pub taken: bool,
 }
 
 /// What became of a run.
@@ -109,8 +118,8 @@ fn status<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<StepStat
 /// For which build, and which attempt at it, something was made, as its label says:
 /// `installation/process/build/attempt`. None for what was made to probe an image.
 pub fn maker(label: &str) -> Option<(i64, i64)> {
-    let mut env = label.split('/').skip(2);
-    Some((env.next()?.parse().ok()?, env.next()?.parse().ok()?))
+    let mut fields = label.split('/').skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 /// What should not be in the database once every build has ended, and how it is found.
@@ -147,7 +156,6 @@ pub async fn gather(
     submitted: &[Submitted],
 ) -> Result<Evidence> {
     let registry = Registry::new(&cluster.env)?;
-    let callbacks = cluster.receiver.received();
     let engines = engines_of(cluster)?;
     let mut evidence = Evidence::default();
     for submitted in submitted {
@@ -173,11 +181,7 @@ pub async fn gather(
                 .map(|(_, engine)| engine.clone()),
             events,
             in_registry: registry.digest(path).await?,
-            callbacks: callbacks
-                .iter()
-                .filter(|callback| callback.body.task_id == submitted.id)
-                .cloned()
-                .collect(),
+            callbacks: callbacks_of(cluster, submitted)?,
             submitted: submitted.clone(),
             target,
         });
@@ -190,6 +194,28 @@ pub async fn gather(
     }
     look_again(cluster, &mut evidence)?;
     Ok(evidence)
+}
+
+/// The callbacks that came for a submission.
+fn callbacks_of(cluster: &Cluster, submitted: &Submitted) -> Result<Vec<Callback>> {
+    let token = submitted.submission.callback_token();
+    let received = cluster.callbacks.received(Some(&token));
+    received
+        .into_iter()
+        .map(|one| {
+            let body: CallbackBody = serde_json::from_str(&one.body)?;
+            ensure!(
+                body.task_id == submitted.id,
+                "a callback of build {} came for build {}",
+                body.task_id,
+                submitted.id
+            );
+            Ok(Callback {
+                body,
+                taken: one.was_taken(),
+            })
+        })
+        .collect()
 }
 
 /// Asks again about what may take a while: what lies on the engines, and the database's rows.

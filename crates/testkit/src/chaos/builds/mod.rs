@@ -3,14 +3,14 @@
 pub mod check;
 pub mod cluster;
 pub mod evidence;
-pub mod receiver;
 pub mod report;
 pub mod schedule;
 pub mod workload;
 
 use std::{
-    net::SocketAddr,
+    future::ready,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,20 +21,21 @@ use self::{
     check::left_over,
     cluster::{Cluster, REPLICAS},
     evidence::{Evidence, Submitted, gather, look_again},
-    receiver::{FirstAttempt, url},
     report::Report,
     schedule::{PlannedFault, schedule},
     workload::{Submission, submissions},
 };
 use super::caller::Caller;
-use crate::env::ImageNames;
+use crate::{
+    callback_receiver::{CallbackReceiver, Mode},
+    env::ImageNames,
+    wait::within,
+};
 
 /// How long the builds may take to end after the last fault.
 const TO_END: Duration = Duration::from_mins(8);
 /// How long callbacks, leases and what lies on engines may take to be put in order after that.
 const TO_SETTLE: Duration = Duration::from_mins(3);
-/// How often is looked whether it is so.
-const LOOK: Duration = Duration::from_millis(500);
 /// The builds that have not ended.
 const UNFINISHED: &str = "SELECT id FROM builds WHERE finished_at IS NULL";
 /// Engines beside the fake ones.
@@ -113,7 +114,7 @@ struct ClientView {
     registry: String,
     token: String,
     images: ImageNames,
-    receiver: SocketAddr,
+    callbacks: Arc<CallbackReceiver>,
 }
 
 impl ClientView {
@@ -123,18 +124,21 @@ impl ClientView {
             registry: cluster.registry_name(),
             token: cluster.token.clone(),
             images: cluster.env.images.clone(),
-            receiver: cluster.receiver.address,
+            callbacks: cluster.callbacks.clone(),
         }
     }
 
     /// Asks for a build and, where that is ordered, cancels it.
     async fn place(self, submission: Submission) -> Result<Submitted> {
-        let first = if submission.refused_first {
-            FirstAttempt::Refused
-        } else {
-            FirstAttempt::Taken
-        };
-        let callback = url(self.receiver, submission.number, first);
+        let token = submission.callback_token();
+        if submission.refused_first {
+            let once = Mode {
+                times: Some(1),
+                ..Mode::status(503)
+            };
+            self.callbacks.set_mode(&token, once);
+        }
+        let callback = self.callbacks.url(&token);
         let document = submission.document(&self.registry, &self.token, &self.images, &callback);
         let key = format!("{}-{}", self.token, submission.number);
         let id = self
@@ -175,16 +179,15 @@ async fn place(submissions: Vec<Submission>, site: ClientView) -> Result<Vec<Sub
 /// Waits, within bounds, until all builds have ended and nothing is left to do, and gathers what
 /// became of them.
 async fn settle(cluster: &Cluster, caller: &Caller, submitted: &[Submitted]) -> Result<Evidence> {
-    let until = Instant::now() + TO_END;
-    while !cluster.ask(UNFINISHED)?.is_empty() && Instant::now() < until {
-        tokio::time::sleep(LOOK).await;
-    }
+    // What is still there at the limit is no error here: the rules are checked afterwards.
+    let ended = || cluster.ask(UNFINISHED).map(|rows| rows.is_empty());
+    within(TO_END, || ready(ended())).await?;
     let mut evidence = gather(cluster, caller, submitted).await?;
-    let until = Instant::now() + TO_SETTLE;
-    while !left_over(&evidence).is_empty() && Instant::now() < until {
-        tokio::time::sleep(LOOK).await;
+    let mut settled = || {
         look_again(cluster, &mut evidence)?;
-    }
+        Ok(left_over(&evidence).is_empty())
+    };
+    within(TO_SETTLE, || ready(settled())).await?;
     // Callbacks may have come meanwhile.
     gather(cluster, caller, submitted).await
 }

@@ -64,6 +64,11 @@ impl Base {
 }
 
 impl Submission {
+    /// Names its callbacks at the receiver.
+    pub fn callback_token(&self) -> String {
+        self.number.to_string()
+    }
+
     /// Its target in a registry.
     pub fn target(&self, registry: &str, token: &str) -> String {
         format!("{registry}/chaos/{token}:{}", self.number)

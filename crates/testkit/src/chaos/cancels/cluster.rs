@@ -3,12 +3,14 @@
 
 use std::{
     collections::HashSet,
+    future::ready,
+    ops::ControlFlow::{Break, Continue},
     path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use fastbuild_spec::state::BuildState;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,6 +27,7 @@ use crate::{
     env::TestEnv,
     service::{Service, ServiceOptions},
     tcp_proxy::TcpProxy,
+    wait::{eventually, when},
 };
 
 /// Builds that run at a time; further ones wait in the queue.
@@ -32,9 +35,7 @@ const CAPACITY: &str = "3";
 /// How long nothing must be seen of a build that has ended, until it counts as gone.
 const CALM: Duration = Duration::from_millis(500);
 /// How long a build may take to end and to be gone.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// How often is looked.
-const LOOK: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The site. What uses something is dropped before it.
 #[derive(Debug)]
@@ -149,7 +150,7 @@ impl Cluster {
     /// # Errors
     /// When it does not end, or nobody answers.
     pub async fn ended(&self, build: i64) -> Result<(Instant, Value)> {
-        self.told(build, "end", |_| false).await
+        self.told(build, "has ended", |_| false).await
     }
 
     /// Waits until a build is being pushed, or has ended.
@@ -159,7 +160,7 @@ impl Cluster {
     pub async fn pushes(&self, build: i64) -> Result<()> {
         let before_push = json!(BuildState::CheckImageSizeSuccess);
         let pushed = |told: &Value| told["state"] == before_push;
-        self.told(build, "come to its push", pushed).await.map(drop)
+        self.told(build, "is being pushed", pushed).await.map(drop)
     }
 
     /// Waits until a build is as wanted or has ended; when that was, and what is then said of it.
@@ -169,18 +170,13 @@ impl Cluster {
         what: &str,
         is: impl Fn(&Value) -> bool,
     ) -> Result<(Instant, Value)> {
-        let until = Instant::now() + PATIENCE;
-        loop {
+        eventually(format!("build {build} {what}"), TIMEOUT, || async {
             let told = self.caller.build(build).await?;
             let now = Instant::now();
-            if told["ended"] == true || is(&told) {
-                return Ok((now, told));
-            }
-            if now > until {
-                bail!("the build does not {what}: {told}\n{}", self.service.log());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            Ok(when(told["ended"] == true || is(&told), (now, told)))
+        })
+        .await
+        .with_context(|| self.service.log())
     }
 
     /// Waits until nothing is to be seen any more on the engine of a build that ended at a moment;
@@ -196,19 +192,19 @@ impl Cluster {
     ) -> Result<Option<Instant>> {
         let mark = mark(&self.token, case);
         let mut calm_from = ended;
-        let until = ended + PATIENCE;
-        loop {
-            match self.watch.seen_by(calm_from + CALM, &mark, build) {
-                Some(Some(seen)) if seen > calm_from => calm_from = seen,
-                Some(seen) => return Ok(seen),
-                None => {}
-            }
-            ensure!(
-                Instant::now() < until,
-                "something of the build {build} stays on the engine, which has ended {PATIENCE:?} ago"
-            );
-            tokio::time::sleep(LOOK).await;
-        }
+        let what = format!("nothing of the ended build {build} is on the engine");
+        eventually(what, TIMEOUT, || {
+            let found = match self.watch.seen_by(calm_from + CALM, &mark, build) {
+                Some(Some(seen)) if seen > calm_from => {
+                    calm_from = seen;
+                    Continue("something of it".to_owned())
+                }
+                Some(seen) => Break(seen),
+                None => Continue("not checked yet".to_owned()),
+            };
+            ready(Ok(found))
+        })
+        .await
     }
 
     /// What is on the engine that was made for one of these builds: its label, and the build's number.

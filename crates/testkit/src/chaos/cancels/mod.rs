@@ -26,12 +26,10 @@ use self::{
     cluster::Cluster,
     report::{Cancel, Report},
 };
-use crate::now;
+use crate::{now, wait::within};
 
 /// How long what cancelled builds made may lie on the engine.
 const TO_CLEAN: Duration = Duration::from_mins(3);
-/// How often is looked whether it does.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -127,13 +125,13 @@ async fn left(cluster: &Cluster, cancels: &[Cancel]) -> Result<Vec<(String, i64)
         .filter(|cancel| cancel.state != BuildState::PushSuccess)
         .map(|cancel| cancel.build)
         .collect();
-    let until = Instant::now() + TO_CLEAN;
-    loop {
-        match cluster.left(&failed).await {
-            Ok(left) if left.is_empty() || Instant::now() > until => return Ok(left),
-            // A list may fail while others take something away.
-            Err(error) if Instant::now() > until => return Err(error),
-            _ => tokio::time::sleep(LOOK).await,
-        }
-    }
+    // A list may fail while others take something away.
+    let clean = || async {
+        Ok(cluster
+            .left(&failed)
+            .await
+            .is_ok_and(|left| left.is_empty()))
+    };
+    within(TO_CLEAN, clean).await?;
+    cluster.left(&failed).await
 }

@@ -177,7 +177,7 @@ mod tests {
         let mut report = kept();
         report.left.push(("x/y/7/1".to_owned(), 7));
         let said = report.violations().join("\n");
-        let left = "the engine still has x/y/7/1 of Some(Cancel { wish: Wish { number: 0";
+        let left = "the engine still has x/y/7/1 of Some(Cancel { case: Case { number: 0";
         assert!(said.starts_with(left), "{said}");
     }
 

@@ -4,19 +4,20 @@
 mod shape;
 mod table;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use fastbuild_testkit::{client::ConfigFields, request::Request};
+use fastbuild_testkit::{
+    client::ConfigFields,
+    request::Request,
+    wait::{eventually, when},
+};
 use reqwest::{Method, RequestBuilder, multipart::Form};
 use serde_json::{Value, json};
 
 use self::table::{ENDPOINTS, TABLE, WELCOME, query_parameters, table};
-use crate::{
-    support::http::{Http, Reply, send},
-    support::installation::{EngineKind, Installation, TIMEOUT},
+use crate::support::{
+    http::{Http, Reply, send},
+    installation::{EngineKind, Installation, TIMEOUT},
 };
 
 #[test]
@@ -117,9 +118,18 @@ impl<'a> Walker<'a> {
         call: &str,
         with: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Value {
+        let reply = self.ask(call, with).await;
+        self.record(call, reply)
+    }
+
+    async fn ask(&self, call: &str, with: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Reply {
         let (method, path) = call.split_once(' ').unwrap();
         let method: Method = method.parse().unwrap();
-        let reply = send(with(self.http.request(method, path))).await;
+        send(with(self.http.request(method, path))).await
+    }
+
+    /// Keeps the answer for the comparison with the table; its data.
+    fn record(&mut self, call: &str, reply: Reply) -> Value {
         let data = reply.json()["data"].clone();
         let endpoint = call.split('?').next().unwrap().to_owned();
         self.answers.insert(endpoint, reply);
@@ -128,22 +138,20 @@ impl<'a> Walker<'a> {
 
     /// Asks until the answer holds something.
     async fn call_until_filled(&mut self, call: &str) -> Value {
-        let until = Instant::now() + TIMEOUT;
-        loop {
-            let data = self.call(call).await;
-            let filled = match &data {
+        let reply = eventually(format!("{call} is filled"), TIMEOUT, || async {
+            let reply = self.ask(call, |request| request).await;
+            let filled = match &reply.json()["data"] {
                 Value::Array(items) => !items.is_empty(),
                 Value::Object(fields) => {
                     !fields.is_empty() && fields.values().all(|steps| steps[0].is_object())
                 }
                 _ => false,
             };
-            if filled {
-                return data;
-            }
-            assert!(Instant::now() < until, "{call} stays empty: {data}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            Ok(when(filled, reply))
+        })
+        .await
+        .unwrap();
+        self.record(call, reply)
     }
 
     async fn form(&mut self, call: &str, fields: &ConfigFields, names: &[&str]) {

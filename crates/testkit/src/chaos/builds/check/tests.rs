@@ -7,8 +7,7 @@ use fastbuild_spec::callback::CallbackBody;
 use super::*;
 use crate::chaos::{
     builds::{
-        evidence::{EventSeen, Submitted},
-        receiver::Callback,
+        evidence::{Callback, EventSeen, Submitted},
         workload::Submission,
     },
     real_engine::EngineObject,
