@@ -8,7 +8,7 @@ use std::{
 };
 
 use fastbuild_spec::{
-    catalog::ToolKind,
+    catalog::{MirrorKind, ToolKind},
     image_spec::ImageSpec,
     plan::{ContextSource, Dialect},
     profile::ImageProfile,
@@ -495,4 +495,58 @@ fn words_given_to(tool: &str, dockerfile: &parse_dockerfile::Dockerfile<'_>) -> 
         words.extend(text.split('\0').map(str::to_owned));
     }
     words
+}
+
+#[test]
+fn only_the_distributions_own_repositories_make_way_for_the_mirror() {
+    let mut spec = nothing();
+    spec.system.mirror = Some(mirror(MirrorKind::Yum, "Centos-8.repo"));
+    let script = excerpt(
+        &spec,
+        &yum("centos", "8", true),
+        "cd /etc/yum.repos.d",
+        "rm -f \"$file\"; fi;",
+    );
+    let folder = folder("repositories");
+    let repositories = folder.join("yum.repos.d");
+    for part in ["programs", "yum.repos.d"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    program(
+        &folder.join("programs/rpm"),
+        "#!/bin/sh\nfor file; do :; done\ncase $file in\n*/owned.repo) echo tencentos-release ;;\n\
+         *) echo \"file $file is not owned by any package\"; exit 1 ;;\nesac\n",
+    );
+    fs::write(folder.join("os-release"), "ID=\"Vendix\"\n").unwrap();
+    let script = script
+        .replace("/etc/yum.repos.d", &repositories.display().to_string())
+        .replace(
+            "/etc/os-release",
+            &folder.join("os-release").display().to_string(),
+        );
+    for shell in SHELLS {
+        for (name, repository) in [
+            // By its name, by the distribution's id, by its package, by what is in it.
+            ("OpenCloudOS.repo", "x"),
+            ("vendix-extra.repo", "x"),
+            ("owned.repo", "x"),
+            ("local.repo", "BaseOS"),
+            ("docker-ce.repo", "docker-ce-stable"),
+            ("epel.repo", "epel"),
+        ] {
+            fs::write(repositories.join(name), format!("[{repository}]\n")).unwrap();
+        }
+        run(
+            shell,
+            &format!("set -eu; {script} done"),
+            &folder.join("programs"),
+        )
+        .unwrap();
+        let mut left: Vec<String> = fs::read_dir(&repositories)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["docker-ce.repo", "epel.repo"], "{shell:?}");
+    }
 }

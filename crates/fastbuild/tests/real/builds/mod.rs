@@ -1,5 +1,6 @@
 //! What is built, from which request, and what becomes of it.
 
+mod bases;
 mod cleanup;
 mod failures;
 mod images;
