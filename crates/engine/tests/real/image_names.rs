@@ -4,14 +4,14 @@ use std::{fmt::Write as _, io::Write as _};
 
 use bytes::Bytes;
 use fastbuild_spec::reference::ImageReference;
-use fastbuild_testkit::parts::EnginePart;
+use fastbuild_testkit::env::EnginePart;
 use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, StatusCode, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::common::{image, parts, plain_engine};
+use crate::common::{env, image, plain_engine};
 
 #[path = "../../../spec/tests/image_names/generator.rs"]
 mod generator;
@@ -149,30 +149,30 @@ fn differences(names: &[String], answers: &[Answer], is_old: bool) -> String {
 }
 
 async fn existing_image() -> String {
-    let parts = parts();
-    let base = image(&parts.image(&parts.images.debian));
-    let found = plain_engine(&parts).find_image(&base).await.unwrap();
+    let env = env();
+    let base = image(&env.image(&env.images.debian));
+    let found = plain_engine(&env).find_image(&base).await.unwrap();
     found.unwrap().id
 }
 
 #[tokio::test]
 async fn names_are_read_as_both_engines_read_them() {
-    let parts = parts();
+    let env = env();
     let existing = existing_image().await;
     let names = generator::names(table::SEED + 1, LIVE);
-    let old = answers(&parts.engine_plain, &existing, &names).await;
+    let old = answers(&env.engine_plain, &existing, &names).await;
     assert_eq!(differences(&names, &old, true), "");
-    let newer = answers(parts.engine_store.as_ref().unwrap(), &existing, &names).await;
+    let newer = answers(env.engine_store.as_ref().unwrap(), &existing, &names).await;
     assert_eq!(differences(&names, &newer, false), "");
 }
 
 #[tokio::test]
 #[ignore = "writes the table of the spec crate's test image_names anew; takes a minute or two"]
 async fn record_image_names() {
-    let parts = parts();
+    let env = env();
     let existing = existing_image().await;
     let names = generator::names(table::SEED, table::COUNT);
-    let answers = answers(parts.engine_store.as_ref().unwrap(), &existing, &names).await;
+    let answers = answers(env.engine_store.as_ref().unwrap(), &existing, &names).await;
     let mut recorded = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for (name, answer) in names.iter().zip(&answers) {
         let value = match answer {
