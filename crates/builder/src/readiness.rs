@@ -17,8 +17,8 @@ use futures_util::future::join_all;
 use strum::{Display, IntoStaticStr};
 
 use crate::{
-    builder::{Builder, stored},
-    callbacks::admin::SigningOrigin,
+    callbacks::{Callbacks, admin::SigningOrigin},
+    common::{Common, stored},
     engines::context::{engine, no_such_engine},
 };
 
@@ -95,23 +95,36 @@ pub fn is_ready(dependencies: &[Dependency]) -> bool {
     dependencies.iter().all(|one| good.contains(&one.kind))
 }
 
-impl Builder {
+/// Whether what builds need can be used. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    common: Common,
+    callbacks: Callbacks,
+}
+
+impl Readiness {
+    pub(crate) fn new(common: Common, callbacks: Callbacks) -> Self {
+        Self { common, callbacks }
+    }
+
     /// Looks at everything the service depends on, at each part for `limit` at the most. Nothing is
     /// written anywhere; the engine logs in to the registry as builds do.
-    pub async fn dependencies(&self, limit: Duration) -> Vec<Dependency> {
+    pub async fn check(&self, limit: Duration) -> Vec<Dependency> {
         let begun = Instant::now();
         let read = async {
             let settings = self
-                .store()
+                .common
+                .store
                 .settings()
                 .await
                 .map_err(|error| stored(&error))?;
             let engines = self
-                .store()
+                .common
+                .store
                 .engines()
                 .await
                 .map_err(|error| stored(&error))?;
-            let signing = self.signing_origin().await?;
+            let signing = self.callbacks.signing_origin().await?;
             Ok((settings, engines, signing))
         };
         let read = in_time(limit, read, || {
@@ -208,7 +221,8 @@ impl Builder {
     async fn ping_named(&self, name: &str, limit: Duration) -> Result<(Engine, String), Failure> {
         let ping = async {
             let settings = self
-                .store()
+                .common
+                .store
                 .engine_settings(name)
                 .await
                 .map_err(|error| stored(&error))?

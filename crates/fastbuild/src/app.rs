@@ -120,7 +120,7 @@ impl App {
             hurried.cancel();
         });
         let address = self.address()?;
-        let missing = self.builder.missing_settings().await?;
+        let missing = self.builder.engines().missing_settings().await?;
         if missing.is_empty() {
             tracing::info!(%address, "FastBuild is ready and configured");
         } else {

@@ -33,7 +33,7 @@ impl ReadinessCache {
         {
             return checked.dependencies.clone();
         }
-        let dependencies = builder.dependencies(TIMEOUT).await;
+        let dependencies = builder.readiness().check(TIMEOUT).await;
         *last = Some(Checked {
             at: Instant::now(),
             dependencies: dependencies.clone(),

@@ -5,12 +5,12 @@ use std::time::Duration;
 use fastbuild_spec::failure::Failure;
 use tokio_util::sync::CancellationToken;
 
-use crate::builder::{Builder, stored};
+use crate::common::{Common, stored};
 
 /// A lease and who wants it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease<'a> {
-    pub(crate) builder: &'a Builder,
+    pub(crate) common: &'a Common,
     /// What it is the right to do.
     pub(crate) name: &'a str,
     /// As nobody else is called.
@@ -25,10 +25,10 @@ impl Lease<'_> {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn hold(self) -> Result<bool, Failure> {
-        let now = self.builder.clock().now();
+        let now = self.common.now();
         let held = self
-            .builder
-            .store()
+            .common
+            .store
             .acquire_lease(self.name, self.holder, self.span, now);
         held.await.map_err(|error| stored(&error))
     }
@@ -53,11 +53,8 @@ impl Lease<'_> {
     /// # Errors
     /// When the database does not answer; it ends by itself then.
     pub(crate) async fn end(self) -> Result<(), Failure> {
-        let now = self.builder.clock().now();
-        let ended = self
-            .builder
-            .store()
-            .release_lease(self.name, self.holder, now);
+        let now = self.common.now();
+        let ended = self.common.store.release_lease(self.name, self.holder, now);
         ended.await.map_err(|error| stored(&error))
     }
 }

@@ -18,24 +18,24 @@ impl Builder {
         let alone = !self.store().is_shared();
         self.requeue_orphans_of_workers(alone).await;
         if alone {
-            self.release_deliveries().await;
+            self.callbacks().release_deliveries().await;
         }
         self.clear_stale_health(alone).await;
         self.heartbeat_replica().await;
-        self.register_configured_base_images().await;
+        self.images().register_configured().await;
         // No build is to find out that an engine is not there.
-        self.check_engines().await;
+        self.engines().check_all().await;
         let tracker = TaskTracker::new();
         let requeue_all = CancellationToken::new();
         let grace = tokio::spawn(self.clone().grace(shutdown.clone(), requeue_all.clone()));
         let cancels = tokio::spawn(self.clone().poll_cancels());
         tracker.spawn(self.clone().dispatch(shutdown.clone(), requeue_all.clone()));
-        tracker.spawn(self.clone().watch(shutdown.clone()));
+        tracker.spawn(self.engines().clone().watch(shutdown.clone()));
         tracker.spawn(self.clone().reconcile(shutdown.clone()));
-        tracker.spawn(self.clone().deliver(shutdown.clone()));
+        tracker.spawn(self.callbacks().clone().deliver(shutdown.clone()));
         tracker.spawn(self.clone().sweep(shutdown.clone()));
-        tracker.spawn(self.clone().keep_clean(shutdown.clone()));
-        tracker.spawn(self.clone().watch_disks(shutdown.clone()));
+        tracker.spawn(self.cleanup().clone().keep_clean(shutdown.clone()));
+        tracker.spawn(self.cleanup().clone().watch_disks(shutdown.clone()));
         tracker.close();
         tracker.wait().await;
         grace.abort();

@@ -6,11 +6,7 @@ use std::collections::HashSet;
 use fastbuild_store::{Build, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    builder::{Builder, stored},
-    callbacks::message::callback_of,
-    metrics::Lost,
-};
+use crate::{builder::Builder, callbacks::message::callback_of, common::stored, metrics::Lost};
 
 /// A process of which nothing was heard for the time of so many leases is gone for good, and its
 /// builds were taken back.
@@ -37,7 +33,7 @@ impl Builder {
     pub(crate) async fn heartbeat_replica(&self) {
         let shown = self
             .store()
-            .replica_heartbeat(self.process(), self.clock().now())
+            .replica_heartbeat(self.engines().process(), self.clock().now())
             .await;
         if let Err(error) = shown {
             tracing::warn!(%error, "the sign of life could not be written");
@@ -50,7 +46,7 @@ impl Builder {
         match self.live_replicas().await {
             Ok(lives) => {
                 if !known.is_subset(&lives) {
-                    self.wake_orphan_sweep();
+                    self.engines().wake_orphan_sweep();
                 }
                 lives
             }
@@ -71,7 +67,7 @@ impl Builder {
 
     /// Tells the other processes that this one has ended.
     pub(crate) async fn remove_replica(&self) {
-        if let Err(error) = self.store().remove_replica(self.process()).await {
+        if let Err(error) = self.store().remove_replica(self.engines().process()).await {
             tracing::warn!(%error, "the others learn by its silence that this process has ended");
         }
         self.clear_stale_health(false).await;
@@ -82,7 +78,7 @@ impl Builder {
     pub(crate) async fn requeue_orphans_of_workers(&self, all: bool) {
         let now = self.clock().now();
         let taken = async {
-            let headers = self.callback_headers().await?;
+            let headers = self.callbacks().headers().await?;
             self.store()
                 .requeue_orphans(all, &|build: &Build| callback_of(build, &headers, now), now)
                 .await
@@ -107,7 +103,7 @@ impl Builder {
             tracing::error!(build = build.id, state = %build.state, "the build lost its worker and has ended");
         }
         // What their attempts left on engines is on record.
-        self.wake_orphan_sweep();
+        self.engines().wake_orphan_sweep();
     }
 
     /// Forgets how the engines were found by this process in an earlier life, or by any where it is

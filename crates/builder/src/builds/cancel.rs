@@ -3,22 +3,20 @@
 use fastbuild_spec::failure::{Failure, ReasonCode};
 use fastbuild_store::{Build, CancelOutcome};
 
-use crate::{
-    builder::{Builder, stored},
-    callbacks::message::callback_of,
-};
+use crate::{builds::Builds, callbacks::message::callback_of, common::stored};
 
-impl Builder {
+impl Builds {
     /// Stops a build: a queued one ends at once, a running one as soon as its engine lets go.
     /// Says whether it has ended already.
     ///
     /// # Errors
     /// `NotFound` for an unknown build, `WrongState` for one that had ended before.
     pub async fn cancel(&self, build_id: i64) -> Result<bool, Failure> {
-        let headers = self.callback_headers().await?;
-        let now = self.clock().now();
+        let headers = self.callbacks.headers().await?;
+        let now = self.common.now();
         let outcome = self
-            .store()
+            .common
+            .store
             .request_cancel(
                 build_id,
                 &|build: &Build| callback_of(build, &headers, now),
@@ -28,7 +26,7 @@ impl Builder {
             .map_err(|error| stored(&error))?;
         match outcome {
             CancelOutcome::Ended(build) => {
-                self.metrics().build_ended(&build);
+                self.common.metrics.build_ended(&build);
                 Ok(true)
             }
             CancelOutcome::Requested => Ok(false),

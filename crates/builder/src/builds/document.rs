@@ -11,10 +11,7 @@ use fastbuild_store::{IdempotencyKey, StoredResponse};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    builder::{Builder, stored},
-    builds::submit::Submitted,
-};
+use crate::{builds::Builds, builds::submit::Submitted, common::stored};
 
 /// What became of a build document.
 #[derive(Debug)]
@@ -34,7 +31,7 @@ pub struct Rendered {
     pub request: Value,
 }
 
-impl Builder {
+impl Builds {
     /// Takes a build document; under a `key`, at most once.
     ///
     /// # Errors
@@ -53,7 +50,7 @@ impl Builder {
         if let Some(before) = self.stored_answer(key.as_ref()).await? {
             return Ok(Submission::Replayed(before));
         }
-        self.default_engine().await?;
+        self.engines.default_context().await?;
         let (request, limits) = self.parse(body)?;
         match self.accept(request, limits, key.clone()).await {
             Ok(submitted) => Ok(Submission::Queued(Box::new(submitted))),
@@ -74,7 +71,8 @@ impl Builder {
             return Ok(None);
         };
         let kept = self
-            .store()
+            .common
+            .store
             .stored_response(&key.name)
             .await
             .map_err(|error| stored(&error))?;
@@ -101,11 +99,12 @@ impl Builder {
     /// As for taking it; `WrongState` when it is not known yet what the base image contains.
     pub async fn render_document(&self, body: &Value) -> Result<Rendered, Failure> {
         let (request, _limits) = self.parse(body)?;
-        let catalog = self.catalog().list().await?;
+        let catalog = self.catalog.list().await?;
         plan::check(&request.spec, None, &catalog)?;
         let base = request.spec.base.to_string();
         let profile = self
-            .store()
+            .common
+            .store
             .profile_by_name(&base)
             .await
             .map_err(|error| stored(&error))?
@@ -115,7 +114,7 @@ impl Builder {
             // No engine is asked; what every one of them with BuildKit understands.
             dialect: Dialect::BuildKit,
             link: false,
-            lists_fresh_minutes: self.options().builds.lists_fresh_minutes,
+            lists_fresh_minutes: self.common.options.builds.lists_fresh_minutes,
             build_id: 0,
         };
         Ok(Rendered {
@@ -125,7 +124,7 @@ impl Builder {
     }
 
     fn parse(&self, body: &Value) -> Result<(BuildRequest, BuildLimits), Failure> {
-        request::parse_document(body, &self.options().wire_key)
+        request::parse_document(body, &self.common.options.wire_key)
             .and_then(|request| {
                 let limits = self.settled(&request, |field| format!("/limits/{field}"))?;
                 Ok((request, limits))

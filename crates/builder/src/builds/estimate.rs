@@ -6,7 +6,7 @@ use fastbuild_spec::{failure::Failure, state::BuildState};
 use fastbuild_store::{HealthState, QueuePosition, TypicalDuration};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::builder::{Builder, stored};
+use crate::{builds::Builds, common::stored};
 
 /// Where a build stands and when it may be done, by what this service has seen so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +21,14 @@ pub struct QueueEstimate {
     pub ends_at: Option<Timestamp>,
 }
 
-impl Builder {
+impl Builds {
     /// Where a build stands and when it may be done; `None` for one that has ended and for an
     /// unknown one.
     ///
     /// # Errors
     /// `DatabaseUnavailable` when the database does not answer.
-    pub async fn queue_estimate(&self, build_id: i64) -> Result<Option<QueueEstimate>, Failure> {
-        let store = self.store();
+    pub async fn estimate(&self, build_id: i64) -> Result<Option<QueueEstimate>, Failure> {
+        let store = &self.common.store;
         let Some(build) = store
             .build(build_id)
             .await
@@ -49,7 +49,7 @@ impl Builder {
         } else {
             None
         };
-        let now = self.clock().now();
+        let now = self.common.now();
         let starts_at = match place {
             Some(place) => {
                 wait(place, usual, self.places().await?).and_then(|wait| after(now, wait))
@@ -71,7 +71,8 @@ impl Builder {
     /// How many builds can run at a time, on all engines that take builds.
     async fn places(&self) -> Result<u64, Failure> {
         let engines = self
-            .store()
+            .common
+            .store
             .engines()
             .await
             .map_err(|error| stored(&error))?;

@@ -9,12 +9,11 @@ use fastbuild_spec::{
 use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, RetryOutcome};
 
 use crate::{
-    builder::{Builder, stored},
-    callbacks::message::callback_of,
+    builds::Builds, callbacks::message::callback_of, common::stored,
     engines::context::EngineContext,
 };
 
-impl Builder {
+impl Builds {
     /// Begins a build again that has ended: from its start, from the push of the image it made, or
     /// its callback alone. Returns its row.
     ///
@@ -36,7 +35,8 @@ impl Builder {
     }
 
     async fn known(&self, build_id: i64) -> Result<Build, Failure> {
-        self.store()
+        self.common
+            .store
             .build(build_id)
             .await
             .map_err(|error| stored(&error))?
@@ -45,8 +45,9 @@ impl Builder {
 
     async fn restart(&self, build_id: i64, from: RetryFrom) -> Result<(), Failure> {
         let outcome = self
-            .store()
-            .retry(build_id, from, self.clock().now())
+            .common
+            .store
+            .retry(build_id, from, self.common.now())
             .await
             .map_err(|error| match error {
                 EnqueueError::Store(error) => stored(&error),
@@ -69,10 +70,11 @@ impl Builder {
     }
 
     async fn tell_again(&self, build_id: i64) -> Result<(), Failure> {
-        let headers = self.callback_headers().await?;
-        let now = self.clock().now();
+        let headers = self.callbacks.headers().await?;
+        let now = self.common.now();
         let outcome = self
-            .store()
+            .common
+            .store
             .redeliver_of_build(
                 build_id,
                 &headers,
@@ -106,7 +108,7 @@ impl Builder {
             return Err(wrong_state(build_id, build.state, RetryFrom::Push));
         }
         let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-        let made = match self.engine_context(engine).await {
+        let made = match self.engines.context(engine).await {
             Ok(context) => self.image_of_build(&context, &build).await?,
             Err(removed) if removed.code == ReasonCode::NotFound => None,
             Err(failure) => return Err(failure),
@@ -150,10 +152,9 @@ impl Builder {
             .map_err(|error| error.failure())?;
         let ours = found.filter(|found| {
             build.image_id.as_deref() == Some(found.id.as_str())
-                && found
-                    .labels
-                    .get(BUILD_LABEL)
-                    .is_some_and(|label| self.labels().attempt_of(label, build.id).is_some())
+                && found.labels.get(BUILD_LABEL).is_some_and(|label| {
+                    self.engines.labels().attempt_of(label, build.id).is_some()
+                })
         });
         Ok(ours.map(|found| fastbuild_engine::Built {
             image_id: found.id,

@@ -15,9 +15,10 @@ use fastbuild_store::{Build, EnqueueError, IdempotencyKey, NewBuild};
 use serde_json::Value;
 
 use crate::{
-    builder::{Builder, internal, stored},
+    builds::Builds,
     builds::files::REQUEST_FILE,
     clock::work_dir_name,
+    common::{internal, stored},
 };
 
 /// A build that was taken.
@@ -31,15 +32,15 @@ pub struct Submitted {
     pub profile: Option<ImageProfile>,
 }
 
-impl Builder {
+impl Builds {
     /// Takes a build request in either wire shape.
     ///
     /// # Errors
     /// Everything that can be refused before queueing: `NotConfigured`, `SpecInvalid` with every
     /// bad field, `MirrorMismatch`, `ToolMissing`, `TargetTaken`.
     pub async fn submit(&self, body: &Value) -> Result<Submitted, Failure> {
-        self.default_engine().await?;
-        let request = request::parse_legacy(body, &self.options().wire_key)
+        self.engines.default_context().await?;
+        let request = request::parse_legacy(body, &self.common.options.wire_key)
             .map_err(|errors| Failure::invalid_fields(&errors))?;
         let part = if body.get("image_data").is_some() {
             "image_data"
@@ -58,7 +59,11 @@ impl Builder {
         request: &BuildRequest,
         path: impl Fn(&str) -> String,
     ) -> Result<BuildLimits, Vec<FieldError>> {
-        self.options().limits.bounds().settle(request.limits, path)
+        self.common
+            .options
+            .limits
+            .bounds()
+            .settle(request.limits, path)
     }
 
     /// Takes a parsed request: refuses what can be refused now and queues the rest.
@@ -68,14 +73,15 @@ impl Builder {
         limits: BuildLimits,
         key: Option<IdempotencyKey>,
     ) -> Result<Submitted, Failure> {
-        let catalog = self.catalog().list().await?;
+        let catalog = self.catalog.list().await?;
         plan::check(&request.spec, None, &catalog)?;
         let profile = self.fitting_profile(&request.spec, &catalog).await?;
 
         let text =
             serde_json::to_string_pretty(&request.completed).map_err(|error| internal(&error))?;
         let build = self
-            .store()
+            .common
+            .store
             .enqueue(
                 NewBuild {
                     name: request.task_name,
@@ -89,7 +95,7 @@ impl Builder {
                     limits,
                 },
                 &work_dir_name,
-                self.clock().now(),
+                self.common.now(),
             )
             .await
             .map_err(|error| match error {
@@ -98,7 +104,12 @@ impl Builder {
             })?;
         crash::pass(CrashPoint::Queued);
         tracing::info!(build = build.id, target = %build.target_image, "build queued");
-        let folder = self.options().folders.task_dir.join(&build.work_dir_name);
+        let folder = self
+            .common
+            .options
+            .folders
+            .task_dir
+            .join(&build.work_dir_name);
         // The folder is a convenience for operators; the build's row holds the same.
         if let Err(error) = write_request(&folder, &text).await {
             tracing::warn!(build = build.id, folder = %folder.display(), %error, "the build's folder cannot be written");
@@ -121,7 +132,8 @@ impl Builder {
     ) -> Result<Option<ImageProfile>, Failure> {
         let base = spec.base.to_string();
         let known = self
-            .store()
+            .common
+            .store
             .profile_by_name(&base)
             .await
             .map_err(|error| stored(&error))?
@@ -146,8 +158,8 @@ impl Builder {
 
     /// The profile of an image, pulled and probed now if that does not take long.
     async fn profile_soon(&self, base: &str) -> Option<ImageProfile> {
-        let check = self.check_image(base);
-        match tokio::time::timeout(self.options().limits.preflight, check).await {
+        let check = self.images.check(base);
+        match tokio::time::timeout(self.common.options.limits.preflight, check).await {
             Ok(Ok(checked)) => Some(checked.profile),
             Ok(Err(failure)) => {
                 tracing::info!(%base, %failure, "the base image could not be checked before queueing");

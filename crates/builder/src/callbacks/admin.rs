@@ -11,9 +11,7 @@ use fastbuild_store::{NewDelivery, OutgoingDelivery, SecretHeaders};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::{
-    builder::{Builder, stored},
-    callbacks::deliver::is_success,
-    clock::local_time,
+    callbacks::Callbacks, callbacks::deliver::is_success, clock::local_time, common::stored,
 };
 
 /// One try of a callback, as it went.
@@ -51,13 +49,13 @@ pub enum SigningOrigin {
     None,
 }
 
-impl Builder {
+impl Callbacks {
     /// Makes a callback once, outside the schedule, and records it: the last recorded one, to its
     /// own address or to `url`. Before the first callback a `url` gets one that says it is a test.
     ///
     /// # Errors
     /// `SpecInvalid` for a bad `url`; `NotFound` without one when there was no callback yet.
-    pub async fn test_callback(&self, url: Option<&str>) -> Result<CallbackTry, Failure> {
+    pub async fn test(&self, url: Option<&str>) -> Result<CallbackTry, Failure> {
         let url = url.filter(|url| !url.is_empty());
         if let Some(url) = url {
             check_callback_url(url).map_err(|error| {
@@ -69,11 +67,12 @@ impl Builder {
             })?;
         }
         let last = self
-            .store()
+            .common
+            .store
             .last_delivery()
             .await
             .map_err(|error| stored(&error))?;
-        let in_force = self.callback_headers().await?;
+        let in_force = self.headers().await?;
         let (build_id, delivery) = match (last, url) {
             (Some(last), url) => repeated(last, url, &in_force),
             (None, Some(url)) => (None, self.trial(url, in_force)?),
@@ -83,13 +82,14 @@ impl Builder {
         let (tried, _) = self
             .try_once(&id, &delivery.url, &delivery.headers, &delivery.body)
             .await;
-        self.store()
+        self.common
+            .store
             .record_single_delivery(
                 build_id,
                 &delivery,
                 &tried,
                 is_success(&tried),
-                self.clock().now(),
+                self.common.now(),
             )
             .await
             .map_err(|error| stored(&error))?;
@@ -109,11 +109,11 @@ impl Builder {
     fn trial(&self, url: &str, headers: CallbackHeaders) -> Result<NewDelivery, Failure> {
         let mut body = CallbackBody::new("fastbuild/callback-test:1", 0, BuildState::PushSuccess);
         body.task_name = Some("callback test".to_owned());
-        body.finished_at = Some(local_time(self.clock().now()));
+        body.finished_at = Some(local_time(self.common.now()));
         Ok(NewDelivery {
             url: url.to_owned(),
             headers: headers.into(),
-            body: serde_json::to_string(&body).map_err(|error| crate::builder::internal(&error))?,
+            body: serde_json::to_string(&body).map_err(|error| crate::common::internal(&error))?,
         })
     }
 
@@ -122,11 +122,12 @@ impl Builder {
     ///
     /// # Errors
     /// `NotFound` when there is no such delivery.
-    pub async fn redeliver(&self, delivery_id: i64) -> Result<(), Failure> {
-        let headers = self.callback_headers().await?;
+    pub async fn resend(&self, delivery_id: i64) -> Result<(), Failure> {
+        let headers = self.headers().await?;
         let found = self
-            .store()
-            .redeliver(delivery_id, &headers, self.clock().now())
+            .common
+            .store
+            .redeliver(delivery_id, &headers, self.common.now())
             .await
             .map_err(|error| stored(&error))?;
         if found {
@@ -150,7 +151,7 @@ impl Builder {
     ///
     /// # Errors
     /// `SpecInvalid` when `since` is no time.
-    pub async fn redeliver_failed(&self, since: &str) -> Result<Vec<i64>, Failure> {
+    pub async fn resend_failed(&self, since: &str) -> Result<Vec<i64>, Failure> {
         let since = read_time(since).ok_or_else(|| {
             let allowed = Sentence::new(
                 "应为时间，例如 2023-09-12T18:42:50",
@@ -158,9 +159,10 @@ impl Builder {
             );
             Failure::invalid_fields(&[FieldError::new("since", since, allowed)])
         })?;
-        let headers = self.callback_headers().await?;
-        self.store()
-            .redeliver_failed(since, &headers, self.clock().now())
+        let headers = self.headers().await?;
+        self.common
+            .store
+            .redeliver_failed(since, &headers, self.common.now())
             .await
             .map_err(|error| stored(&error))
     }
@@ -169,15 +171,16 @@ impl Builder {
     ///
     /// # Errors
     /// `SpecInvalid` when it is not in the form of the Standard Webhooks specification.
-    pub async fn update_callback_secret(&self, secret: &str) -> Result<(), Failure> {
+    pub async fn set_secret(&self, secret: &str) -> Result<(), Failure> {
         let secret = match secret.trim() {
             "" => None,
             text => Some(SigningSecret::parse(text).map_err(|error| {
                 Failure::invalid_fields(&[FieldError::without_value("secret", error.allowed())])
             })?),
         };
-        self.store()
-            .add_callback_secret(secret.as_ref(), self.clock().now())
+        self.common
+            .store
+            .add_callback_secret(secret.as_ref(), self.common.now())
             .await
             .map_err(|error| stored(&error))
     }
@@ -188,11 +191,12 @@ impl Builder {
     /// `Internal` when the database does not answer.
     pub async fn signing_origin(&self) -> Result<SigningOrigin, Failure> {
         let set = self
-            .store()
+            .common
+            .store
             .callback_secret()
             .await
             .map_err(|error| stored(&error))?;
-        Ok(match (set, &self.options().callbacks.signing_secret) {
+        Ok(match (set, &self.common.options.callbacks.signing_secret) {
             (Some(set), _) => SigningOrigin::Set {
                 signing: set.secret.is_some(),
                 at: set.created_at,
@@ -205,13 +209,14 @@ impl Builder {
     /// The secret in force: the one set last while the service ran, or else the configuration's.
     pub(crate) async fn signing_secret(&self) -> Result<Option<SigningSecret>, Failure> {
         let set = self
-            .store()
+            .common
+            .store
             .callback_secret()
             .await
             .map_err(|error| stored(&error))?;
         Ok(match set {
             Some(set) => set.secret,
-            None => self.options().callbacks.signing_secret.clone(),
+            None => self.common.options.callbacks.signing_secret.clone(),
         })
     }
 }

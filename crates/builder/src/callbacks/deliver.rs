@@ -21,7 +21,7 @@ use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::builder::{Builder, stored};
+use crate::{callbacks::Callbacks, common::stored};
 
 /// Tries under way at a time in this process.
 const AT_A_TIME: usize = 64;
@@ -84,12 +84,12 @@ impl UnderWay {
     }
 }
 
-impl Builder {
+impl Callbacks {
     /// Delivers what is due until `shutdown`; what is under way then is waited for, so that it need
     /// not be sent again.
     pub(crate) async fn deliver(self, shutdown: CancellationToken) {
         // Subscribed before the first look, so that nothing written in between is missed.
-        let mut written = self.store().subscribe_deliveries();
+        let mut written = self.common.store.subscribe_deliveries();
         let mut under_way = UnderWay::default();
         while !shutdown.is_cancelled() {
             written.mark_unchanged();
@@ -112,10 +112,11 @@ impl Builder {
 
     /// Begins the tries that are due, as many as there is room for; how long until more can be due.
     async fn begin_due(&self, under_way: &mut UnderWay) -> Result<Duration, Failure> {
-        let lease = self.options().callbacks.timeout + LEASE_BEYOND_TIMEOUT;
-        let now = self.clock().now();
+        let lease = self.common.options.callbacks.timeout + LEASE_BEYOND_TIMEOUT;
+        let now = self.common.now();
         let claimed = self
-            .store()
+            .common
+            .store
             .claim_deliveries(under_way.room(), lease, now)
             .await
             .map_err(|error| stored(&error))?;
@@ -131,12 +132,13 @@ impl Builder {
             return Ok(LOOK);
         }
         let next = self
-            .store()
+            .common
+            .store
             .next_delivery_at(&room, now)
             .await
             .map_err(|error| stored(&error))?;
         Ok(next.map_or(LOOK, |at| {
-            let wait = at.duration_since(self.clock().now());
+            let wait = at.duration_since(self.common.now());
             Duration::try_from(wait).unwrap_or_default().min(LOOK)
         }))
     }
@@ -148,13 +150,13 @@ impl Builder {
             delivery, number, ..
         } = claimed;
         // The same in every try, so that a receiver can tell a repetition from a new message.
-        let id = format!("msg_{}_{}", self.store().installation(), delivery.id);
+        let id = format!("msg_{}_{}", self.common.store.installation(), delivery.id);
         crash::pass(CrashPoint::BeforeTry);
         let (tried, asked) = self
             .try_once(&id, &delivery.url, &delivery.headers, &delivery.body)
             .await;
         crash::pass(CrashPoint::AfterTry);
-        let now = self.clock().now();
+        let now = self.common.now();
         let outcome = if is_success(&tried) {
             DeliveryOutcome::Delivered
         } else {
@@ -171,13 +173,14 @@ impl Builder {
         // A try that was made is recorded, else it would be made again.
         loop {
             let recorded = self
-                .store()
+                .common
+                .store
                 .record_delivery_attempt(delivery.id, number, &tried, outcome, now)
                 .await;
             match recorded {
                 Ok(true) => {
                     crash::pass(CrashPoint::Recorded);
-                    self.metrics().tried(outcome);
+                    self.common.metrics.tried(outcome);
                     return;
                 }
                 Ok(false) => {
@@ -197,7 +200,11 @@ impl Builder {
 
     /// Tries of processes that ended in their midst need not be waited for.
     pub(crate) async fn release_deliveries(&self) {
-        let released = self.store().release_deliveries(self.clock().now()).await;
+        let released = self
+            .common
+            .store
+            .release_deliveries(self.common.now())
+            .await;
         if let Err(error) = released {
             tracing::error!(%error, "callbacks that were under way at the last end wait for the end of their lease");
         }
@@ -210,7 +217,7 @@ impl Builder {
         asked: Option<Duration>,
         now: Timestamp,
     ) -> DeliveryOutcome {
-        let schedule = &self.options().callbacks.retry_after;
+        let schedule = &self.common.options.callbacks.retry_after;
         let Some(wait) = usize::try_from(tries)
             .ok()
             .and_then(|tries| schedule.get(tries))
@@ -235,7 +242,7 @@ impl Builder {
         headers: &SecretHeaders,
         body: &str,
     ) -> (NewDeliveryAttempt, Option<Duration>) {
-        let started = self.clock().now();
+        let started = self.common.now();
         let mut asked = None;
         let mut request_headers = headers.clone();
         let (status, answer, error) = match self.signing_secret().await {
@@ -247,7 +254,7 @@ impl Builder {
                     request_headers = request_headers.overlaid(&signature);
                 }
                 let sent = self
-                    .callback_client()
+                    .client
                     .post(url)
                     .headers(header_map(&request_headers))
                     .body(body.to_owned())
@@ -255,7 +262,7 @@ impl Builder {
                     .await;
                 match sent {
                     Ok(response) => {
-                        asked = retry_after(&response, self.clock().now());
+                        asked = retry_after(&response, self.common.now());
                         let status = response.status().as_u16();
                         (Some(status), beginning(response).await, None)
                     }
@@ -265,7 +272,7 @@ impl Builder {
         };
         let tried = NewDeliveryAttempt {
             started_at: started,
-            ended_at: self.clock().now(),
+            ended_at: self.common.now(),
             request_headers,
             status,
             body: answer,

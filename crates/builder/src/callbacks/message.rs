@@ -5,15 +5,17 @@ use fastbuild_store::{Build, NewDelivery};
 use jiff::Timestamp;
 
 use crate::{
-    builder::{Builder, internal, stored},
+    callbacks::Callbacks,
     clock::local_time,
+    common::{internal, stored},
 };
 
-impl Builder {
+impl Callbacks {
     /// The headers of callbacks that are in force.
-    pub(crate) async fn callback_headers(&self) -> Result<CallbackHeaders, Failure> {
+    pub(crate) async fn headers(&self) -> Result<CallbackHeaders, Failure> {
         let settings = self
-            .store()
+            .common
+            .store
             .settings()
             .await
             .map_err(|error| stored(&error))?;

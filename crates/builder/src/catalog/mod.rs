@@ -27,8 +27,8 @@ use self::{
     upload::{FileType, UploadPlace},
 };
 use crate::{
-    builder::internal,
     clock::SharedClock,
+    common::internal,
     options::{Folders, Options},
 };
 

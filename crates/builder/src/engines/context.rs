@@ -7,7 +7,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{DEFAULT_ENGINE, HealthState, SettingsRevisions};
 
-use crate::builder::{Builder, stored};
+use crate::{common::stored, engines::Engines};
 
 /// An engine and the registry in force.
 #[derive(Debug, Clone)]
@@ -20,19 +20,20 @@ pub(crate) struct EngineContext {
     pub(crate) revisions: SettingsRevisions,
 }
 
-impl Builder {
+impl Engines {
     /// The default engine and the registry, or a refusal that lists what is missing.
-    pub(crate) async fn default_engine(&self) -> Result<EngineContext, Failure> {
-        self.engine_context(DEFAULT_ENGINE).await
+    pub(crate) async fn default_context(&self) -> Result<EngineContext, Failure> {
+        self.context(DEFAULT_ENGINE).await
     }
 
     /// The engine of a name and the registry, or a refusal that lists what is missing.
     ///
     /// # Errors
     /// `NotConfigured`; `NotFound` for an engine that is not there any more.
-    pub(crate) async fn engine_context(&self, name: &str) -> Result<EngineContext, Failure> {
+    pub(crate) async fn context(&self, name: &str) -> Result<EngineContext, Failure> {
         let (settings, mut revisions) = self
-            .store()
+            .common
+            .store
             .settings_in_force()
             .await
             .map_err(|error| stored(&error))?;
@@ -48,7 +49,8 @@ impl Builder {
             server
         } else {
             let named = self
-                .store()
+                .common
+                .store
                 .engine_settings(name)
                 .await
                 .map_err(|error| stored(&error))?
@@ -68,10 +70,11 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::engine_context`].
-    pub(crate) async fn engine_contexts(&self) -> Result<Vec<EngineContext>, Failure> {
-        let mut contexts = vec![self.default_engine().await?];
+    pub(crate) async fn contexts(&self) -> Result<Vec<EngineContext>, Failure> {
+        let mut contexts = vec![self.default_context().await?];
         let engines = self
-            .store()
+            .common
+            .store
             .engines()
             .await
             .map_err(|error| stored(&error))?;
@@ -79,7 +82,7 @@ impl Builder {
             if engine.name == DEFAULT_ENGINE {
                 continue;
             }
-            match self.engine_context(&engine.name).await {
+            match self.context(&engine.name).await {
                 Ok(context) => contexts.push(context),
                 // Removed in between.
                 Err(failure) if failure.code == ReasonCode::NotFound => {}
@@ -94,9 +97,10 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::engine_context`].
-    pub(crate) async fn available_engine(&self) -> Result<EngineContext, Failure> {
+    pub(crate) async fn available_context(&self) -> Result<EngineContext, Failure> {
         let engines = self
-            .store()
+            .common
+            .store
             .engines()
             .await
             .map_err(|error| stored(&error))?;
@@ -108,7 +112,7 @@ impl Builder {
         let name = at_hand
             .find(|name| *name == DEFAULT_ENGINE)
             .unwrap_or(first);
-        self.engine_context(name).await
+        self.context(name).await
     }
 
     /// Which settings a build cannot do without are still missing, in the protocol's words.
@@ -117,7 +121,8 @@ impl Builder {
     /// [`ReasonCode::Internal`] when the database does not answer.
     pub async fn missing_settings(&self) -> Result<Vec<&'static str>, Failure> {
         let settings = self
-            .store()
+            .common
+            .store
             .settings()
             .await
             .map_err(|error| stored(&error))?;

@@ -1,13 +1,12 @@
 //! The engines as operators see them: adding, changing, draining, removing and proving them.
 
 pub(crate) mod context;
-pub(crate) mod disk;
 mod health;
 pub(crate) mod labels;
 pub(crate) mod monitor;
 mod orphans;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fastbuild_engine::EngineInfo;
 use fastbuild_spec::{
@@ -16,11 +15,15 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{DEFAULT_ENGINE, EngineChange, NamedEngine, NewEngine, RemoveOutcome};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    builder::{Builder, stored},
-    engines::context::{engine, no_such_engine, prove},
+    common::{Common, stored},
+    engines::{
+        context::{engine, no_such_engine, prove},
+        labels::Labels,
+        monitor::EngineMonitor,
+    },
 };
 
 /// What an engine answered when it was proven.
@@ -34,13 +37,63 @@ pub struct ProvenEngine {
     pub login: Option<(String, Duration)>,
 }
 
-impl Builder {
+/// The Docker Engines: where builds run, and what operators do with them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engines {
+    common: Common,
+    labels: Arc<Labels>,
+    monitor: Arc<EngineMonitor>,
+    orphan_sweep_wanted: Arc<Notify>,
+}
+
+impl Engines {
+    pub(crate) fn new(common: Common) -> Self {
+        Self {
+            labels: Arc::new(Labels::new(common.store.installation())),
+            monitor: Arc::default(),
+            orphan_sweep_wanted: Arc::default(),
+            common,
+        }
+    }
+
+    /// The labels of what is made on engines.
+    pub(crate) fn labels(&self) -> &Arc<Labels> {
+        &self.labels
+    }
+
+    /// This process's own name.
+    pub(crate) fn process(&self) -> &str {
+        self.labels.process()
+    }
+
+    /// How this process finds the engines.
+    pub(crate) fn monitor(&self) -> &EngineMonitor {
+        &self.monitor
+    }
+
+    /// Checks and sweeps the engines without waiting: there is another one, or one has moved.
+    pub(crate) fn changed(&self) {
+        self.monitor.check_now();
+        self.wake_orphan_sweep();
+    }
+
+    /// Wakes the orphan sweep: there is another engine, one returned, or a lost attempt may have
+    /// left an image.
+    pub(crate) fn wake_orphan_sweep(&self) {
+        self.orphan_sweep_wanted.notify_one();
+    }
+
+    /// Waits for [`Engines::wake_orphan_sweep`].
+    pub(crate) async fn orphan_sweep_wanted(&self) {
+        self.orphan_sweep_wanted.notified().await;
+    }
+
     /// One engine.
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn named_engine(&self, name: &str) -> Result<NamedEngine, Failure> {
-        let engines = self.store().engines().await;
+    pub async fn get(&self, name: &str) -> Result<NamedEngine, Failure> {
+        let engines = self.common.store.engines().await;
         let engines = engines.map_err(|error| stored(&error))?;
         let found = engines.into_iter().find(|engine| engine.name == name);
         found.ok_or_else(|| no_such_engine(name))
@@ -51,7 +104,7 @@ impl Builder {
     /// # Errors
     /// `SpecInvalid` naming every bad field; `WrongState` when one of its name or address is there
     /// already; what the engine or the registry answered.
-    pub async fn add_engine(&self, body: &Value) -> Result<NamedEngine, Failure> {
+    pub async fn add(&self, body: &Value) -> Result<NamedEngine, Failure> {
         let asked =
             settings::parse_engine(body).map_err(|errors| Failure::invalid_fields(&errors))?;
         if asked.name == DEFAULT_ENGINE {
@@ -66,15 +119,15 @@ impl Builder {
             },
             capacity: asked
                 .capacity
-                .unwrap_or(self.options().limits.builds_per_engine),
+                .unwrap_or(self.common.options.limits.builds_per_engine),
             labels: asked.labels,
         };
         self.prove_server(&new.server).await?;
         let (name, address) = (new.name.clone(), address(&new.server));
-        let change = self.store().add_engine(new, self.clock().now()).await;
-        self.changed(&name, &address, change.map_err(|error| stored(&error))?)?;
+        let change = self.common.store.add_engine(new, self.common.now()).await;
+        self.applied(&name, &address, change.map_err(|error| stored(&error))?)?;
         tracing::info!(engine = name, address, "engine added");
-        self.named_engine(&name).await
+        self.get(&name).await
     }
 
     /// Parses and makes changes of an engine; one whose address or keys change is proven first.
@@ -82,10 +135,10 @@ impl Builder {
     /// # Errors
     /// As [`Builder::add_engine`], and `NotFound`. Of the default engine only the capacity and the
     /// labels can change here.
-    pub async fn change_engine(&self, name: &str, body: &Value) -> Result<NamedEngine, Failure> {
+    pub async fn change(&self, name: &str, body: &Value) -> Result<NamedEngine, Failure> {
         let patch = settings::parse_engine_patch(body)
             .map_err(|errors| Failure::invalid_fields(&errors))?;
-        let present = self.named_engine(name).await?;
+        let present = self.get(name).await?;
         let moves = moves(&patch);
         if name == DEFAULT_ENGINE && !moves.is_empty() {
             return Err(Failure::invalid_fields(
@@ -93,7 +146,8 @@ impl Builder {
             ));
         }
         let settings = self
-            .store()
+            .common
+            .store
             .engine_settings(name)
             .await
             .map_err(|error| stored(&error))?
@@ -112,10 +166,14 @@ impl Builder {
             self.prove_server(&new.server).await?;
         }
         let address = address(&new.server);
-        let change = self.store().change_engine(new, self.clock().now()).await;
-        self.changed(name, &address, change.map_err(|error| stored(&error))?)?;
+        let change = self
+            .common
+            .store
+            .change_engine(new, self.common.now())
+            .await;
+        self.applied(name, &address, change.map_err(|error| stored(&error))?)?;
         tracing::info!(engine = name, address, "engine changed");
-        self.named_engine(name).await
+        self.get(name).await
     }
 
     /// Keeps an engine from taking further builds, or lets it take them again. Builds that run
@@ -123,20 +181,20 @@ impl Builder {
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn drain_engine(&self, name: &str, draining: bool) -> Result<NamedEngine, Failure> {
-        self.named_engine(name).await?;
-        let now = self.clock().now();
-        let change = self.store().drain_engine(name, draining, now).await;
-        self.changed(name, "", change.map_err(|error| stored(&error))?)?;
+    pub async fn drain(&self, name: &str, draining: bool) -> Result<NamedEngine, Failure> {
+        self.get(name).await?;
+        let now = self.common.now();
+        let change = self.common.store.drain_engine(name, draining, now).await;
+        self.applied(name, "", change.map_err(|error| stored(&error))?)?;
         tracing::info!(engine = name, draining, "engine drained or undrained");
-        self.named_engine(name).await
+        self.get(name).await
     }
 
     /// Removes an engine. Its history stays.
     ///
     /// # Errors
     /// `NotFound`; `InUse` while builds run there; `WrongState` for the default engine.
-    pub async fn remove_engine(&self, name: &str) -> Result<(), Failure> {
+    pub async fn remove(&self, name: &str) -> Result<(), Failure> {
         if name == DEFAULT_ENGINE {
             return Err(Failure::new(
                 ReasonCode::WrongState,
@@ -149,7 +207,11 @@ impl Builder {
                 "POST /api/v1/engines/default/drain keeps it from taking builds.",
             ));
         }
-        let outcome = self.store().remove_engine(name, self.clock().now()).await;
+        let outcome = self
+            .common
+            .store
+            .remove_engine(name, self.common.now())
+            .await;
         match outcome.map_err(|error| stored(&error))? {
             RemoveOutcome::Removed => {
                 tracing::info!(engine = name, "engine removed");
@@ -176,9 +238,10 @@ impl Builder {
     ///
     /// # Errors
     /// `NotFound`, or what the engine or the registry answered.
-    pub async fn prove_engine(&self, name: &str) -> Result<ProvenEngine, Failure> {
+    pub async fn prove(&self, name: &str) -> Result<ProvenEngine, Failure> {
         let settings = self
-            .store()
+            .common
+            .store
             .engine_settings(name)
             .await
             .map_err(|error| stored(&error))?
@@ -187,7 +250,7 @@ impl Builder {
         let asked = Instant::now();
         let info = engine.ping().await.map_err(|error| error.failure())?;
         let answered_in = asked.elapsed();
-        let settings = self.store().settings().await;
+        let settings = self.common.store.settings().await;
         let login = match settings.map_err(|error| stored(&error))?.registry {
             Some(registry) => {
                 let asked = Instant::now();
@@ -205,16 +268,16 @@ impl Builder {
     }
 
     async fn prove_server(&self, server: &DockerServerSettings) -> Result<(), Failure> {
-        let settings = self.store().settings().await;
+        let settings = self.common.store.settings().await;
         let settings = settings.map_err(|error| stored(&error))?;
         prove(server, settings.registry.as_ref()).await
     }
 
     /// What follows from a change, or why there was none.
-    fn changed(&self, name: &str, address: &str, change: EngineChange) -> Result<(), Failure> {
+    fn applied(&self, name: &str, address: &str, change: EngineChange) -> Result<(), Failure> {
         match change {
             EngineChange::Done => {
-                self.engines_changed();
+                self.changed();
                 Ok(())
             }
             EngineChange::NotFound => Err(no_such_engine(name)),

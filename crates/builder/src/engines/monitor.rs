@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::health::HealthTracker;
-use crate::{builder::Builder, engines::context::engine_within};
+use crate::engines::{Engines, context::engine_within};
 
 /// From one round of questions to the next.
 const EVERY: Duration = Duration::from_secs(2);
@@ -99,12 +99,12 @@ impl EngineMonitor {
     }
 }
 
-impl Builder {
+impl Engines {
     /// Asks the engines again and again until `shutdown`.
     pub(crate) async fn watch(self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
-                () = self.check_engines() => {}
+                () = self.check_all() => {}
                 () = shutdown.cancelled() => return,
             }
             tokio::select! {
@@ -116,15 +116,15 @@ impl Builder {
     }
 
     /// Asks every engine whether it is there.
-    pub(crate) async fn check_engines(&self) {
-        let engines = match self.store().engines().await {
+    pub(crate) async fn check_all(&self) {
+        let engines = match self.common.store.engines().await {
             Ok(engines) => engines,
             Err(error) => {
                 tracing::error!(%error, "the engines cannot be asked, as their list cannot be read");
                 return;
             }
         };
-        let now = self.clock().now();
+        let now = self.common.now();
         {
             let mut watched = self.monitor().locked();
             watched.retain(|name, _| engines.iter().any(|engine| engine.name == *name));
@@ -150,7 +150,7 @@ impl Builder {
         let Some(answer) = self.ask(name).await else {
             return;
         };
-        let now = self.clock().now();
+        let now = self.common.now();
         let heard = {
             let mut watched = self.monitor().locked();
             let Some(watch) = watched.get_mut(name) else {
@@ -159,7 +159,7 @@ impl Builder {
             if watch.revision != Some(engine.revision) {
                 return;
             }
-            let patience = self.options().limits.engine_return;
+            let patience = self.common.options.limits.engine_return;
             watch.hear(answer, losses, patience, now)
         };
         if heard.left {
@@ -178,7 +178,7 @@ impl Builder {
     /// Asks an engine whether it is there; `None` when that could not be done for another reason:
     /// it was removed, or its address cannot be read.
     async fn ask(&self, name: &str) -> Option<Result<(), Failure>> {
-        let settings = match self.store().engine_settings(name).await {
+        let settings = match self.common.store.engine_settings(name).await {
             Ok(settings) => settings?,
             Err(error) => {
                 tracing::error!(engine = name, %error, "the engine's address cannot be read");
@@ -198,9 +198,9 @@ impl Builder {
     }
 
     /// A build lost its engine: it gets no further one before it was asked once more.
-    pub(crate) async fn report_engine_lost(&self, name: &str, failure: &Failure) {
-        let now = self.clock().now();
-        let patience = self.options().limits.engine_return;
+    pub(crate) async fn report_lost(&self, name: &str, failure: &Failure) {
+        let now = self.common.now();
+        let patience = self.common.options.limits.engine_return;
         self.monitor().known(name, now, |watch| {
             watch.lost(failure.clone(), patience, now);
         });
@@ -221,8 +221,9 @@ impl Builder {
             return;
         };
         let told = self
-            .store()
-            .note_health(&self.options().worker, &health, self.clock().now())
+            .common
+            .store
+            .note_health(&self.common.options.worker, &health, self.common.now())
             .await;
         if let Err(error) = told {
             tracing::error!(engine = name, %error, "how the engine is could not be written");

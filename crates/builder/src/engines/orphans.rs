@@ -10,10 +10,7 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    builder::{Builder, stored},
-    engines::context::EngineContext,
-};
+use crate::{builder::Builder, common::stored, engines::context::EngineContext};
 
 /// How often leftovers are looked for.
 const SWEEP: Duration = Duration::from_mins(10);
@@ -33,7 +30,7 @@ impl Builder {
             };
             let wait = if rest { SOON } else { SWEEP };
             tokio::select! {
-                () = self.orphan_sweep_wanted() => {}
+                () = self.engines().orphan_sweep_wanted() => {}
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => return,
             }
@@ -49,13 +46,13 @@ impl Builder {
         } else {
             Ok(HashSet::new())
         };
-        let (Ok(lives), Ok(contexts)) = (lives, self.engine_contexts().await) else {
+        let (Ok(lives), Ok(contexts)) = (lives, self.engines().contexts().await) else {
             // Not configured yet, or a database that says so elsewhere.
             return false;
         };
         let answering = contexts
             .iter()
-            .filter(|context| !self.monitor().is_down(&context.name));
+            .filter(|context| !self.engines().monitor().is_down(&context.name));
         let swept = answering.map(|context| async {
             let swept = self.sweep_engine(context, &lives).await;
             swept.unwrap_or_else(|failure| {
@@ -71,7 +68,7 @@ impl Builder {
         context: &EngineContext,
         lives: &HashSet<String>,
     ) -> Result<bool, Failure> {
-        let keep = |label: &str| self.labels().is_in_use(label, lives);
+        let keep = |label: &str| self.engines().labels().is_in_use(label, lives);
         let swept = context.engine.remove_orphans(keep).await;
         let swept = swept.map_err(|error| error.failure())?;
         if !swept.containers.is_empty() || !swept.images.is_empty() {
@@ -112,7 +109,8 @@ impl Builder {
             return Ok(());
         };
         let label = found.labels.get(BUILD_LABEL);
-        let made_in = label.and_then(|label| self.labels().attempt_of(label, leftover.build_id));
+        let made_in =
+            label.and_then(|label| self.engines().labels().attempt_of(label, leftover.build_id));
         let Some(made_in) = made_in else {
             return Ok(());
         };

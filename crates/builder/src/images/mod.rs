@@ -1,10 +1,11 @@
 //! The verbs that need an engine right now, any one: pull an image, and find out what it contains.
 
-pub(crate) mod cleanup;
 pub(crate) mod delete;
 
+use std::sync::Arc;
+
 use fastbuild_engine::{
-    Engine, ImageFound, ProgressSender,
+    Engine, ImageFound, ProgressSender, RegistryClient,
     crash::{self, CrashPoint},
 };
 use fastbuild_spec::{
@@ -15,11 +16,12 @@ use fastbuild_spec::{
     reference::ImageReference,
 };
 use fastbuild_store::{Image, ImageKind, ImageSeen, NewBaseImage};
+use tokio::sync::OnceCell;
 
 use crate::{
-    builder::{Builder, internal, stored},
-    engines::context::EngineContext,
-    engines::labels::Label,
+    common::{Common, internal, stored},
+    engines::{Engines, context::EngineContext, labels::Label},
+    keyed_locks::KeyedLocks,
 };
 
 /// What a registered base image is for, when nobody says; as the old protocol has it.
@@ -47,16 +49,64 @@ pub struct CheckedImage {
     pub was_known: bool,
 }
 
-impl Builder {
+/// The images on the engines, and the base images on the list. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Images {
+    common: Common,
+    engines: Engines,
+    /// One lock per image and engine.
+    locks: Arc<KeyedLocks>,
+    /// Made when first used: reading this machine's authorities takes time and memory.
+    registry_client: Arc<OnceCell<RegistryClient>>,
+}
+
+impl Images {
+    pub(crate) fn new(common: Common, engines: Engines) -> Self {
+        Self {
+            common,
+            engines,
+            locks: Arc::default(),
+            registry_client: Arc::default(),
+        }
+    }
+
+    /// The lock under which an image is pulled and probed on an engine, and removed from it.
+    pub(crate) fn lock(&self, context: &EngineContext, image: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let address = context.engine.address();
+        self.locks.get(format!("{image} on {address}"))
+    }
+
+    /// The client of the registry.
+    ///
+    /// # Errors
+    /// A sentence that names the file of authorities that cannot be read.
+    pub(crate) async fn registry_client(&self) -> Result<&RegistryClient, String> {
+        self.registry_client
+            .get_or_try_init(|| async {
+                let authorities = match &self.common.options.builds.registry_ca_file {
+                    Some(file) => Some(
+                        tokio::fs::read(file)
+                            .await
+                            .map_err(|error| format!("{}: {error}", file.display()))?,
+                    ),
+                    None => None,
+                };
+                tokio::task::spawn_blocking(move || RegistryClient::new(authorities.as_deref()))
+                    .await
+                    .map_err(|error| error.to_string())?
+            })
+            .await
+    }
+
     /// Brings an image to the engine.
     ///
     /// # Errors
     /// `SpecInvalid` for a name that is none, `NotConfigured`, or what the engine or the registry
     /// answered.
-    pub async fn pull_image(&self, name: &str) -> Result<PulledImage, Failure> {
+    pub async fn pull(&self, name: &str) -> Result<PulledImage, Failure> {
         let image = parse_image("image_name", name)?;
-        let context = self.available_engine().await?;
-        let lock = self.image_lock(&context, &image.to_string());
+        let context = self.engines.available_context().await?;
+        let lock = self.lock(&context, &image.to_string());
         let _one_at_a_time = lock.lock().await;
         let before = find(&context.engine, &image).await?;
         let found = self.bring_in_time(&context, &image).await?;
@@ -72,15 +122,15 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::pull_image`], and `BaseImageUnsupported` for an image that cannot be probed.
-    pub async fn check_image(&self, name: &str) -> Result<CheckedImage, Failure> {
+    pub async fn check(&self, name: &str) -> Result<CheckedImage, Failure> {
         let image = parse_image("image_name", name)?;
-        let context = self.available_engine().await?;
-        let lock = self.image_lock(&context, &image.to_string());
+        let context = self.engines.available_context().await?;
+        let lock = self.lock(&context, &image.to_string());
         let _one_at_a_time = lock.lock().await;
         let found = self.bring_in_time(&context, &image).await?;
-        let label = self.labels().probe();
+        let label = self.engines.labels().probe();
         let (profile, was_known) = self
-            .profile_of(&context.engine, &image, &found, &label)
+            .profile(&context.engine, &image, &found, &label)
             .await?;
         Ok(CheckedImage {
             image,
@@ -95,7 +145,7 @@ impl Builder {
         context: &EngineContext,
         image: &ImageReference,
     ) -> Result<ImageFound, Failure> {
-        let limit = self.options().limits.build_time;
+        let limit = self.common.options.limits.build_time;
         let progress = ProgressSender::discarding();
         match tokio::time::timeout(limit, self.bring(context, image, &progress)).await {
             Ok(brought) => brought,
@@ -190,7 +240,7 @@ impl Builder {
         image: &ImageReference,
         found: &ImageFound,
     ) -> bool {
-        let Ok(distribution) = self.distribution().await else {
+        let Ok(distribution) = self.registry_client().await else {
             return false;
         };
         match distribution.digest_of(&context.registry, image).await {
@@ -220,8 +270,9 @@ impl Builder {
             size: found.size,
             pulled,
         };
-        self.store()
-            .image_seen(seen, self.clock().now())
+        self.common
+            .store
+            .image_seen(seen, self.common.now())
             .await
             .map_err(|error| stored(&error))
     }
@@ -232,14 +283,10 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::pull_image`].
-    pub async fn register_base_image(
-        &self,
-        name: &str,
-        description: &str,
-    ) -> Result<Image, Failure> {
+    pub async fn register_base(&self, name: &str, description: &str) -> Result<Image, Failure> {
         let reference = parse_image("image_name", name)?;
-        let context = self.available_engine().await?;
-        let lock = self.image_lock(&context, &reference.to_string());
+        let context = self.engines.available_context().await?;
+        let lock = self.lock(&context, &reference.to_string());
         let _one_at_a_time = lock.lock().await;
         let found = match find(&context.engine, &reference).await? {
             Some(found) => found,
@@ -258,8 +305,9 @@ impl Builder {
             description: description.to_owned(),
             reference,
         };
-        self.store()
-            .put_base_image(&new, self.clock().now())
+        self.common
+            .store
+            .put_base_image(&new, self.common.now())
             .await
             .map_err(|error| stored(&error))?;
         tracing::info!(image = %new.reference, "base image registered");
@@ -273,8 +321,8 @@ impl Builder {
 
     /// Registers the configured base images that are not registered yet. Their ids and sizes are
     /// learnt when they are first used.
-    pub(crate) async fn register_configured_base_images(&self) {
-        for reference in &self.options().base_images {
+    pub(crate) async fn register_configured(&self) {
+        for reference in &self.common.options.base_images {
             let registered = async {
                 if self.base_image(reference).await?.is_some() {
                     return Ok(());
@@ -285,8 +333,9 @@ impl Builder {
                     size: 0,
                     description: DEFAULT_DESCRIPTION.to_owned(),
                 };
-                self.store()
-                    .put_base_image(&new, self.clock().now())
+                self.common
+                    .store
+                    .put_base_image(&new, self.common.now())
                     .await
                     .map_err(|error| stored(&error))
             };
@@ -298,7 +347,8 @@ impl Builder {
 
     async fn base_image(&self, reference: &ImageReference) -> Result<Option<Image>, Failure> {
         let named = self
-            .store()
+            .common
+            .store
             .images_named(&reference.name(), reference.tag())
             .await
             .map_err(|error| stored(&error))?;
@@ -308,7 +358,7 @@ impl Builder {
     }
 
     /// What an image on the engine contains, and whether that was known before.
-    pub(crate) async fn profile_of(
+    pub(crate) async fn profile(
         &self,
         engine: &Engine,
         image: &ImageReference,
@@ -316,7 +366,8 @@ impl Builder {
         label: &Label,
     ) -> Result<(ImageProfile, bool), Failure> {
         let known = self
-            .store()
+            .common
+            .store
             .profile(&found.id)
             .await
             .map_err(|error| stored(&error))?;
@@ -338,11 +389,12 @@ impl Builder {
             )
             .map_err(|error| error.failure(&image.to_string()))?
         };
-        self.store()
-            .put_profile(&profile, &image.to_string(), self.clock().now())
+        self.common
+            .store
+            .put_profile(&profile, &image.to_string(), self.common.now())
             .await
             .map_err(|error| stored(&error))?;
-        self.metrics().profiled(was_known);
+        self.common.metrics.profiled(was_known);
         Ok((profile, was_known))
     }
 }

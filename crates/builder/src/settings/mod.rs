@@ -13,11 +13,22 @@ use fastbuild_spec::{
 use fastbuild_store::NewSettings;
 
 use crate::{
-    builder::{Builder, stored},
-    engines::context::prove,
+    common::{Common, stored},
+    engines::{Engines, context::prove},
 };
 
-impl Builder {
+/// The settings of the site as operators change them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SettingsAdmin {
+    common: Common,
+    engines: Engines,
+}
+
+impl SettingsAdmin {
+    pub(crate) fn new(common: Common, engines: Engines) -> Self {
+        Self { common, engines }
+    }
+
     /// Proves and stores the whole site: all three rows or none.
     ///
     /// # Errors
@@ -31,7 +42,7 @@ impl Builder {
             headers: None,
         })
         .await?;
-        self.engines_changed();
+        self.engines.changed();
         Ok(())
     }
 
@@ -54,7 +65,8 @@ impl Builder {
     /// What the engine or the registry answered.
     pub async fn update_registry(&self, registry: RegistrySettings) -> Result<(), Failure> {
         let settings = self
-            .store()
+            .common
+            .store
             .settings()
             .await
             .map_err(|error| stored(&error))?;
@@ -66,7 +78,7 @@ impl Builder {
             ..NewSettings::default()
         })
         .await?;
-        self.engines_changed();
+        self.engines.changed();
         Ok(())
     }
 
@@ -77,7 +89,8 @@ impl Builder {
     /// What the engine or the registry answered.
     pub async fn update_docker_server(&self, server: DockerServerSettings) -> Result<(), Failure> {
         let settings = self
-            .store()
+            .common
+            .store
             .settings()
             .await
             .map_err(|error| stored(&error))?;
@@ -87,7 +100,7 @@ impl Builder {
             ..NewSettings::default()
         })
         .await?;
-        self.engines_changed();
+        self.engines.changed();
         Ok(())
     }
 
@@ -105,8 +118,9 @@ impl Builder {
     }
 
     pub(crate) async fn add(&self, settings: NewSettings) -> Result<(), Failure> {
-        self.store()
-            .add_settings(settings, self.clock().now())
+        self.common
+            .store
+            .add_settings(settings, self.common.now())
             .await
             .map_err(|error| stored(&error))?;
         Ok(())

@@ -6,12 +6,9 @@ use fastbuild_spec::{
 };
 use fastbuild_store::SettingsKind;
 
-use crate::{
-    builder::{Builder, stored},
-    engines::context::prove,
-};
+use crate::{common::stored, engines::context::prove, settings::SettingsAdmin};
 
-impl Builder {
+impl SettingsAdmin {
     /// Puts what a row of a history said in force again, as a new row. A registry or an engine must
     /// pass the proofs that new ones pass, with what else is in force now.
     ///
@@ -19,13 +16,15 @@ impl Builder {
     /// `NotFound` where there is no such row; what the engine or the registry answered.
     pub async fn roll_back(&self, kind: SettingsKind, revision: i64) -> Result<(), Failure> {
         let again = self
-            .store()
+            .common
+            .store
             .settings_of_revision(kind, revision)
             .await
             .map_err(|error| stored(&error))?
             .ok_or_else(|| no_such_revision(kind, revision))?;
         let in_force = self
-            .store()
+            .common
+            .store
             .settings()
             .await
             .map_err(|error| stored(&error))?;
@@ -39,7 +38,7 @@ impl Builder {
             check_headers(headers.expose())?;
         }
         self.add(again).await?;
-        self.engines_changed();
+        self.engines.changed();
         tracing::info!(%kind, revision, "settings rolled back");
         Ok(())
     }

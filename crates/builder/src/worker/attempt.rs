@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    builder::{Builder, internal, stored},
+    builder::Builder,
     builds::files::DOCKERFILE,
+    common::{internal, stored},
     engines::context::EngineContext,
     engines::labels::Label,
     images::log,
@@ -140,6 +141,7 @@ impl Attempt<'_> {
         }
         let made = self
             .builder
+            .builds()
             .image_of_build(self.context, &self.claimed.build);
         match made.await {
             Ok(Some(built)) => return Ok(Some(built)),
@@ -161,9 +163,10 @@ impl Attempt<'_> {
             .step(Step::Pull, async |progress| {
                 // Under the lock no cleaning takes the image away between a look and its use.
                 let base = self.claimed.spec.base.to_string();
-                let lock = self.builder.image_lock(self.context, &base);
+                let lock = self.builder.images().lock(self.context, &base);
                 let _one_at_a_time = lock.lock().await;
                 self.builder
+                    .images()
                     .bring(self.context, &self.claimed.spec.base, progress)
                     .await
             })
@@ -229,11 +232,13 @@ impl Attempt<'_> {
         let spec = &self.claimed.spec;
         let lock = self
             .builder
-            .image_lock(self.context, &spec.base.to_string());
+            .images()
+            .lock(self.context, &spec.base.to_string());
         let _one_at_a_time = lock.lock().await;
         let (profile, was_known) = self
             .builder
-            .profile_of(&self.context.engine, &spec.base, found, self.label)
+            .images()
+            .profile(&self.context.engine, &spec.base, found, self.label)
             .await?;
         let how = if was_known { "known" } else { "probed" };
         log(

@@ -123,8 +123,8 @@ impl Builder {
     /// let go of it now, it is looked for later.
     async fn discard_image(&self, context: &EngineContext, build: &Build) {
         let forget = async {
-            if self.monitor().is_down(&context.name) {
-                return Err(self.monitor().why_unreachable(&context.name));
+            if self.engines().monitor().is_down(&context.name) {
+                return Err(self.engines().monitor().why_unreachable(&context.name));
             }
             let Ok(target) = build.target_image.parse() else {
                 return Ok(false);
@@ -136,7 +136,12 @@ impl Builder {
             let ours = found
                 .labels
                 .get(fastbuild_engine::BUILD_LABEL)
-                .is_some_and(|label| self.labels().attempt_of(label, build.id).is_some());
+                .is_some_and(|label| {
+                    self.engines()
+                        .labels()
+                        .attempt_of(label, build.id)
+                        .is_some()
+                });
             if !ours {
                 return Ok(false);
             }
@@ -164,7 +169,7 @@ impl Builder {
             .record_orphaned_image(&context.name, build.id, &build.target_image, now)
             .await;
         match noted {
-            Ok(()) => self.wake_orphan_sweep(),
+            Ok(()) => self.engines().wake_orphan_sweep(),
             Err(error) => {
                 tracing::error!(build = build.id, %error, "that an image is to be looked for cannot be written");
             }

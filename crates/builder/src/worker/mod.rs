@@ -20,7 +20,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
-    builder::{Builder, internal},
+    builder::Builder,
+    common::internal,
     engines::context::EngineContext,
     worker::attempt::{Attempt, AttemptError},
     worker::step_log::LogBudget,
@@ -89,7 +90,7 @@ impl Builder {
         self.metrics().taken(&claimed);
         let started = Instant::now();
         let engine = claimed.build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-        let context = self.engine_context(engine).await;
+        let context = self.engines().context(engine).await;
         crash::pass(CrashPoint::SiteKnown);
         let ended = match &context {
             Ok(context) => {
@@ -133,12 +134,12 @@ impl Builder {
         let lost = matches!(&ended, Err(AttemptError::EngineLost(..)));
         if let Err(AttemptError::EngineLost(_, failure)) = &ended {
             // Before the build is back in the queue, so that it is not given to the same engine.
-            self.report_engine_lost(engine, failure).await;
+            self.engines().report_lost(engine, failure).await;
         }
         let settled = self.settle(&claimed, context.as_ref().ok(), ended).await;
         // The image of an attempt before this one has lost its name by now.
         if lost || claimed.attempt.number > 1 {
-            self.wake_orphan_sweep();
+            self.engines().wake_orphan_sweep();
         }
         match settled {
             Ok(()) => {
@@ -173,8 +174,11 @@ impl Builder {
             .build
             .limits
             .unwrap_or_else(|| self.options().limits.bounds().default);
-        let label = self.labels().attempt(claimed.attempt);
-        let away = self.monitor().away(&context.name, self.clock().now());
+        let label = self.engines().labels().attempt(claimed.attempt);
+        let away = self
+            .engines()
+            .monitor()
+            .away(&context.name, self.clock().now());
         let run = Attempt {
             builder: &self,
             claimed: &claimed,

@@ -5,7 +5,7 @@ use fastbuild_spec::{failure::Failure, image_spec::ServicePasswords, plan::PlanS
 use secrecy::{ExposeSecret as _, SecretString};
 use sha_crypt::ShaCrypt;
 
-use crate::builder::internal;
+use crate::common::internal;
 
 /// glibc's crypt reads 16 characters of salt; base64 of 12 bytes is exactly that.
 const CRYPT_SALT_BYTES: usize = 12;

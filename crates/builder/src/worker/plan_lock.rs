@@ -36,7 +36,7 @@ impl Builder {
     ) -> Result<PlanLock, Failure> {
         let name = format!("the plan {key}");
         let turn = async {
-            let here = self.lock(name.clone()).lock_owned().await;
+            let here = self.plan_locks().get(name.clone()).lock_owned().await;
             Ok(PlanLock {
                 _here: Some(here),
                 _among_processes: self.turn_among_processes(&name, holder).await?,
@@ -72,7 +72,7 @@ impl Builder {
 
     fn turn_lease<'a>(&'a self, name: &'a str, holder: &'a str) -> Lease<'a> {
         Lease {
-            builder: self,
+            common: self.common(),
             name,
             holder,
             span: self.options().limits.lease,

@@ -11,7 +11,7 @@ use fastbuild_spec::{
 use fastbuild_store::{FinishedImage, ImageProvenance};
 
 use crate::{
-    builder::{internal, stored},
+    common::{internal, stored},
     images::log,
     worker::attempt::Attempt,
     worker::plan_lock::PlanLock,
@@ -231,7 +231,7 @@ impl Attempt<'_> {
             .image_name
             .parse()
             .map_err(|_| NotTaken::of_us(format!("{} is no image name", made.image_name)))?;
-        let distribution = self.builder.distribution().await;
+        let distribution = self.builder.images().registry_client().await;
         distribution
             .map_err(NotTaken::of_us)?
             .retag(

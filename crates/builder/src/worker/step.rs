@@ -105,7 +105,7 @@ impl Attempt<'_> {
             () = self.shutdown.cancelled() => Err(AttemptError::ShuttingDown),
             () = self.cancelled.cancelled() => Err(AttemptError::Failed(BuildState::BuildAbort, Failure::build_cancelled())),
             () = self.away.cancelled() => {
-                Err(self.lost(step, self.builder.monitor().why_unreachable(&self.context.name)))
+                Err(self.lost(step, self.builder.engines().monitor().why_unreachable(&self.context.name)))
             }
             outcome = work => match outcome {
                 Ok(value) => Ok(value),
@@ -130,7 +130,7 @@ impl Attempt<'_> {
             code if is_of_engine(code) => self.lost(step, failure),
             // An engine that breaks off in the middle may still say something about it, which is
             // not why the step failed.
-            _ => match self.builder.unreachable(&self.context.name).await {
+            _ => match self.builder.engines().unreachable(&self.context.name).await {
                 Some(gone) => self.lost(step, gone),
                 None => AttemptError::Failed(BuildState::failed_at(step), failure),
             },
@@ -141,7 +141,7 @@ impl Attempt<'_> {
     /// there for longer than builds wait is the end.
     pub(crate) fn lost(&self, step: Step, failure: Failure) -> AttemptError {
         let (engine, now) = (&self.context.name, self.now());
-        if self.builder.monitor().is_given_up(engine, now) {
+        if self.builder.engines().monitor().is_given_up(engine, now) {
             AttemptError::Failed(BuildState::failed_at(step), failure)
         } else {
             AttemptError::EngineLost(step, failure)

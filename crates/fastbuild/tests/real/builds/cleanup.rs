@@ -98,6 +98,7 @@ async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
     // Long unused, but a queued build names the base and a container was made from the target.
     let builder = later(&installation, 8).await;
     let queued = builder
+        .builds()
         .submit(Request::new(&base, &installation.target("2")).body())
         .await
         .unwrap();
@@ -108,29 +109,35 @@ async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     let container = docker(&["create", &target]);
-    let none = builder.clean_images(7).await;
-    builder.cancel(queued.build.id).await.unwrap();
+    let none = builder.cleanup().images(7).await;
+    builder.builds().cancel(queued.build.id).await.unwrap();
     docker(&["rm", &container]);
     assert_eq!(none.unwrap(), Vec::<String>::new());
     assert!(installation.engine_has(on, &base) && installation.engine_has(on, &target));
 
     // Not yet, then at once.
-    assert_eq!(builder.clean_images(9).await.unwrap(), Vec::<String>::new());
-    let mut removed = builder.clean_images(7).await.unwrap();
+    assert_eq!(
+        builder.cleanup().images(9).await.unwrap(),
+        Vec::<String>::new()
+    );
+    let mut removed = builder.cleanup().images(7).await.unwrap();
     removed.sort_unstable();
     let mut expected = vec![base.clone(), target.clone()];
     expected.sort_unstable();
     assert_eq!(removed, expected);
     assert!(!installation.engine_has(on, &base) && !installation.engine_has(on, &target));
     assert!(installation.registry_has(&base).await && installation.registry_has(&target).await);
-    assert_eq!(builder.clean_images(0).await.unwrap(), Vec::<String>::new());
+    assert_eq!(
+        builder.cleanup().images(0).await.unwrap(),
+        Vec::<String>::new()
+    );
 
-    assert_eq!(builder.clean_tasks(9).await.unwrap(), 0);
+    assert_eq!(builder.cleanup().builds(9).await.unwrap(), 0);
     assert!(folder.exists());
-    assert_eq!(builder.clean_tasks(7).await.unwrap(), 1);
+    assert_eq!(builder.cleanup().builds(7).await.unwrap(), 1);
     assert!(!folder.exists());
     // Each build once: the one that was cancelled in the queue ended too late, by the same clock.
-    assert_eq!(builder.clean_tasks(7).await.unwrap(), 0);
+    assert_eq!(builder.cleanup().builds(7).await.unwrap(), 0);
     let never_ran = builder
         .options()
         .folders
@@ -139,7 +146,7 @@ async fn unused_images_leave_the_engine_and_old_logs_the_disk() {
     assert!(never_ran.exists());
     builder.store().close().await.unwrap();
     let builder = later(&installation, 20).await;
-    assert_eq!(builder.clean_tasks(7).await.unwrap(), 1);
+    assert_eq!(builder.cleanup().builds(7).await.unwrap(), 1);
     assert!(!never_ran.exists());
     builder.store().close().await.unwrap();
 
@@ -181,8 +188,8 @@ async fn the_build_cache_is_kept_below_a_limit() {
     installation.build(&request.pip(&["six=1.16.0"])).await;
     installation.service.stop().await.unwrap();
     let builder = later(&installation, 0).await;
-    assert_eq!(builder.clean_build_cache(1 << 60).await.unwrap(), 0);
-    let freed = builder.clean_build_cache(1).await.unwrap();
+    assert_eq!(builder.cleanup().build_cache(1 << 60).await.unwrap(), 0);
+    let freed = builder.cleanup().build_cache(1).await.unwrap();
     assert!(freed > 0);
     builder.store().close().await.unwrap();
 }
@@ -246,7 +253,7 @@ async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
         low: 0,
     };
     let builder = later_with(&installation, 0, Some(roomy)).await;
-    let nothing = builder.clean_disk("default").await.unwrap();
+    let nothing = builder.cleanup().disk("default").await.unwrap();
     assert_eq!(nothing, fastbuild_builder::Freed::default());
     let measured = disk(&builder).await;
     assert!(measured.used_bytes > measured.cache_bytes, "{measured:?}");
@@ -256,10 +263,11 @@ async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
     let narrow = DiskMarks { high: 1, low: 0 };
     let builder = later_with(&installation, 0, Some(narrow)).await;
     let queued = builder
+        .builds()
         .submit(Request::new(&base, &installation.target("queued")).body())
         .await
         .unwrap();
-    let freed = builder.clean_disk("default").await.unwrap();
+    let freed = builder.cleanup().disk("default").await.unwrap();
     assert_eq!(freed.images, std::slice::from_ref(&unused));
     for stays in [&base, &used, &foreign] {
         assert!(installation.engine_has(on, stays), "{stays}");
@@ -267,9 +275,9 @@ async fn above_a_mark_what_is_unused_leaves_an_engine_and_what_is_used_stays() {
     assert!(!installation.engine_has(on, &unused));
     assert!(installation.registry_has(&unused).await);
 
-    builder.cancel(queued.build.id).await.unwrap();
+    builder.builds().cancel(queued.build.id).await.unwrap();
     docker(&["rm", &container]);
-    let mut freed = builder.clean_disk("default").await.unwrap().images;
+    let mut freed = builder.cleanup().disk("default").await.unwrap().images;
     freed.sort_unstable();
     let mut expected = vec![base, used];
     expected.sort_unstable();

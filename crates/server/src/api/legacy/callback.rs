@@ -112,7 +112,7 @@ async fn redeliver(
     State(state): State<AppState>,
     Query(DeliveryId { delivery_id }): Query<DeliveryId>,
 ) -> Result<Reply<Redelivered>, Error> {
-    state.builder.redeliver(delivery_id).await?;
+    state.builder.callbacks().resend(delivery_id).await?;
     Ok(queued(vec![delivery_id]))
 }
 
@@ -138,7 +138,9 @@ async fn redeliver_failed(
     State(state): State<AppState>,
     Query(Since { since }): Query<Since>,
 ) -> Result<Reply<Redelivered>, Error> {
-    Ok(queued(state.builder.redeliver_failed(&since).await?))
+    Ok(queued(
+        state.builder.callbacks().resend_failed(&since).await?,
+    ))
 }
 
 fn queued(delivery_ids: Vec<i64>) -> Reply<Redelivered> {

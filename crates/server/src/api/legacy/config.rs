@@ -64,7 +64,7 @@ fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
     let site = parse_site_form(&form.parts)?;
-    state.builder.configure(site).await?;
+    state.builder.settings().configure(site).await?;
     Ok(MessageOnly::new(
         "FastBuild 配置成功，可以开始构建镜像。",
         "FastBuild is configured and ready to build images.",
@@ -81,7 +81,7 @@ async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<M
 )]
 async fn update_host(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
     let host = parse_host_form(&form.parts)?;
-    state.builder.update_host(host).await?;
+    state.builder.settings().update_host(host).await?;
     Ok(MessageOnly::new(
         "服务地址更新成功。",
         "The service's address has been updated.",
@@ -98,7 +98,7 @@ async fn update_host(State(state): State<AppState>, form: Form) -> Result<Messag
 )]
 async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<MessageOnly, Error> {
     let registry = parse_registry_form(&form.parts)?;
-    state.builder.update_registry(registry).await?;
+    state.builder.settings().update_registry(registry).await?;
     Ok(MessageOnly::new(
         "Harbor 仓库配置更新成功。",
         "The registry has been updated.",
@@ -118,7 +118,11 @@ async fn update_docker_server(
     form: Form,
 ) -> Result<MessageOnly, Error> {
     let server = parse_docker_server_form(&form.parts)?;
-    state.builder.update_docker_server(server).await?;
+    state
+        .builder
+        .settings()
+        .update_docker_server(server)
+        .await?;
     Ok(MessageOnly::new(
         "Docker 服务器配置更新成功。",
         "The Docker server has been updated.",
@@ -141,7 +145,7 @@ async fn update_headers(
     State(state): State<AppState>,
     Json(headers): Json<BTreeMap<String, String>>,
 ) -> Result<MessageOnly, Error> {
-    state.builder.update_headers(headers).await?;
+    state.builder.settings().update_headers(headers).await?;
     Ok(MessageOnly::new(
         "回调请求头更新成功。",
         "The callback headers have been updated.",
@@ -290,7 +294,11 @@ async fn test_callback(
     State(state): State<AppState>,
     Query(TestCallback { callback_url }): Query<TestCallback>,
 ) -> Result<Reply<TriedCallback>, Error> {
-    let tried = state.builder.test_callback(callback_url.as_deref()).await?;
+    let tried = state
+        .builder
+        .callbacks()
+        .test(callback_url.as_deref())
+        .await?;
     Ok(Reply::success(tried.into()))
 }
 
@@ -315,7 +323,7 @@ async fn update_callback_secret(
     State(state): State<AppState>,
     Json(CallbackSecret { secret }): Json<CallbackSecret>,
 ) -> Result<MessageOnly, Error> {
-    state.builder.update_callback_secret(&secret).await?;
+    state.builder.callbacks().set_secret(&secret).await?;
     Ok(if secret.trim().is_empty() {
         MessageOnly::new("回调签名已关闭。", "Callbacks are no longer signed.")
     } else {
@@ -336,5 +344,7 @@ async fn update_callback_secret(
 async fn query_callback_secret(
     State(state): State<AppState>,
 ) -> Result<Reply<CallbackSigning>, Error> {
-    Ok(Reply::success(state.builder.signing_origin().await?.into()))
+    Ok(Reply::success(
+        state.builder.callbacks().signing_origin().await?.into(),
+    ))
 }

@@ -136,7 +136,8 @@ async fn register_base_image(
     let description = wanted.description.unwrap_or_default();
     let image = state
         .builder
-        .register_base_image(&wanted.image_name, &description)
+        .images()
+        .register_base(&wanted.image_name, &description)
         .await?;
     let (name, tag) = (&image.name, &image.tag);
     Ok(Reply::with_message(
@@ -159,7 +160,7 @@ async fn delete_image_by_image_name(
     State(state): State<AppState>,
     Query(ImageName { image_name }): Query<ImageName>,
 ) -> Result<Reply<&'static str>, Error> {
-    let deleted = state.builder.delete_image(&image_name).await?;
+    let deleted = state.builder.images().delete(&image_name).await?;
     Ok(Reply::with_message(
         deleted.said.zh,
         deleted.said.en,

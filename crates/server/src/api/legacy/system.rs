@@ -57,7 +57,7 @@ async fn auto_clean_image(
         .ok()
         .filter(|days| *days <= MOST_DAYS)
         .ok_or_else(|| out_of_bounds(reserve_days))?;
-    let removed = state.builder.clean_images(days).await?;
+    let removed = state.builder.cleanup().images(days).await?;
     Ok(Reply::with_message(
         format!(
             "已从 Docker 服务器清理 {} 个镜像，镜像仓库中的内容不受影响。",

@@ -86,7 +86,7 @@ async fn build_image(
     State(state): State<AppState>,
     Json(body): Json<Value>,
 ) -> Result<Reply<Accepted>, Error> {
-    let submitted = state.builder.submit(&body).await?;
+    let submitted = state.builder.builds().submit(&body).await?;
     let accepted = Accepted::new(submitted, &state.builder.options().folders.task_dir);
     let target = &accepted.target_image_name;
     Ok(Reply::with_message(
@@ -118,7 +118,7 @@ async fn pull_image(
     State(state): State<AppState>,
     Query(ImageName { image_name }): Query<ImageName>,
 ) -> Result<Reply<PulledImageRow>, Error> {
-    let pulled = state.builder.pull_image(&image_name).await?;
+    let pulled = state.builder.images().pull(&image_name).await?;
     let (zh, en) = if pulled.was_present {
         (
             "镜像已经存在在系统中",
@@ -162,7 +162,7 @@ async fn check_image(
     State(state): State<AppState>,
     Query(ImageName { image_name }): Query<ImageName>,
 ) -> Result<Reply<Descriptor>, Error> {
-    let checked = state.builder.check_image(&image_name).await?;
+    let checked = state.builder.images().check(&image_name).await?;
     let (zh, en) = if checked.was_known {
         (
             "镜像检测成功",
@@ -256,7 +256,7 @@ async fn cancel_task_by_task_id(
     State(state): State<AppState>,
     Query(TaskId { task_id }): Query<TaskId>,
 ) -> Result<Reply<bool>, Error> {
-    let ended = state.builder.cancel(task_id).await?;
+    let ended = state.builder.builds().cancel(task_id).await?;
     let (zh, en) = if ended {
         ("任务已取消", "The build has been cancelled.")
     } else {
@@ -343,7 +343,7 @@ async fn delete_image_by_task_id(
     State(state): State<AppState>,
     Query(TaskId { task_id }): Query<TaskId>,
 ) -> Result<Reply<bool>, Error> {
-    state.builder.delete_image_of_task(task_id).await?;
+    state.builder.builds().delete_image(task_id).await?;
     Ok(Reply::success(true))
 }
 
@@ -359,7 +359,7 @@ async fn delete_task_by_task_id(
     State(state): State<AppState>,
     Query(TaskId { task_id }): Query<TaskId>,
 ) -> Result<Reply<&'static str>, Error> {
-    state.builder.delete_task(task_id).await?;
+    state.builder.builds().delete(task_id).await?;
     Ok(Reply::success("Folder deleted successfully"))
 }
 

@@ -96,6 +96,7 @@ async fn submit(
 ) -> Result<Response, Error> {
     let (build_id, answer) = match state
         .builder
+        .builds()
         .submit_document(&document, key.clone())
         .await?
     {
@@ -139,7 +140,7 @@ async fn shown(state: &AppState, build: store::Build, language: Language) -> Res
     let (id, stands, because) = (build.id, build.state, build.build_reason);
     let shown = Build::new(build, language);
     Ok(match stands {
-        BuildState::Queued => shown.queued(state.builder.queue_estimate(id).await?),
+        BuildState::Queued => shown.queued(state.builder.builds().estimate(id).await?),
         BuildState::PushSuccess => shown.made(because, state.store().plan_of(id).await?, language),
         _ => shown,
     })
@@ -205,7 +206,7 @@ async fn cancel(
     State(state): State<AppState>,
     Path(id): Path<i64>,
 ) -> Result<(StatusCode, Json<CancelResult>), Error> {
-    let ended = state.builder.cancel(id).await?;
+    let ended = state.builder.builds().cancel(id).await?;
     let status = if ended {
         StatusCode::OK
     } else {
@@ -240,7 +241,7 @@ async fn retry(
     Path(id): Path<i64>,
     JsonBody(Retry { from }): JsonBody<Retry>,
 ) -> Result<(StatusCode, Json<Build>), Error> {
-    let build = state.builder.retry(id, from).await?;
+    let build = state.builder.builds().retry(id, from).await?;
     let shown = shown(&state, build, language).await?;
     Ok((StatusCode::ACCEPTED, Json(shown)))
 }
@@ -343,6 +344,6 @@ async fn render(
     Document(document): Document,
 ) -> Result<Json<RenderedPlan>, Error> {
     Ok(Json(RenderedPlan::new(
-        state.builder.render_document(&document).await?,
+        state.builder.builds().render_document(&document).await?,
     )))
 }

@@ -147,7 +147,7 @@ async fn redeliver(
     Path(id): Path<i64>,
 ) -> Result<(StatusCode, Json<Callback>), Error> {
     found(&state, id).await?;
-    state.builder.redeliver(id).await?;
+    state.builder.callbacks().resend(id).await?;
     let again = found(&state, id).await?;
     Ok((StatusCode::ACCEPTED, Json(again.delivery.into())))
 }
@@ -181,7 +181,7 @@ async fn redeliver_failed(
         );
         return Err(Failure::invalid_fields(&[FieldError::new("/since", &since, allowed)]).into());
     }
-    let callbacks = state.builder.redeliver_failed(&since).await?;
+    let callbacks = state.builder.callbacks().resend_failed(&since).await?;
     Ok((
         StatusCode::ACCEPTED,
         Json(RedeliveredCallbacks { callbacks }),
@@ -218,6 +218,6 @@ async fn test(
             Failure::invalid_fields(&[FieldError::without_value("/url", error.allowed())])
         })?;
     }
-    let tried = state.builder.test_callback(url.as_deref()).await?;
+    let tried = state.builder.callbacks().test(url.as_deref()).await?;
     Ok(Json(tried.into()))
 }

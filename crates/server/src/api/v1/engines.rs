@@ -109,7 +109,7 @@ async fn add(
     InLanguage(language): InLanguage,
     Document(document): Document,
 ) -> Result<Response, Error> {
-    let engine = state.builder.add_engine(&document).await?;
+    let engine = state.builder.engines().add(&document).await?;
     let location = [(header::LOCATION, engine_path(&engine.name))];
     let engine = Json(shown(&state, engine, language));
     Ok((StatusCode::CREATED, location, engine).into_response())
@@ -128,7 +128,7 @@ async fn get(
     InLanguage(language): InLanguage,
     Path(name): Path<String>,
 ) -> Result<Json<Engine>, Error> {
-    let engine = state.builder.named_engine(&name).await?;
+    let engine = state.builder.engines().get(&name).await?;
     Ok(Json(shown(&state, engine, language)))
 }
 
@@ -152,7 +152,7 @@ async fn change(
     Path(name): Path<String>,
     Document(document): Document,
 ) -> Result<Json<Engine>, Error> {
-    let engine = state.builder.change_engine(&name, &document).await?;
+    let engine = state.builder.engines().change(&name, &document).await?;
     Ok(Json(shown(&state, engine, language)))
 }
 
@@ -168,7 +168,7 @@ async fn remove(
     State(state): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Error> {
-    state.builder.remove_engine(&name).await?;
+    state.builder.engines().remove(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -185,7 +185,7 @@ async fn drain(
     InLanguage(language): InLanguage,
     Path(name): Path<String>,
 ) -> Result<Json<Engine>, Error> {
-    let engine = state.builder.drain_engine(&name, true).await?;
+    let engine = state.builder.engines().drain(&name, true).await?;
     Ok(Json(shown(&state, engine, language)))
 }
 
@@ -202,7 +202,7 @@ async fn undrain(
     InLanguage(language): InLanguage,
     Path(name): Path<String>,
 ) -> Result<Json<Engine>, Error> {
-    let engine = state.builder.drain_engine(&name, false).await?;
+    let engine = state.builder.engines().drain(&name, false).await?;
     Ok(Json(shown(&state, engine, language)))
 }
 
@@ -218,7 +218,7 @@ async fn prove(
     State(state): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Json<EngineProof>, Error> {
-    Ok(Json(state.builder.prove_engine(&name).await?.into()))
+    Ok(Json(state.builder.engines().prove(&name).await?.into()))
 }
 
 /// Everything an engine ever was, newest first; of those that were removed as well.

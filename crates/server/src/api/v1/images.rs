@@ -113,7 +113,7 @@ async fn remove(
         .await?
         .ok_or_else(|| no_such_image(id))?;
     let name = format!("{}:{}", image.name, image.tag);
-    let removed = state.builder.delete_image(&name).await?;
+    let removed = state.builder.images().delete(&name).await?;
     Ok(Json(ImageRemoved {
         image: removed.image.to_string(),
         detail: removed.said.in_language(language).to_owned(),
@@ -149,7 +149,7 @@ async fn profile(
     State(state): State<AppState>,
     JsonBody(named): JsonBody<Named>,
 ) -> Result<Json<ProfiledImage>, Error> {
-    let checked = state.builder.check_image(&named.reference()?).await?;
+    let checked = state.builder.images().check(&named.reference()?).await?;
     Ok(Json(checked.into()))
 }
 
@@ -165,7 +165,7 @@ async fn pull(
     State(state): State<AppState>,
     JsonBody(named): JsonBody<Named>,
 ) -> Result<Json<ImagePulled>, Error> {
-    let pulled = state.builder.pull_image(&named.reference()?).await?;
+    let pulled = state.builder.images().pull(&named.reference()?).await?;
     Ok(Json(pulled.into()))
 }
 

@@ -55,7 +55,7 @@ async fn in_force(State(state): State<AppState>) -> Result<Json<CurrentSettings>
         registry: newest(&state, SettingsKind::Registry).await?,
         docker_server: newest(&state, SettingsKind::DockerServer).await?,
         callback_headers: newest(&state, SettingsKind::CallbackHeaders).await?,
-        callback_signing: state.builder.signing_origin().await?.into(),
+        callback_signing: state.builder.callbacks().signing_origin().await?.into(),
     }))
 }
 
@@ -119,7 +119,7 @@ async fn roll_back(
     JsonBody(Rollback { revision }): JsonBody<Rollback>,
 ) -> Result<Json<SettingsRevision>, Error> {
     let kind = read_kind(&kind)?;
-    state.builder.roll_back(kind, revision).await?;
+    state.builder.settings().roll_back(kind, revision).await?;
     let newest = newest(&state, kind).await?;
     let missing = || Error::internal(format!("there are no {kind} settings after a roll-back"));
     Ok(Json(newest.ok_or_else(missing)?))
@@ -135,7 +135,7 @@ async fn roll_back(
     responses((status = 200, body = Readiness, description = "What was found."), Problems)
 )]
 async fn prove(State(state): State<AppState>, InLanguage(language): InLanguage) -> Json<Readiness> {
-    let dependencies = state.builder.dependencies(LIMIT).await;
+    let dependencies = state.builder.readiness().check(LIMIT).await;
     let ready = is_ready(&dependencies);
     Json(Readiness::new(ready, &dependencies, language))
 }

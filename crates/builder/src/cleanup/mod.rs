@@ -6,6 +6,8 @@
 //! installation), no queued or running build names it as base or target, and no container was made
 //! from it. Registries keep everything.
 
+pub(crate) mod disk;
+
 use std::time::Duration;
 
 use fastbuild_spec::failure::{Failure, ReasonCode};
@@ -15,8 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     background::lease::Lease,
-    builder::{Builder, stored},
-    engines::context::EngineContext,
+    builds::files,
+    common::{Common, stored},
+    engines::{Engines, context::EngineContext},
+    images::Images,
 };
 
 /// How often it is looked whether a cleaning is due; also the wait after one that failed.
@@ -28,18 +32,34 @@ const LEASE_SPAN: Duration = Duration::from_mins(2);
 /// Builds or callbacks that are cleaned away between two looks at the database.
 const BATCH: u64 = 100;
 
-impl Builder {
+/// What is removed by and by: unused images, old files and callbacks, build cache. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cleanup {
+    common: Common,
+    engines: Engines,
+    images: Images,
+}
+
+impl Cleanup {
+    pub(crate) fn new(common: Common, engines: Engines, images: Images) -> Self {
+        Self {
+            common,
+            engines,
+            images,
+        }
+    }
+
     /// Removes from the engines the images that nobody used there for so many days, and returns
     /// their names. 0 removes all that are not in use right now.
     ///
     /// # Errors
     /// `NotConfigured`, or what an engine answered, after the other ones were cleaned; what was
     /// removed is on record.
-    pub async fn clean_images(&self, reserve_days: u32) -> Result<Vec<String>, Failure> {
+    pub async fn images(&self, reserve_days: u32) -> Result<Vec<String>, Failure> {
         let cutoff = self.days_ago(reserve_days);
         let mut removed = Vec::new();
         let mut outcome = Ok(());
-        for context in self.engine_contexts().await? {
+        for context in self.engines.contexts().await? {
             match self.clean_images_on(&context, cutoff).await {
                 Ok(names) => removed.extend(names),
                 Err(failure) => outcome = outcome.and(Err(failure)),
@@ -54,7 +74,8 @@ impl Builder {
         cutoff: Timestamp,
     ) -> Result<Vec<String>, Failure> {
         let unused = self
-            .store()
+            .common
+            .store
             .images_unused_since(context.engine.address(), cutoff)
             .await
             .map_err(|error| stored(&error))?;
@@ -93,10 +114,11 @@ impl Builder {
         };
         // Builds bring their base image under the same lock: one queued before it is seen here,
         // one queued after it pulls the image anew.
-        let lock = self.image_lock(context, &life.image_name);
+        let lock = self.images.lock(context, &life.image_name);
         let _one_at_a_time = lock.lock().await;
         let user = self
-            .store()
+            .common
+            .store
             .build_using(&life.image_name)
             .await
             .map_err(|error| stored(&error))?;
@@ -108,10 +130,11 @@ impl Builder {
             .find_image(&image)
             .await
             .map_err(|error| error.failure())?;
-        let now = self.clock().now();
+        let now = self.common.now();
         match found {
             Some(found) if is_held(&found.id) => Ok(false),
             Some(_) => match self
+                .images
                 .discard(context, &image, life.kind, Some(life.generated_at))
                 .await
             {
@@ -120,7 +143,8 @@ impl Builder {
             },
             None => {
                 // Somebody removed it behind our back; its life has ended all the same.
-                self.store()
+                self.common
+                    .store
                     .image_removed(
                         context.engine.address(),
                         &life.image_name,
@@ -140,12 +164,13 @@ impl Builder {
     ///
     /// # Errors
     /// `Internal` when the database does not answer.
-    pub async fn clean_tasks(&self, retention_days: u32) -> Result<u64, Failure> {
+    pub async fn builds(&self, retention_days: u32) -> Result<u64, Failure> {
         let cutoff = self.days_ago(retention_days);
         let (mut cleaned, mut after) = (0, 0);
         loop {
             let batch = self
-                .store()
+                .common
+                .store
                 .uncleaned_builds(cutoff, after, BATCH)
                 .await
                 .map_err(|error| stored(&error))?;
@@ -154,14 +179,15 @@ impl Builder {
             };
             after = last.build_id;
             for build in batch {
-                if let Err(error) = self.remove_folder(&build.work_dir_name).await {
+                let task_dir = &self.common.options.folders.task_dir;
+                if let Err(error) = files::remove_folder(task_dir, &build.work_dir_name).await {
                     // Its log stays as well, and the next cleaning finds it again.
-                    let folder = self.folder(&build.work_dir_name);
+                    let folder = task_dir.join(&build.work_dir_name);
                     tracing::warn!(build = build.build_id, folder = %folder.display(), %error, "the build's folder cannot be removed");
                     continue;
                 }
-                let now = self.clock().now();
-                let done = self.store().clean_build(build.build_id, now).await;
+                let now = self.common.now();
+                let done = self.common.store.clean_build(build.build_id, now).await;
                 cleaned += u64::from(done.map_err(|error| stored(&error))?);
             }
         }
@@ -172,12 +198,13 @@ impl Builder {
     ///
     /// # Errors
     /// `Internal` when the database does not answer.
-    pub async fn clean_callbacks(&self, retention_days: u32) -> Result<u64, Failure> {
+    pub async fn callbacks(&self, retention_days: u32) -> Result<u64, Failure> {
         let cutoff = self.days_ago(retention_days);
         let mut cleaned = 0;
         loop {
             let pruned = self
-                .store()
+                .common
+                .store
                 .prune_deliveries(cutoff, BATCH)
                 .await
                 .map_err(|error| stored(&error))?;
@@ -193,10 +220,10 @@ impl Builder {
     ///
     /// # Errors
     /// `NotConfigured`, or what an engine answered, after the other ones were cleaned.
-    pub async fn clean_build_cache(&self, keep_bytes: u64) -> Result<u64, Failure> {
+    pub async fn build_cache(&self, keep_bytes: u64) -> Result<u64, Failure> {
         let mut freed = 0;
         let mut outcome = Ok(());
-        for context in self.engine_contexts().await? {
+        for context in self.engines.contexts().await? {
             match context.engine.prune_build_cache(keep_bytes).await {
                 Ok(bytes) => freed += bytes,
                 Err(error) => outcome = outcome.and(Err(error.failure())),
@@ -226,20 +253,20 @@ impl Builder {
     /// Cleans when that is due and no other process is at it.
     async fn clean_when_due(&self) -> Result<(), Failure> {
         let lease = Lease {
-            builder: self,
+            common: &self.common,
             name: LEASE,
-            holder: self.process(),
+            holder: self.engines.process(),
             span: LEASE_SPAN,
         };
         // Who is alone has nobody to share it with, nor to wait for after a restart.
-        let is_shared = self.store().is_shared();
+        let is_shared = self.common.store.is_shared();
         if !self.cleaning_is_due().await? || is_shared && !lease.hold().await? {
             return Ok(());
         }
         let cleaned = async {
             // Another process may have been done with it just before.
             if self.cleaning_is_due().await? {
-                self.clean().await?;
+                self.all().await?;
             }
             Ok(())
         };
@@ -260,17 +287,18 @@ impl Builder {
     /// The time of the last cleaning is remembered across restarts, so that a service that
     /// restarts every day is cleaned every day, and one that restarts every minute not more often.
     async fn cleaning_is_due(&self) -> Result<bool, Failure> {
-        if !self.missing_settings().await?.is_empty() {
+        if !self.engines.missing_settings().await?.is_empty() {
             return Ok(false);
         }
         let last = self
-            .store()
+            .common
+            .store
             .last_cleanup()
             .await
             .map_err(|error| stored(&error))?;
-        let interval = self.options().cleaning.interval;
+        let interval = self.common.options.cleaning.interval;
         Ok(last.is_none_or(|last| {
-            let since = self.clock().now().duration_since(last);
+            let since = self.common.now().duration_since(last);
             // A clock that was set back must not stop the cleaning for good.
             since.is_negative() || since.unsigned_abs() >= interval
         }))
@@ -281,27 +309,28 @@ impl Builder {
     ///
     /// # Errors
     /// The first failure.
-    pub async fn clean(&self) -> Result<(), Failure> {
-        let options = &self.options().cleaning;
+    pub async fn all(&self) -> Result<(), Failure> {
+        let options = &self.common.options.cleaning;
         let tasks = match options.task_retention_days {
             0 => Ok(0),
-            days => self.clean_tasks(days).await,
+            days => self.builds(days).await,
         };
         let callbacks = match options.callback_retention_days {
             0 => Ok(0),
-            days => self.clean_callbacks(days).await,
+            days => self.callbacks(days).await,
         };
         let images = match options.image_reserve_days {
             0 => Ok(Vec::new()),
-            days => self.clean_images(days).await,
+            days => self.images(days).await,
         };
         let cache = match options.build_cache_bytes {
             0 => Ok(0),
-            bytes => self.clean_build_cache(bytes).await,
+            bytes => self.build_cache(bytes).await,
         };
         let (tasks, callbacks, images, cache) = (tasks?, callbacks?, images?, cache?);
-        self.store()
-            .cleaned(self.clock().now())
+        self.common
+            .store
+            .cleaned(self.common.now())
             .await
             .map_err(|error| stored(&error))?;
         tracing::info!(
@@ -316,7 +345,7 @@ impl Builder {
 
     fn days_ago(&self, days: u32) -> Timestamp {
         let span = SignedDuration::from_hours(24 * i64::from(days));
-        self.clock()
+        self.common
             .now()
             .checked_sub(span)
             .unwrap_or(Timestamp::MIN)

@@ -1,6 +1,6 @@
 //! Watching the engines' disks: above a mark, build cache and unused images go until another one.
 //!
-//! What may go is the same as in [`crate::images::cleanup`]: build cache that no running build uses, and
+//! What may go is the same as in [`crate::cleanup`]: build cache that no running build uses, and
 //! images whose life on the engine is known (it was pulled or built by this installation), that no
 //! queued or running build names and no container was made from, those first that were not used for
 //! longest.
@@ -13,10 +13,7 @@ use fastbuild_store::DiskUse;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    builder::{Builder, stored},
-    engines::context::EngineContext,
-};
+use crate::{cleanup::Cleanup, common::stored, engines::context::EngineContext};
 
 /// How often the disks are looked at. Measuring is work for an engine.
 const LOOK: Duration = Duration::from_mins(5);
@@ -30,7 +27,7 @@ pub struct Freed {
     pub images: Vec<String>,
 }
 
-impl Builder {
+impl Cleanup {
     /// Looks at the engines' disks again and again until `shutdown`.
     pub(crate) async fn watch_disks(self, shutdown: CancellationToken) {
         loop {
@@ -46,13 +43,13 @@ impl Builder {
     }
 
     async fn look_at_disks(&self) {
-        let Ok(contexts) = self.engine_contexts().await else {
+        let Ok(contexts) = self.engines.contexts().await else {
             // Not configured yet, or a database that says so elsewhere.
             return;
         };
         let answering = contexts
             .iter()
-            .filter(|context| !self.monitor().is_down(&context.name));
+            .filter(|context| !self.engines.monitor().is_down(&context.name));
         let looks = answering.map(|context| async {
             match self.mind_disk(context).await {
                 Ok(freed) if freed == Freed::default() => {}
@@ -74,15 +71,15 @@ impl Builder {
     ///
     /// # Errors
     /// `NotConfigured`, `NotFound`, or what the engine answered.
-    pub async fn clean_disk(&self, engine: &str) -> Result<Freed, Failure> {
-        let context = self.engine_context(engine).await?;
+    pub async fn disk(&self, engine: &str) -> Result<Freed, Failure> {
+        let context = self.engines.context(engine).await?;
         self.mind_disk(&context).await
     }
 
     async fn mind_disk(&self, context: &EngineContext) -> Result<Freed, Failure> {
         let mut usage = self.measure(context).await?;
         let mut freed = Freed::default();
-        let Some(marks) = self.options().cleaning.disk_marks else {
+        let Some(marks) = self.common.options.cleaning.disk_marks else {
             return Ok(freed);
         };
         if usage.total() <= marks.high {
@@ -97,8 +94,9 @@ impl Builder {
         }
         if usage.total() > marks.low {
             let unused = self
-                .store()
-                .images_unused_since(context.engine.address(), self.clock().now())
+                .common
+                .store
+                .images_unused_since(context.engine.address(), self.common.now())
                 .await
                 .map_err(|error| stored(&error))?;
             let held = context.engine.images_in_containers().await;
@@ -136,9 +134,9 @@ impl Builder {
         let disk = DiskUse {
             used_bytes: usage.total(),
             cache_bytes: usage.build_cache,
-            at: self.clock().now().as_microsecond(),
+            at: self.common.now().as_microsecond(),
         };
-        let noted = self.store().note_disk(&context.name, disk).await;
+        let noted = self.common.store.note_disk(&context.name, disk).await;
         noted.map_err(|error| stored(&error))?;
         Ok(usage)
     }
