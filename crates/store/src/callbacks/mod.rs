@@ -189,6 +189,8 @@ impl Store {
             body: Set(new.body.clone()),
             status: Set(DeliveryStatus::Pending.to_string()),
             tries: Set(0),
+            schedule_from: Set(0),
+            test: Set(false),
             next_at: Set(Some(micros(now))),
             receiver: Set(receiver(&new.url)),
             created_at: Set(micros(now)),

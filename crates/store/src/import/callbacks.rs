@@ -232,6 +232,9 @@ async fn insert(
         status: Set(callback.status.to_string()),
         // The old service did not count them.
         tries: Set(0),
+        schedule_from: Set(0),
+        test: Set(false),
+        receiver: Set(String::new()),
         next_at: Set(None),
         result: Set(Some(callback.result)),
         created_at: Set(micros(callback.created)),
