@@ -1,25 +1,20 @@
-//! The task runner: `cargo xtask COMMAND` starts the real parts that FastBuild is shown and tested against.
+//! The task runner: `cargo xtask COMMAND`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a task runner talks to the person at the terminal"
 )]
 
-mod bench;
-mod chaos;
-mod demo;
-mod env;
 mod openapi;
-mod run;
+mod orphan_files;
+mod slowest;
 mod test;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{ffi::OsString, process::ExitCode};
 
+use anyhow::Result;
 use clap::Parser;
-use fastbuild_testkit::callback_receiver;
+use xtask::{env, run};
 
 /// FastBuild's task runner.
 #[derive(Parser)]
@@ -28,46 +23,41 @@ enum Task {
     /// Starts, stops and shows the engines, the registry and the fixtures for demo and tests.
     #[command(subcommand)]
     Env(env::EnvTask),
-    /// Shows the main job from end to end on the real parts, each claim with its proof.
-    Demo,
-    /// Checks formatting and lints and runs every test against the real parts.
+    /// Checks formatting, files, licences and lints and runs every test. What CI runs.
     Test,
-    /// Measures speed against named baselines and writes docs/performance.md.
-    Bench(bench::Options),
     /// Writes the service's OpenAPI document to docs/openapi.json.
     Openapi,
-    /// Lets a whole site fail at random, again and again, and checks what becomes of its builds.
-    Chaos(chaos::Options),
+    /// Shows the main job from end to end on the test environment, each claim with its proof.
+    #[command(disable_help_flag = true)]
+    Demo(Live),
+    /// Measures speed against named baselines and writes docs/performance.md.
+    #[command(disable_help_flag = true)]
+    Bench(Live),
     /// Measures the queue and the lists on both databases and writes docs/performance.md.
-    BenchQueue,
-    /// Receives callbacks and records them (started by `env up`).
-    CallbackReceiver {
-        /// TCP port on 127.0.0.1.
-        #[arg(long)]
-        port: u16,
-        /// File that gets one JSON object per request.
-        #[arg(long)]
-        log: PathBuf,
-    },
+    #[command(disable_help_flag = true)]
+    BenchQueue(Live),
+    /// Lets a whole cluster fail at random, again and again, and checks what becomes of its builds.
+    #[command(disable_help_flag = true)]
+    Chaos(Live),
 }
 
-fn receive_callbacks(port: u16, log: &Path) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(callback_receiver::serve(port, log))
+/// Arguments of a command that `xtask-live` carries out.
+#[derive(clap::Args)]
+struct Live {
+    /// See `cargo xtask COMMAND --help`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Env(task) => env::execute(&task),
-        Task::Demo => demo::execute(),
         Task::Test => test::execute(),
-        Task::Bench(options) => bench::execute(&options),
         Task::Openapi => openapi::execute(),
-        Task::Chaos(options) => chaos::execute(&options),
-        Task::BenchQueue => bench::queue::execute(),
-        Task::CallbackReceiver { port, log } => receive_callbacks(port, &log),
+        Task::Demo(live) => live.run("demo"),
+        Task::Bench(live) => live.run("bench"),
+        Task::BenchQueue(live) => live.run("bench-queue"),
+        Task::Chaos(live) => live.run("chaos"),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,5 +65,14 @@ fn main() -> ExitCode {
             eprintln!("Error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+impl Live {
+    /// Builds `xtask-live` and hands the command over to it.
+    fn run(&self, command: &str) -> Result<()> {
+        let program = run::build("xtask-live", false)?;
+        let mut live = run::program(program, &[command]);
+        run::run_in_the_open(live.args(&self.arguments))
     }
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::run;
+use xtask::run;
 
 /// Asks the program for its document; nothing is started.
 pub(crate) fn execute() -> Result<()> {
-    let program = run::build_fastbuild(false)?;
+    let program = run::build("fastbuild", false)?;
     let document = run::run(&mut run::program(program, &["openapi"]))?;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
     std::fs::write(&path, document)

@@ -1,4 +1,4 @@
-//! Running other programs, waiting for a condition, and saying how long things took.
+//! Running other programs, and saying how long things took.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 const LAST_LINES: usize = 20;
 
 /// A command line, ready to get more arguments.
-pub(crate) fn program(name: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+pub fn program(name: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
     let mut command = Command::new(name);
     command.args(arguments);
     command
@@ -20,7 +20,7 @@ pub(crate) fn program(name: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
 
 /// Runs a program to its end and returns what it wrote to its standard output. The error shows the command,
 /// how it ended and its last lines.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+pub fn run(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -29,7 +29,7 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
 }
 
 /// Like [`run`], with text on the program's standard input: the way for secrets, which must not be arguments.
-pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
+pub fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -44,7 +44,7 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<Strin
 }
 
 /// Runs a program whose output the person at the terminal reads as it comes.
-pub(crate) fn run_in_the_open(command: &mut Command) -> Result<()> {
+pub fn run_in_the_open(command: &mut Command) -> Result<()> {
     let status = command
         .stdin(Stdio::null())
         .status()
@@ -55,33 +55,34 @@ pub(crate) fn run_in_the_open(command: &mut Command) -> Result<()> {
     bail!("`{}` failed ({status})", shown(command))
 }
 
-/// Builds the service's program and returns its path.
-pub(crate) fn build_fastbuild(release: bool) -> Result<PathBuf> {
-    let mut cargo = program(
-        env!("CARGO"),
-        &[
-            "build",
-            "--quiet",
-            "--package",
-            "fastbuild",
-            "--message-format",
-            "json",
-        ],
-    );
+/// Builds a program of the workspace, cargo's progress in the open, and returns its path.
+///
+/// # Errors
+/// When it does not compile.
+pub fn build(package: &str, release: bool) -> Result<PathBuf> {
+    println!("Building {package}; the first time takes some minutes.");
+    let mut cargo = program(env!("CARGO"), &["build", "--package", package]);
+    // The messages go to standard output, progress and what the compiler says to standard error.
+    cargo.args(["--message-format", "json-render-diagnostics"]);
     if release {
         cargo.arg("--release");
     }
-    let messages = step("the service is built", || run(&mut cargo))?;
+    let output = cargo
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo could not be started")?;
+    let messages = checked(&cargo, &output)?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "fastbuild")
+        .filter(|message| message["target"]["name"] == package)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo named no program for the package fastbuild")
+        .with_context(|| format!("cargo named no program for the package {package}"))
 }
 
 /// Whether a program ran and ended well; its output is dropped.
-pub(crate) fn succeeds(command: &mut Command) -> bool {
+pub fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -105,7 +106,7 @@ fn checked(command: &Command, output: &Output) -> Result<String> {
 }
 
 /// The last non-empty lines of a text, indented for an error message.
-pub(crate) fn last_lines(text: &str, count: usize) -> String {
+pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -131,33 +132,17 @@ fn shown(command: &Command) -> String {
         .join(" ")
 }
 
-/// Asks until the condition holds; false when it did not within the limit.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "other programs' states can only be asked for again and again"
-)]
-pub(crate) fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
-    while !condition() {
-        if start.elapsed() > limit {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(30));
-    }
-    true
-}
-
 /// The present time since the Unix epoch: makes names that no earlier run used.
 #[expect(
     clippy::disallowed_methods,
     reason = "the task runner has no clock to hand around"
 )]
-pub(crate) fn now() -> Result<Duration> {
+pub fn now() -> Result<Duration> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?)
 }
 
 /// Does one piece of work and prints its title and how long it took.
-pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let result = work();
     match &result {
@@ -168,6 +153,6 @@ pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T
 }
 
 /// Prints what was done since `start`.
-pub(crate) fn report(title: &str, start: Instant) {
+pub fn report(title: &str, start: Instant) {
     println!("  {:>6.1} s  {title}", start.elapsed().as_secs_f64());
 }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use fastbuild_builder::options::{BuildOptions, CallbackOptions, CleaningOptions, Folders, Limits};
 #[cfg(debug_assertions)]
 use fastbuild_engine::crash::CrashPoint;
@@ -48,8 +49,13 @@ const CRASH_AT: &str = "crash_at";
 /// Flags that override everything else.
 #[derive(Debug, Clone, Default, clap::Args, Serialize)]
 pub struct Overrides {
-    /// Folder everything lives under
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder everything lives under; a relative one is below the current folder
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        value_parser = PathBufValueParser::new().try_map(std::path::absolute)
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_dir: Option<PathBuf>,
     /// Address to listen on

@@ -83,6 +83,7 @@ impl ServiceOptions {
 pub struct Service {
     options: ServiceOptions,
     child: Child,
+    kept: bool,
     /// A caller of it.
     pub client: Client,
     /// The port it listens on.
@@ -123,6 +124,7 @@ impl Service {
             client: Client::new("")?,
             port,
             ready_after: Duration::ZERO,
+            kept: false,
         };
         let skip = usize::try_from(written).unwrap_or_default();
         let mut port = || {
@@ -139,6 +141,12 @@ impl Service {
         service.ready_after = started.elapsed();
         service.client = Client::new(format!("http://127.0.0.1:{}", service.port))?;
         Ok(service)
+    }
+
+    /// Lets it run on after this value and this process are gone; its process id.
+    pub fn keep(mut self) -> u32 {
+        self.kept = true;
+        self.pid()
     }
 
     /// Everything it has logged, restarts included.
@@ -239,6 +247,9 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         // The process may have ended by itself.
         self.child.kill().ok();
         self.child.wait().ok();

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use fastbuild_testkit::chaos::{builds, cancels, streams};
 use tokio::runtime::Runtime;
 
-use crate::{env, run::build_fastbuild};
+use xtask::{env, run};
 
 /// Resident memory that a service with all its clients may have, in megabytes.
 const MEGABYTES: f64 = 150.0;
@@ -80,7 +80,7 @@ pub(crate) fn execute(options: &Options) -> Result<()> {
     env::up()?;
     let binary = match &options.binary {
         Some(binary) => std::path::absolute(binary)?,
-        None => build_fastbuild(options.release)?,
+        None => run::build("fastbuild", options.release)?,
     };
     let seed = options.seed.unwrap_or_else(rand::random);
     println!("seed {seed}");

@@ -1,8 +1,8 @@
-//! The main job from end to end on the real parts, each claim with its proof.
+//! The main job from end to end on the test environment, each claim with its proof.
 
 use std::{
+    cell::{Cell, RefCell},
     collections::HashSet,
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -13,39 +13,55 @@ use fastbuild_testkit::{
     env::TestEnv,
     request::Request,
     service::{Service, ServiceOptions},
+    wait::{eventually, when},
 };
 use serde_json::Value;
 
-use crate::{env, run};
+use xtask::{env, run};
 
 const SSH_PASSWORD: &str = "Alkaid123456";
 const JUPYTER_PASSWORD: &str = "Lab-9-passphrase";
 /// How long the demonstration's build may take on a slow network.
-const PATIENCE: Duration = Duration::from_mins(30);
+const TIMEOUT: Duration = Duration::from_mins(30);
 /// Characters shown of a stage's name.
 const LINE: usize = 110;
-const LOOK: Duration = Duration::from_millis(100);
 
-/// Runs the demonstration.
-pub(crate) fn execute() -> Result<()> {
-    tokio::runtime::Runtime::new()?.block_on(demonstrate())
+/// How the demonstration ends.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Leaves the service running, configured, and says how to end it
+    #[arg(long)]
+    keep: bool,
 }
 
-async fn demonstrate() -> Result<()> {
+/// Runs the demonstration.
+pub(crate) fn execute(options: &Options) -> Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(demonstrate(options))
+}
+
+async fn demonstrate(options: &Options) -> Result<()> {
     let started = Instant::now();
     let mut table = Table::default();
+    println!(
+        "\n== 1. The test environment: Docker Engines, a registry, a callback receiver, base images"
+    );
+    println!("The first time this downloads packages and images and takes some minutes.");
     env::up()?;
     let env = TestEnv::load()?;
     table.add(
-        "real parts",
-        "two engines, a registry, a callback receiver",
+        "environment",
+        "Docker Engines, a registry, a callback receiver",
         started,
     );
 
+    println!("\n== 2. The service");
     let begun = Instant::now();
-    let binary = run::build_fastbuild(false)?;
-    let base_dir = fresh_folder(&env.home.join("demo"))?;
-    let service = Service::start(ServiceOptions::new(binary, base_dir, &env)).await?;
+    let binary = run::build("fastbuild", false)?;
+    // A folder of its own: the service of an earlier `demo --keep` may still run on the last one.
+    let tag = run::now()?.as_secs();
+    let base_dir = env.home.join(format!("demo-{tag}"));
+    std::fs::create_dir_all(&base_dir)?;
+    let service = Service::start(ServiceOptions::new(binary, &base_dir, &env)).await?;
     say(
         begun,
         &format!(
@@ -56,7 +72,6 @@ async fn demonstrate() -> Result<()> {
     table.add("service", "started with nothing configured", begun);
 
     let begun = Instant::now();
-    let tag = run::now()?.as_secs();
     let base = env.image(&env.images.debian);
     let target = env.image(&format!("demo/workbench:{tag}"));
     let token = format!("demo-{tag}");
@@ -77,12 +92,16 @@ async fn demonstrate() -> Result<()> {
         begun,
         &format!("refused before it is configured: {}", refusal.message()),
     );
-    table.add("refusal", "no build before the site is configured", begun);
+    table.add(
+        "refusal",
+        "no build before the service is configured",
+        begun,
+    );
 
     let begun = Instant::now();
     let site = ConfigFields::new(&env, &env.engine_tls, service.port)?;
     let configured = service.client.configure(site).await?;
-    configured.data().context("configuring the site")?;
+    configured.data().context("configuring the service")?;
     say(
         begun,
         &format!(
@@ -113,6 +132,7 @@ async fn demonstrate() -> Result<()> {
     );
     table.add("check-image", "the base image's profile", begun);
 
+    println!("\n== 3. One build: packages, SSH, JupyterLab; the first time takes a minute or more");
     let begun = Instant::now();
     let answer = service.client.submit(request.body()).await?;
     let task_id = answer.data().context("submitting the build")?["task_id"]
@@ -132,13 +152,33 @@ async fn demonstrate() -> Result<()> {
     say(begun, &format!("callback: {}", callbacks[0]["body"]));
     table.add("callback", "arrived once the image was pushed", begun);
 
+    println!("\n== 4. The image at work, on an engine that did not build it");
     prove(&env, &target, &mut table).await?;
 
     println!("\n{}", table.render());
     println!(
-        "everything was shown in {:.1} s",
+        "everything was shown in {:.1} s\n",
         started.elapsed().as_secs_f64()
     );
+    println!("Where to look:");
+    println!("  the image              {target}");
+    let work_dir = base_dir.join("task").join(text(&task["work_dir_name"]));
+    println!("  Dockerfile and logs    {}", work_dir.display());
+    println!(
+        "  the service's log      {}",
+        base_dir.join("service.log").display()
+    );
+    println!("  the test environment   cargo xtask env status");
+    if options.keep {
+        let url = service.client.url.clone();
+        let pid = service.keep();
+        println!("\nThe service goes on, configured, at {url} (process {pid}):");
+        println!("  its API                {url}/docs");
+        println!("  this build             curl {url}/api/v1/builds/{task_id}");
+        println!("  end it                 kill {pid}");
+    } else {
+        println!("\nThe service has ended; `cargo xtask demo --keep` leaves it running.");
+    }
     Ok(())
 }
 
@@ -213,13 +253,13 @@ async fn prove(env: &TestEnv, target: &str, table: &mut Table) -> Result<()> {
 
 /// Prints steps and stages as they come, until the build has ended.
 async fn follow(service: &Service, task_id: i64, begun: Instant) -> Result<Value> {
-    let mut told = HashSet::new();
-    let mut shown = 0;
-    loop {
+    let shown = Cell::new(0);
+    let told = RefCell::new(HashSet::new());
+    eventually(format!("build {task_id} has ended"), TIMEOUT, || async {
         let task = service.client.task(task_id).await?;
         for step in service.client.steps(task_id).await? {
             let line = format!("step {}: {}", text(&step["action"]), text(&step["status"]));
-            if told.insert(line.clone()) {
+            if told.borrow_mut().insert(line.clone()) {
                 let took = match step["duration"].as_i64() {
                     Some(duration) if step["status"] != "running" => format!(" ({duration} ms)"),
                     _ => String::new(),
@@ -231,21 +271,15 @@ async fn follow(service: &Service, task_id: i64, begun: Instant) -> Result<Value
             .client
             .task_file(text(&task["work_dir_name"]), "build.log")
             .await?;
-        for line in log.lines().skip(shown) {
-            shown += 1;
+        for line in log.lines().skip(shown.get()) {
+            shown.set(shown.get() + 1);
             if is_stage(line) {
                 say(begun, &format!("  {}", shorten(line)));
             }
         }
-        if is_terminal(&task) {
-            return Ok(task);
-        }
-        ensure!(
-            begun.elapsed() < PATIENCE,
-            "the build did not end within {PATIENCE:?}: {task}"
-        );
-        tokio::time::sleep(LOOK).await;
-    }
+        Ok(when(is_terminal(&task), task))
+    })
+    .await
 }
 
 /// Whether a line of the build's log tells of a stage rather than of its output.
@@ -267,14 +301,6 @@ fn shorten(line: &str) -> String {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line.to_owned(),
     }
-}
-
-fn fresh_folder(path: &Path) -> Result<PathBuf> {
-    if path.exists() {
-        std::fs::remove_dir_all(path)?;
-    }
-    std::fs::create_dir_all(path)?;
-    Ok(path.to_owned())
 }
 
 fn text(value: &Value) -> &str {

@@ -26,11 +26,11 @@ use fastbuild_testkit::env::{FILE_NAME, TestEnv};
 
 use crate::run::{program, run, step};
 use home::{Home, short_path};
-use service::Service;
+pub use service::Service;
 
 /// Starts, stops and shows the real parts.
 #[derive(Subcommand)]
-pub(crate) enum EnvTask {
+pub enum EnvTask {
     /// Starts whatever is not running, and makes whatever is not there.
     Up,
     /// Ends everything that was started.
@@ -62,7 +62,7 @@ pub(crate) enum EnvTask {
 }
 
 /// Carries out an `env` command.
-pub(crate) fn execute(task: &EnvTask) -> Result<()> {
+pub fn execute(task: &EnvTask) -> Result<()> {
     match task {
         EnvTask::Up => up().map(drop),
         EnvTask::Down { purge } => down(*purge),
@@ -77,7 +77,7 @@ pub(crate) fn execute(task: &EnvTask) -> Result<()> {
 }
 
 /// Brings everything up and returns its description. What is up already is left alone.
-pub(crate) fn up() -> Result<TestEnv> {
+pub fn up() -> Result<TestEnv> {
     let start = Instant::now();
     packages::ensure()?;
     let home = Home::find()?;
@@ -224,7 +224,7 @@ fn up_or_down(up: bool) -> &'static str {
 }
 
 /// Starts one part that `env up` has set up before.
-pub(crate) fn start(service: Service) -> Result<()> {
+pub fn start(service: Service) -> Result<()> {
     let home = Home::find()?;
     let _lock = home.lock()?;
     let env = known_parts(&home)?;
@@ -233,7 +233,7 @@ pub(crate) fn start(service: Service) -> Result<()> {
 }
 
 /// Stops one part, or kills it.
-pub(crate) fn stop(service: Service, kill: bool) -> Result<()> {
+pub fn stop(service: Service, kill: bool) -> Result<()> {
     let home = Home::find()?;
     let _lock = home.lock()?;
     service.stop(&home, &known_parts(&home)?, kill)

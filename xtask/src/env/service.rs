@@ -8,14 +8,14 @@ use nix::sys::signal::Signal;
 
 use super::home::Home;
 use super::{engines, postgres, registry};
-use crate::run::{report, step};
+use crate::run::{self, report, step};
 
 const RECEIVER: &str = "callback-receiver";
 const RECEIVER_START_LIMIT: Duration = Duration::from_secs(10);
 
 /// A part that is a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Service {
+pub enum Service {
     /// The registry.
     Registry,
     /// The receiver of callbacks.
@@ -147,11 +147,11 @@ impl Service {
 fn start_receiver(home: &Home, env: &TestEnv) -> Result<()> {
     let daemon = home.daemon(RECEIVER);
     daemon.stop(Signal::SIGTERM)?;
-    let this_program = std::env::current_exe().context("this program's own file was not found")?;
+    let program = run::build("xtask-live", false)?;
     daemon.start(
-        this_program
+        program
             .to_str()
-            .context("this program's path is not UTF-8")?,
+            .context("the path of xtask-live is not UTF-8")?,
         RECEIVER_START_LIMIT,
         |command| {
             command

@@ -1,5 +1,6 @@
 //! What a configuration may say.
 
+use clap::Parser as _;
 use fastbuild_builder::options::DiskMarks;
 
 use super::*;
@@ -51,6 +52,23 @@ fn folders_follow_base_dir_and_can_be_set_each() {
     assert_eq!(config.folders.tools_dir, Path::new("/srv/fb/tools"));
     assert_eq!(config.folders.task_dir, Path::new("/data/task"));
     assert_eq!(config.seal_key_file, Path::new("/srv/fb/seal.key"));
+}
+
+#[test]
+fn a_relative_base_dir_of_the_command_line_is_below_the_current_folder() {
+    #[derive(clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        overrides: Overrides,
+    }
+    let parsed = |dir: &str| {
+        let line = CommandLine::try_parse_from(["fastbuild", "--base-dir", dir]);
+        line.map(|line| Config::load(None, &line.overrides).unwrap().base_dir)
+    };
+    let current = std::env::current_dir().unwrap();
+    assert_eq!(parsed("data/fb").unwrap(), current.join("data/fb"));
+    assert_eq!(parsed("/srv/fb").unwrap(), Path::new("/srv/fb"));
+    assert!(parsed("").is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Databases of a test's own on a PostgreSQL server, through the distribution's `psql`; and servers.
 
 pub mod cluster;
+#[cfg(feature = "service")]
 pub mod server;
 
 use std::{

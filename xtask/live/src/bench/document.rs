@@ -8,7 +8,9 @@ const REPORT: &str = "docs/performance.md";
 
 /// A file of the repository.
 pub(super) fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name)
 }
 
 /// Prints a benchmark's text, and puts it where its last one was.

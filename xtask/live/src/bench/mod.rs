@@ -23,7 +23,7 @@ use self::{
     report::{Figures, Line, Spread},
     sides::{Bench, MOST_ROUNDS},
 };
-use crate::{env, run};
+use xtask::{env, run};
 
 const PATIENCE: Duration = Duration::from_mins(30);
 
@@ -49,7 +49,7 @@ pub(crate) fn execute(options: &Options) -> Result<()> {
 async fn measure(options: &Options) -> Result<()> {
     env::up()?;
     let env = TestEnv::load()?;
-    let binary = run::build_fastbuild(true)?;
+    let binary = run::build("fastbuild", true)?;
     let folder = env.home.join("bench");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;

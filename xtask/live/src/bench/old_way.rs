@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use fastbuild_testkit::env::{EnginePart, TestEnv};
 
-use crate::run;
+use xtask::run;
 
 /// What an image of the old way is made of.
 #[derive(Debug, Clone, Default)]

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{PATIENCE, document, report::Spread, sides};
-use crate::{env, run};
+use xtask::{env, run};
 
 const FIGURES: &str = "docs/performance-queue.json";
 /// Builds that are submitted, each when the one before it has ended.
@@ -51,7 +51,7 @@ pub(crate) fn execute() -> Result<()> {
 /// From sending a request to the start of its first step, on an engine that has nothing else to do.
 async fn first_step() -> Result<Spread> {
     let env = TestEnv::load()?;
-    let binary = run::build_fastbuild(true)?;
+    let binary = run::build("fastbuild", true)?;
     let folder = env.home.join("bench-queue");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;

@@ -20,13 +20,13 @@ use super::{
     settle,
     timeline::{Timeline, timestamp},
 };
-use crate::run;
+use xtask::run;
 
 const SYSTEM: [&str; 3] = ["curl", "git", "vim-tiny"];
 const PIP: [&str; 3] = ["numpy", "pandas", "requests"];
 const PYTHON: &str = "Python-3.11.2.tgz";
 /// What a plan's Dockerfile takes from its context to spread the Python packages.
-const LAYERS: &str = include_str!("../../../crates/spec/src/plan/scripts/layers.py");
+const LAYERS: &str = include_str!("../../../../crates/spec/src/plan/scripts/layers.py");
 const AT_ONCE: usize = 4;
 
 /// A package that the build before it did not have, one for each round of [`Round::Python`].
