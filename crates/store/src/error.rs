@@ -194,6 +194,24 @@ impl Conflict for EnqueueError {
     }
 }
 
+/// What the caller is told. The store's own text goes to the log here, where it is dropped.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "database operation failed");
+        error.failure()
+    }
+}
+
+/// As for [`StoreError`]; a refusal is not logged.
+impl From<EnqueueError> for Failure {
+    fn from(error: EnqueueError) -> Self {
+        match error {
+            EnqueueError::Store(error) => error.into(),
+            refused @ EnqueueError::TargetTaken { .. } => refused.failure(),
+        }
+    }
+}
+
 impl From<sea_orm::DbErr> for FencedError {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Store(error.into())

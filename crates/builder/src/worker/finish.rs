@@ -94,24 +94,17 @@ impl Builder {
             self.discard_image(context, &claimed.build).await;
         }
         let settings = self.store().settings().await?;
-        let mut build = claimed.build.clone();
-        build.state = state;
-        build.failure.clone_from(&failure);
-        if let Some(image) = &image {
-            build.digest.clone_from(&image.digest);
-            build.image_size = Some(image.size);
-        }
-        let delivery = callback_of(&build, &settings.callback_headers, now);
         let end = End {
             state,
             failure,
             image,
             settings_revisions: context.map(|context| context.revisions).unwrap_or_default(),
         };
+        let make_delivery = |build: &Build| callback_of(build, &settings.callback_headers, now);
         crash::pass(CrashPoint::BeforeEnd);
         let build = self
             .store()
-            .finish(claimed.attempt, end, delivery, now)
+            .finish(claimed.attempt, end, &make_delivery, now)
             .await?;
         crash::pass(CrashPoint::AfterEnd);
         self.metrics().build_ended(&build);

@@ -203,7 +203,7 @@ async fn a_failed_task_says_why_in_the_callers_language() {
     };
     service
         .store
-        .finish(claimed.attempt, end, None, service.now())
+        .finish(claimed.attempt, end, &|_| None, service.now())
         .await
         .unwrap();
     let path = format!("/api/fast-build/task/task-details_by_task_id?task_id={task_id}");

@@ -303,7 +303,12 @@ async fn the_last_callback_is_repeated_and_both_are_shown() {
     };
     service
         .store
-        .finish(claimed.attempt, end, Some(delivery), service.now())
+        .finish(
+            claimed.attempt,
+            end,
+            &move |_| Some(delivery.clone()),
+            service.now(),
+        )
         .await
         .unwrap();
     service.clock.advance(SignedDuration::from_secs(1));

@@ -71,7 +71,7 @@ async fn build(service: &Service, target: &str) -> i64 {
     };
     service
         .store
-        .finish(claimed.attempt, end, None, service.now())
+        .finish(claimed.attempt, end, &|_| None, service.now())
         .await
         .unwrap();
     task_id

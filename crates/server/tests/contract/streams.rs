@@ -62,7 +62,7 @@ async fn fail(service: &Service, attempt: AttemptId) {
     };
     service
         .store
-        .finish(attempt, end, None, service.now())
+        .finish(attempt, end, &|_| None, service.now())
         .await
         .unwrap();
 }

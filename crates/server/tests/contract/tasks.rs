@@ -29,7 +29,7 @@ async fn fail(service: &Service, claimed: &ClaimedBuild) {
     };
     service
         .store
-        .finish(claimed.attempt, end, None, service.now())
+        .finish(claimed.attempt, end, &|_| None, service.now())
         .await
         .unwrap();
 }

@@ -104,13 +104,13 @@ impl Store {
         &self,
         attempt: AttemptId,
         end: End,
-        delivery: Option<NewDelivery>,
+        make_delivery: DeliveryMaker<'_>,
         now: Timestamp,
     ) -> Result<Build, FencedError> {
         let mut retry = Retry::default();
         loop {
             match self
-                .try_finish(attempt, end.clone(), delivery.as_ref(), now)
+                .try_finish(attempt, end.clone(), make_delivery, now)
                 .await
             {
                 Err(error) if retry.after(&error).await => {}
@@ -123,7 +123,7 @@ impl Store {
         &self,
         attempt: AttemptId,
         end: End,
-        delivery: Option<&NewDelivery>,
+        make_delivery: DeliveryMaker<'_>,
         now: Timestamp,
     ) -> Result<Build, FencedError> {
         let tx = self.begin().await?;
@@ -136,11 +136,7 @@ impl Store {
                 to: end.state,
             });
         }
-        let build = self.end(&tx, row, end, now).await?;
-        if let Some(delivery) = delivery {
-            self.insert_delivery(&tx, Some(build.id), delivery, now)
-                .await?;
-        }
+        let build = self.end(&tx, row, end, make_delivery, now).await?;
         tx.commit().await?;
         self.notifier.notify_events();
         self.notifier.notify_deliveries();
@@ -326,20 +322,16 @@ impl Store {
         if row.lease_until.is_some() {
             orphans::note(tx, &row, now).await?;
         }
-        let build = self.end(tx, row, end, now).await?;
-        if let Some(delivery) = make_delivery(&build) {
-            self.insert_delivery(tx, Some(build.id), &delivery, now)
-                .await?;
-        }
-        Ok(build)
+        self.end(tx, row, end, make_delivery, now).await
     }
 
-    /// Writes the end of a build; the caller adds the delivery and commits.
+    /// Writes the end of a build, with its callback; the caller commits.
     async fn end(
         &self,
         tx: &DatabaseTransaction,
         row: build::Model,
         end: End,
+        make_delivery: DeliveryMaker<'_>,
         now: Timestamp,
     ) -> Result<Build, StoreError> {
         let build_id = row.id;
@@ -393,7 +385,12 @@ impl Store {
             }
         }
         row.update(tx).await?;
-        read::found(tx, build_id).await?.try_into()
+        let build: Build = read::found(tx, build_id).await?.try_into()?;
+        if let Some(delivery) = make_delivery(&build) {
+            self.insert_delivery(tx, Some(build.id), &delivery, now)
+                .await?;
+        }
+        Ok(build)
     }
 }
 

@@ -229,16 +229,16 @@ CREATE TABLE deliveries (
     status TEXT NOT NULL,
     -- Attempts made, and how many of them before the present schedule began.
     tries BIGINT NOT NULL,
-    schedule_from BIGINT NOT NULL,
+    schedule_from BIGINT NOT NULL DEFAULT 0,
     -- Empty once nothing more is tried.
     next_at BIGINT,
     result TEXT,
-    test BOOLEAN NOT NULL,
+    test BOOLEAN NOT NULL DEFAULT false,
     -- The number of the attempt that is being made, and until when nobody else makes it.
     claim BIGINT,
     claimed_until BIGINT,
     -- The host of the URL.
-    receiver TEXT NOT NULL,
+    receiver TEXT NOT NULL DEFAULT '',
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );
@@ -286,7 +286,7 @@ CREATE TABLE profiles (
     image_name TEXT NOT NULL,
     profile TEXT NOT NULL,
     -- One of an imported installation is shown, but lacks what a plan needs.
-    imported BOOLEAN NOT NULL,
+    imported BOOLEAN NOT NULL DEFAULT false,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     UNIQUE (image_id, image_name)

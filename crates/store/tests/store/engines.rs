@@ -246,7 +246,7 @@ async fn no_engine_gets_more_builds_than_its_capacity() {
     let first = &taken[0];
     crate::parts::run_up_to_the_push(&store, first.attempt, 2).await;
     store
-        .finish(first.attempt, success(), None, at(3))
+        .finish(first.attempt, success(), &|_| None, at(3))
         .await
         .unwrap();
     assert!(queue.has_changed().unwrap());

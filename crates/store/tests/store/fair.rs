@@ -161,7 +161,7 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
     let attempt = claim(&store, 0).await.attempt;
     run_up_to_the_push(&store, attempt, 1).await;
     store
-        .finish(attempt, success(), None, at(seconds[0]))
+        .finish(attempt, success(), &|_| None, at(seconds[0]))
         .await
         .unwrap();
     for (number, took) in seconds.into_iter().enumerate().skip(1) {
@@ -169,7 +169,7 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
         let attempt = claim(&store, 100).await.attempt;
         run_up_to_the_push(&store, attempt, 100).await;
         store
-            .finish(attempt, success(), None, at(100 + took))
+            .finish(attempt, success(), &|_| None, at(100 + took))
             .await
             .unwrap();
     }

@@ -60,7 +60,7 @@ async fn no_secret_is_in_the_files_in_the_clear() {
     let claimed = claim(&store, 0).await;
     run_up_to_the_push(&store, claimed.attempt, 1).await;
     store
-        .finish(claimed.attempt, success(), callback(&build), at(2))
+        .finish(claimed.attempt, success(), &callback, at(2))
         .await
         .unwrap();
     let due = claim_due(&store, 2).await;
@@ -126,7 +126,7 @@ async fn everything_is_there_after_a_kill() {
         .unwrap();
     run_up_to_the_push(&store, attempt, 1).await;
     store
-        .finish(attempt, success(), callback(&queued), at(2))
+        .finish(attempt, success(), &callback, at(2))
         .await
         .unwrap();
     let waiting = enqueue(&store, 2, 3).await;

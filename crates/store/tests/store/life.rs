@@ -63,7 +63,7 @@ async fn a_build_lives_from_request_to_image() {
         .await
         .unwrap();
     let ended = store
-        .finish(attempt, success(), callback(&queued), at(7))
+        .finish(attempt, success(), &callback, at(7))
         .await
         .unwrap();
 
@@ -173,7 +173,7 @@ async fn states_follow_the_transition_table() {
         );
     }
     let refused = store
-        .finish(attempt, success(), None, at(1))
+        .finish(attempt, success(), &|_| None, at(1))
         .await
         .unwrap_err();
     assert!(
@@ -191,7 +191,7 @@ async fn an_end_is_written_with_its_image_and_its_callback_or_not_at_all() {
     run_up_to_the_push(&store, attempt, 1).await;
     site.refuse_inserts("deliveries").await;
     let failed = store
-        .finish(attempt, success(), callback(&queued), at(2))
+        .finish(attempt, success(), &callback, at(2))
         .await
         .unwrap_err();
     assert!(matches!(failed, FencedError::Store(_)), "{failed}");
@@ -208,7 +208,7 @@ async fn an_end_is_written_with_its_image_and_its_callback_or_not_at_all() {
 
     site.take_inserts("deliveries").await;
     store
-        .finish(attempt, success(), callback(&queued), at(3))
+        .finish(attempt, success(), &callback, at(3))
         .await
         .unwrap();
     assert_eq!(
@@ -237,7 +237,10 @@ async fn a_taken_target_is_refused_until_its_image_is_gone() {
     );
     let attempt = claim(&store, 1).await.attempt;
     run_up_to_the_push(&store, attempt, 1).await;
-    store.finish(attempt, success(), None, at(2)).await.unwrap();
+    store
+        .finish(attempt, success(), &|_| None, at(2))
+        .await
+        .unwrap();
     let refused = store
         .enqueue(request(&target(1)), &work_dir, at(3))
         .await
@@ -297,11 +300,8 @@ async fn lists_show_pages_newest_first_and_deleting_forgets_everything() {
         image: None,
         settings_revisions: SettingsRevisions::default(),
     };
-    let build = store.build(task).await.unwrap().unwrap();
-    let ended = store
-        .finish(attempt, end, callback(&build), at(10))
-        .await
-        .unwrap();
+
+    let ended = store.finish(attempt, end, &callback, at(10)).await.unwrap();
     assert_eq!(ended.failure, Some(failure));
 
     let all = BuildFilter::default();

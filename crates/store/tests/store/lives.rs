@@ -121,7 +121,7 @@ async fn a_build_begins_its_targets_life_and_uses_its_base() {
     let mut end = success();
     end.settings_revisions = revisions;
     store
-        .finish(claimed.attempt, end, None, at(50))
+        .finish(claimed.attempt, end, &|_| None, at(50))
         .await
         .unwrap();
     assert_eq!(store.build_using(BASE).await.unwrap(), None);
@@ -185,7 +185,7 @@ async fn a_build_is_cleaned_once_and_keeps_its_record_and_steps() {
     let mut end = success();
     end.state = BuildState::PullFailed;
     end.image = None;
-    store.finish(attempt, end, None, at(3)).await.unwrap();
+    store.finish(attempt, end, &|_| None, at(3)).await.unwrap();
 
     assert_eq!(store.uncleaned_builds(at(3), 0, 10).await.unwrap(), []);
     let [kept] = store

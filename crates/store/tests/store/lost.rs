@@ -47,7 +47,7 @@ async fn an_attempt_that_lost_its_build_writes_nothing_more() {
                 .unwrap_err(),
             store.set_dockerfile(lost, "FROM x").await.unwrap_err(),
             store
-                .finish(lost, success(), callback(&before), at(40))
+                .finish(lost, success(), &callback, at(40))
                 .await
                 .unwrap_err(),
             store.release(lost, at(40)).await.unwrap_err(),

@@ -29,9 +29,8 @@ async fn racing_workers_take_each_build_once() {
             while let Some(claimed) = store.claim(&name, LEASE, at(1)).await.unwrap() {
                 assert_eq!(claimed.attempt.number, 1);
                 run_up_to_the_push(&store, claimed.attempt, 1).await;
-                let delivery = callback(&claimed.build);
                 store
-                    .finish(claimed.attempt, success(), delivery, at(2))
+                    .finish(claimed.attempt, success(), &callback, at(2))
                     .await
                     .unwrap();
                 taken.push(claimed.attempt.build_id);
@@ -212,7 +211,7 @@ async fn whoever_subscribed_before_is_woken() {
         store.subscribe_deliveries(),
         store.subscribe_events(),
     );
-    let build = store
+    store
         .clone()
         .enqueue(request(&target(1)), &work_dir, at(0))
         .await
@@ -227,7 +226,7 @@ async fn whoever_subscribed_before_is_woken() {
     run_up_to_the_push(&store, attempt, 1).await;
     assert!(!deliveries.has_changed().unwrap());
     store
-        .finish(attempt, success(), callback(&build), at(2))
+        .finish(attempt, success(), &callback, at(2))
         .await
         .unwrap();
     deliveries.changed().await.unwrap();

@@ -47,11 +47,8 @@ async fn end_at_the_push(store: &Store, attempt: AttemptId) {
         on_engine: true,
         build_reason: Some(BuildReason::NoneEqual),
     });
-    let build = store.build(attempt.build_id).await.unwrap().unwrap();
-    store
-        .finish(attempt, end, callback(&build), at(4))
-        .await
-        .unwrap();
+
+    store.finish(attempt, end, &callback, at(4)).await.unwrap();
 }
 
 #[tokio::test]
@@ -95,7 +92,7 @@ async fn a_failed_build_begins_from_its_start_with_all_its_attempts() {
     let attempt = claim(&store, 14).await.attempt;
     run_up_to_the_push(&store, attempt, 15).await;
     store
-        .finish(attempt, success(), None, at(16))
+        .finish(attempt, success(), &|_| None, at(16))
         .await
         .unwrap();
     assert_eq!(
@@ -134,7 +131,10 @@ async fn a_failed_push_is_tried_again_with_the_image_that_was_made() {
     for state in [BuildState::BuildSuccess, BuildState::CheckImageSizeSuccess] {
         store.transition(attempt, state, at(7)).await.unwrap();
     }
-    let ended = store.finish(attempt, success(), None, at(8)).await.unwrap();
+    let ended = store
+        .finish(attempt, success(), &|_| None, at(8))
+        .await
+        .unwrap();
     assert_eq!(ended.state, BuildState::PushSuccess);
     // The push alone was done again; why the image was built is still known.
     assert_eq!(ended.build_reason, Some(BuildReason::NoneEqual));
@@ -156,7 +156,10 @@ async fn a_push_without_its_image_becomes_a_whole_build() {
         .await
         .unwrap_err();
     run_up_to_the_push(&store, attempt, 8).await;
-    store.finish(attempt, success(), None, at(9)).await.unwrap();
+    store
+        .finish(attempt, success(), &|_| None, at(9))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -166,7 +169,7 @@ async fn only_a_failed_push_is_begun_from_the_push() {
     let task = enqueue(&store, 1, 0).await.id;
     let attempt = claim(&store, 1).await.attempt;
     store
-        .finish(attempt, failed(BuildState::PullFailed), None, at(2))
+        .finish(attempt, failed(BuildState::PullFailed), &|_| None, at(2))
         .await
         .unwrap();
     assert_eq!(
@@ -185,7 +188,10 @@ async fn only_a_failed_push_is_begun_from_the_push() {
     );
     let attempt = claim(&store, 6).await.attempt;
     run_up_to_the_push(&store, attempt, 7).await;
-    store.finish(attempt, success(), None, at(8)).await.unwrap();
+    store
+        .finish(attempt, success(), &|_| None, at(8))
+        .await
+        .unwrap();
     let taken = store
         .retry(task, RetryFrom::Start, at(9))
         .await
@@ -214,7 +220,7 @@ async fn a_callback_is_sent_once_more_or_for_the_first_time() {
     assert_eq!(again(1).await, CallbackOutcome::NotFound);
     let attempt = claim(&store, 1).await.attempt;
     store
-        .finish(attempt, failed(BuildState::PullFailed), None, at(2))
+        .finish(attempt, failed(BuildState::PullFailed), &|_| None, at(2))
         .await
         .unwrap();
     // Nobody was told; now somebody is, and the second time it is the same callback.
