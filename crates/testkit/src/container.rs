@@ -108,6 +108,19 @@ impl Container {
         output(self.docker().args(["exec", &self.id]).args(command))
     }
 
+    /// Whether its main process still runs.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn is_running(&self) -> Result<bool> {
+        let state =
+            output(
+                self.docker()
+                    .args(["inspect", "--format", "{{.State.Running}}", &self.id]),
+            )?;
+        Ok(state.trim() == "true")
+    }
+
     /// What it has printed.
     ///
     /// # Errors
