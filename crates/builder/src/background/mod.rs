@@ -1,8 +1,11 @@
 //! What runs beside the workers until the service ends.
 
 pub(crate) mod cancel_poll;
+mod every;
 pub(crate) mod lease;
 pub(crate) mod reconcile;
+
+pub(crate) use self::every::{Nudge, every, rounds};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

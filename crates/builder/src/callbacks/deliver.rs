@@ -1,7 +1,11 @@
 //! The delivery of callbacks: what is due is sent, every try is recorded, a failed one is tried
 //! again on the schedule.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
@@ -17,119 +21,134 @@ use reqwest::{
     Response,
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use tokio::task::{self, JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
-use crate::{callbacks::Callbacks, common::stored};
+use crate::{
+    background::{Nudge, rounds},
+    callbacks::Callbacks,
+    common::stored,
+};
 
 /// Tries under way at a time in this process.
-const AT_A_TIME: usize = 64;
+const MAX_CONCURRENT: usize = 64;
 /// Tries under way at a time to one host: one that hangs must not take the room of all.
-const PER_RECEIVER: usize = 8;
+const MAX_PER_RECEIVER: usize = 8;
 /// How long a try's claim holds beyond the time the try itself may take.
 const LEASE_BEYOND_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often deliveries are looked for without having been woken; only a fallback.
-const LOOK: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// How long to wait after a fault of the database.
-const AFTER_FAULT: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Bytes read of an answer.
-const ANSWER_BYTES: usize = 4096;
+const MAX_ANSWER_BYTES: usize = 4096;
 /// The longest wait a receiver may ask for with `Retry-After`.
-const LONGEST_ASKED: Duration = Duration::from_hours(1);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The tries under way: each is a task of its own and goes at its receiver's pace, not at that of
-/// the slowest.
-#[derive(Default)]
-struct UnderWay {
-    tasks: JoinSet<()>,
-    receivers: HashMap<task::Id, String>,
+/// The attempts that are running: each is a task of its own and goes at its receiver's pace, not at
+/// that of the slowest.
+#[derive(Debug, Clone, Default)]
+struct Running {
+    tasks: TaskTracker,
+    receivers: Arc<Mutex<HashMap<String, usize>>>,
+    /// One of them ended.
+    ended: Arc<Notify>,
 }
 
-impl UnderWay {
+/// A running attempt's place; it is free when this is dropped, also by a panic.
+struct Place {
+    running: Running,
+    receiver: String,
+}
+
+impl Running {
+    fn receivers(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.receivers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn room(&self) -> ClaimRoom {
-        let mut under_way = HashMap::new();
-        for receiver in self.receivers.values() {
-            *under_way.entry(receiver.clone()).or_default() += 1;
-        }
+        let under_way = self.receivers().clone();
         ClaimRoom {
-            free: AT_A_TIME.saturating_sub(self.receivers.len()),
-            per_receiver: PER_RECEIVER,
+            free: MAX_CONCURRENT.saturating_sub(under_way.values().sum()),
+            per_receiver: MAX_PER_RECEIVER,
             under_way,
         }
     }
 
-    fn begin(&mut self, receiver: String, work: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.tasks.spawn(work);
-        self.receivers.insert(handle.id(), receiver);
-    }
-
-    /// Waits for the end of any of them; for ever where there is none.
-    async fn one_ended(&mut self) {
-        let id = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
-            Some(Err(error)) => {
-                tracing::error!(%error, "a callback's try broke off; it is made again once its lease is over");
-                error.id()
-            }
-            None => std::future::pending().await,
+    fn begin(&self, receiver: String, work: impl Future<Output = ()> + Send + 'static) {
+        *self.receivers().entry(receiver.clone()).or_default() += 1;
+        let place = Place {
+            running: self.clone(),
+            receiver,
         };
-        self.receivers.remove(&id);
+        self.tasks.spawn(async move {
+            let _place = place;
+            work.await;
+        });
     }
+}
 
-    async fn all_ended(&mut self) {
-        while !self.tasks.is_empty() {
-            self.one_ended().await;
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                receiver = self.receiver,
+                "a callback attempt panicked; it is repeated once its lease is over"
+            );
         }
+        let mut receivers = self.running.receivers();
+        if let Some(count) = receivers.get_mut(&self.receiver) {
+            *count -= 1;
+        }
+        receivers.retain(|_, count| *count > 0);
+        drop(receivers);
+        self.running.ended.notify_one();
     }
 }
 
 impl Callbacks {
-    /// Delivers what is due until `shutdown`; what is under way then is waited for, so that it need
-    /// not be sent again.
+    /// Delivers what is due until `shutdown`; attempts that are running then are waited for, so that
+    /// they need not be repeated.
     pub(crate) async fn deliver(self, shutdown: CancellationToken) {
         // Subscribed before the first look, so that nothing written in between is missed.
-        let mut written = self.common.store.subscribe_deliveries();
-        let mut under_way = UnderWay::default();
-        while !shutdown.is_cancelled() {
-            written.mark_unchanged();
-            let wait = match self.begin_due(&mut under_way).await {
-                Ok(wait) => wait,
-                Err(failure) => {
-                    tracing::error!(%failure, "callbacks cannot be read");
-                    AFTER_FAULT
-                }
-            };
-            tokio::select! {
-                _ = written.changed() => {}
-                () = under_way.one_ended() => {}
-                () = tokio::time::sleep(wait) => {}
-                () = shutdown.cancelled() => {}
-            }
-        }
-        under_way.all_ended().await;
+        let written = self.common.store.subscribe_deliveries();
+        let running = Running::default();
+        let nudge = Nudge::on_change(written).or_by(&running.ended);
+        rounds(nudge, &shutdown, || async {
+            self.begin_due(&running).await.unwrap_or_else(|failure| {
+                tracing::error!(%failure, "failed to read due callbacks");
+                RETRY_DELAY
+            })
+        })
+        .await;
+        running.tasks.close();
+        running.tasks.wait().await;
     }
 
-    /// Begins the tries that are due, as many as there is room for; how long until more can be due.
-    async fn begin_due(&self, under_way: &mut UnderWay) -> Result<Duration, Failure> {
+    /// Begins the attempts that are due, as many as there is room for; how long until more can be
+    /// due.
+    async fn begin_due(&self, running: &Running) -> Result<Duration, Failure> {
         let lease = self.common.options.callbacks.timeout + LEASE_BEYOND_TIMEOUT;
         let now = self.common.now();
         let claimed = self
             .common
             .store
-            .claim_deliveries(under_way.room(), lease, now)
+            .claim_deliveries(running.room(), lease, now)
             .await
             .map_err(|error| stored(&error))?;
         for claimed in claimed {
-            let span = tracing::info_span!("callback", build = claimed.delivery.build_id);
+            let span = tracing::info_span!("callback", build_id = claimed.delivery.build_id);
             let receiver = claimed.receiver.clone();
             let one = self.clone().deliver_one(claimed, lease);
-            under_way.begin(receiver, one.instrument(span));
+            running.begin(receiver, one.instrument(span));
         }
-        let room = under_way.room();
+        let room = running.room();
         if room.free == 0 {
             // The end of any of them wakes us.
-            return Ok(LOOK);
+            return Ok(POLL_INTERVAL);
         }
         let next = self
             .common
@@ -137,9 +156,11 @@ impl Callbacks {
             .next_delivery_at(&room, now)
             .await
             .map_err(|error| stored(&error))?;
-        Ok(next.map_or(LOOK, |at| {
+        Ok(next.map_or(POLL_INTERVAL, |at| {
             let wait = at.duration_since(self.common.now());
-            Duration::try_from(wait).unwrap_or_default().min(LOOK)
+            Duration::try_from(wait)
+                .unwrap_or_default()
+                .min(POLL_INTERVAL)
         }))
     }
 
@@ -194,7 +215,7 @@ impl Callbacks {
             if tokio::time::Instant::now() >= over {
                 return;
             }
-            tokio::time::sleep(AFTER_FAULT).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
@@ -226,7 +247,7 @@ impl Callbacks {
         };
         // Up to a tenth more, so that many callbacks that failed together do not return together.
         let wait = wait.mul_f64(1.0 + rand::random::<f64>() / 10.0);
-        let wait = asked.map_or(wait, |asked| wait.max(asked.min(LONGEST_ASKED)));
+        let wait = asked.map_or(wait, |asked| wait.max(asked.min(MAX_RETRY_AFTER)));
         SignedDuration::try_from(wait)
             .ok()
             .and_then(|wait| now.checked_add(wait).ok())
@@ -339,12 +360,12 @@ fn wait_asked(value: &str, now: Timestamp) -> Option<Duration> {
 /// The first bytes of an answer; a receiver that sends without end is not listened to.
 async fn beginning(mut response: Response) -> String {
     let mut bytes = Vec::new();
-    while bytes.len() < ANSWER_BYTES
+    while bytes.len() < MAX_ANSWER_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
     {
         bytes.extend_from_slice(&chunk);
     }
-    bytes.truncate(ANSWER_BYTES);
+    bytes.truncate(MAX_ANSWER_BYTES);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

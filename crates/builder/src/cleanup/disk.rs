@@ -13,10 +13,15 @@ use fastbuild_store::DiskUse;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::{cleanup::Cleanup, common::stored, engines::context::EngineContext};
+use crate::{
+    background::{Nudge, every},
+    cleanup::Cleanup,
+    common::stored,
+    engines::context::EngineContext,
+};
 
 /// How often the disks are looked at. Measuring is work for an engine.
-const LOOK: Duration = Duration::from_mins(5);
+const POLL_INTERVAL: Duration = Duration::from_mins(5);
 
 /// What left an engine because its disk held too much.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,21 +33,15 @@ pub struct Freed {
 }
 
 impl Cleanup {
-    /// Looks at the engines' disks again and again until `shutdown`.
+    /// Measures the engines' disks, and cleans those that are too full, until `shutdown`.
     pub(crate) async fn watch_disks(self, shutdown: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = self.look_at_disks() => {}
-                () = shutdown.cancelled() => return,
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                () = shutdown.cancelled() => return,
-            }
-        }
+        every(POLL_INTERVAL, Nudge::none(), &shutdown, || async {
+            Box::pin(shutdown.run_until_cancelled(self.check_disks())).await;
+        })
+        .await;
     }
 
-    async fn look_at_disks(&self) {
+    async fn check_disks(&self) {
         let Ok(contexts) = self.engines.contexts().await else {
             // Not configured yet, or a database that says so elsewhere.
             return;

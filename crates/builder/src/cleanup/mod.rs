@@ -16,15 +16,15 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    background::lease::Lease,
+    background::{Nudge, every, lease::Lease},
     builds::files,
     common::{Common, stored},
     engines::{Engines, context::EngineContext},
     images::Images,
 };
 
-/// How often it is looked whether a cleaning is due; also the wait after one that failed.
-const LOOK: Duration = Duration::from_mins(10);
+/// How often it checks whether a cleanup is due; also the wait after one that failed.
+const POLL_INTERVAL: Duration = Duration::from_mins(10);
 /// The daily cleaning as work that one process does for all.
 const LEASE: &str = "cleaning";
 /// How long it is a process's that gives no sign of life.
@@ -234,20 +234,14 @@ impl Cleanup {
 
     /// Cleans whenever a cleaning is due, until `shutdown`.
     pub(crate) async fn keep_clean(self, shutdown: CancellationToken) {
-        loop {
-            tokio::select! {
-                cleaned = self.clean_when_due() => {
-                    if let Err(failure) = cleaned {
-                        tracing::warn!(%failure, "the cleaning did not get done and is tried again");
-                    }
-                }
-                () = shutdown.cancelled() => return,
+        every(POLL_INTERVAL, Nudge::none(), &shutdown, || async {
+            let cleaning = shutdown.run_until_cancelled(self.clean_when_due());
+            let cleaned = Box::pin(cleaning).await;
+            if let Some(Err(failure)) = cleaned {
+                tracing::warn!(%failure, "cleanup failed and will be retried");
             }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                () = shutdown.cancelled() => return,
-            }
-        }
+        })
+        .await;
     }
 
     /// Cleans when that is due and no other process is at it.
