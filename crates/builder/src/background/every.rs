@@ -47,7 +47,7 @@ impl Nudge {
                 return;
             }
             // There is none, or the store is gone and nothing changes any more.
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = notified => {}
