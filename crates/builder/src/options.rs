@@ -7,7 +7,7 @@ use fastbuild_spec::{
     callback::SigningSecret,
     limits::{BuildLimits, LimitBounds},
     reference::ImageReference,
-    request::WireKey,
+    request::{RequestPolicy, WireKey},
 };
 
 /// What a builder is told at its start.
@@ -29,6 +29,16 @@ pub struct Options {
     pub wire_key: WireKey,
     /// This process's name in the build rows; unique among processes on one database.
     pub worker: String,
+}
+
+impl Options {
+    /// What requests are parsed by.
+    pub fn request_policy(&self) -> RequestPolicy {
+        RequestPolicy {
+            wire_key: self.wire_key.clone(),
+            limits: self.limits.bounds(),
+        }
+    }
 }
 
 /// Where mirrors, tools and the builds' files lie.

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use fastbuild_spec::{
-    failure::{Failure, FieldError, ReasonCode},
-    request::{BuildRequest, WireKey, parse_legacy},
+    failure::{Failure, FieldErrors, ReasonCode},
+    limits::{BuildLimits, LimitBounds},
+    request::{BuildRequest, RequestFormat, RequestPolicy, WireKey, parse_document, parse_legacy},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -13,19 +14,36 @@ fn key() -> WireKey {
     WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap()
 }
 
+/// A day by default, a week at most.
+fn policy() -> RequestPolicy {
+    let limits = |seconds| BuildLimits {
+        total: seconds,
+        silence: seconds,
+        push: seconds,
+    };
+    RequestPolicy {
+        wire_key: key(),
+        limits: LimitBounds {
+            default: limits(86_400),
+            longest: limits(7 * 86_400),
+        },
+    }
+}
+
 fn sample(name: &str) -> Value {
     let path = format!("{}/tests/samples/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn parse(body: &Value) -> Result<BuildRequest, Vec<FieldError>> {
-    parse_legacy(body, &key())
+fn parse(body: &Value) -> Result<BuildRequest, FieldErrors> {
+    parse_legacy(body, &policy())
 }
 
 /// The errors as `path: value`, one a line.
 fn mistakes(body: &Value) -> String {
     let errors = parse(body).unwrap_err();
     let lines: Vec<String> = errors
+        .reported()
         .iter()
         .map(|error| format!("{}: {:?} {}", error.path, error.value, error.allowed.en))
         .collect();
@@ -55,7 +73,7 @@ fn every_sample_parses() {
         insta::assert_json_snapshot!(
             name,
             json!({
-                "task_name": request.task_name,
+                "task_name": request.name,
                 "callback_url": request.callback_url,
                 "spec": request.spec,
                 "ssh_password": request.passwords.ssh.is_some(),
@@ -93,7 +111,7 @@ fn the_completed_body_is_the_recorded_one() {
 #[test]
 fn the_least_a_caller_can_send_is_enough() {
     let request = parse(&small()).unwrap();
-    assert_eq!(request.task_name, "");
+    assert_eq!(request.name, "");
     assert_eq!(request.callback_url, None);
     assert!(!request.spec.ssh && !request.spec.jupyter_lab);
     assert_eq!(request.spec.python, None);
@@ -149,7 +167,7 @@ fn a_secret_that_cannot_be_read_is_refused_without_being_repeated() {
     body["jupyterLabSecret"] = json!(12345);
     let errors = parse(&body).unwrap_err();
     assert_eq!(errors.len(), 2);
-    let told = Failure::invalid_fields(&errors);
+    let told = Failure::from(errors);
     assert_eq!(told.code, ReasonCode::SpecInvalid);
     assert!(!told.to_string().contains("Alkaid123456"), "{told}");
     assert!(!told.to_string().contains("12345"), "{told}");
@@ -333,20 +351,23 @@ fn an_owner_and_limits_are_read_and_kept() {
         body[key]["limits"] = json!({"total_seconds": 600, "push_seconds": 60, "other": "x"});
         let request = parse(&body).unwrap();
         assert_eq!(request.owner, "team-a");
+        let is_front_end = request.format == RequestFormat::FrontEnd;
+        assert_eq!(is_front_end, key == "image_data");
         assert_eq!(
             (
                 request.limits.total,
                 request.limits.silence,
                 request.limits.push
             ),
-            (Some(600), None, Some(60))
+            (600, 86_400, 60)
         );
         assert_eq!(request.completed[key]["owner"], "team-a");
         assert_eq!(
             request.completed[key]["limits"],
             json!({"total_seconds": 600, "push_seconds": 60})
         );
-        body[key]["limits"] = json!({"total_seconds": "ten", "silence_seconds": -1});
+        body[key]["limits"] =
+            json!({"total_seconds": "ten", "silence_seconds": 0, "push_seconds": 604_801});
         body[key]["owner"] = json!("a\nb");
         let paths: Vec<String> = parse(&body)
             .unwrap_err()
@@ -359,6 +380,7 @@ fn an_owner_and_limits_are_read_and_kept() {
                 format!("{key}.owner"),
                 format!("{key}.limits.total_seconds"),
                 format!("{key}.limits.silence_seconds"),
+                format!("{key}.limits.push_seconds"),
             ]
         );
     }
@@ -376,4 +398,77 @@ fn builds_are_alike_by_base_image_and_installers() {
     let mut other = spec.clone();
     other.base = "registry.example/base/other:2".parse().unwrap();
     assert_ne!(spec.similarity_key(), other.similarity_key());
+}
+
+/// What both formats say of the same values, at the place where each has them.
+#[test]
+fn both_formats_have_the_same_rules() {
+    let legacy = json!({
+        "task_data": {
+            "target_image_name": "r.example/a@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "callback_url": "ftp://x",
+            "owner": "a\nb",
+            "limits": {"total_seconds": 604_801},
+            "image_desc": "a\u{0}b",
+        },
+        "dockerfile_json": {
+            "base_image": "A B",
+            "image_installer_config": {
+                "python_env": {"target": "python.zip", "install_loc": "/etc"},
+                "package_manager_installer_config": {
+                    "source": {"type": "ali", "file_name": "x.txt"},
+                    "software_list": [{"name": "x y"}, {"name": "@base", "version": "1"}],
+                },
+                "pip_installer_config": {"software_list": [{"name": "-r x"}]},
+                "conda_installer_config": {"install": {"target": "x.exe"}},
+            },
+        },
+        "webSSHSecret": "no base64!",
+    });
+    let document = json!({
+        "base": "A B",
+        "target": "r.example/a@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "callback_url": "ftp://x",
+        "owner": "a\nb",
+        "limits": {"total_seconds": 604_801},
+        "description": "a\u{0}b",
+        "python": {"file": "python.zip", "location": "/etc"},
+        "system": [{"name": "x y"}, {"name": "@base", "version": "1"}],
+        "pip": [{"name": "-r x"}],
+        "conda": {"installer": "x.exe"},
+        "mirrors": {"system": "ali/x.txt"},
+        "ssh": {"encrypted": "no base64!"},
+    });
+    let told = |errors: FieldErrors| {
+        let mut told: Vec<String> = errors
+            .into_iter()
+            .map(|error| error.allowed.en + "|" + &error.allowed.zh)
+            .collect();
+        told.sort();
+        told
+    };
+    let by_legacy = told(parse(&legacy).unwrap_err());
+    let by_document = told(parse_document(&document, &policy()).unwrap_err());
+    assert_eq!(by_legacy.len(), 14);
+    assert_eq!(by_legacy, by_document);
+}
+
+#[test]
+fn a_request_of_mistakes_gets_fifty_and_a_count() {
+    let mut body = small();
+    let row = json!({"name": "x y"});
+    *config(&mut body) = json!({
+        "pip_installer_config": {"software_list": vec![row.clone(); 1000]},
+        "conda_installer_config": {"software_list": vec![row; 1001]},
+    });
+    let failure = Failure::from(parse(&body).unwrap_err());
+    assert_eq!(failure.fields.len(), 50);
+    assert!(
+        failure
+            .message
+            .en
+            .starts_with("The request has 1001 mistake(s)"),
+        "{failure}"
+    );
+    assert!(failure.message.en.ends_with("; and 951 more."), "{failure}");
 }

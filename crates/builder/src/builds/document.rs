@@ -3,7 +3,6 @@
 
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
-    limits::BuildLimits,
     plan::{self, BuildPlan, Dialect, PlanContext},
     request::{self, BuildRequest},
 };
@@ -51,8 +50,8 @@ impl Builds {
             return Ok(Submission::Replayed(before));
         }
         self.engines.default_context().await?;
-        let (request, limits) = self.parse(body)?;
-        match self.accept(request, limits, key.clone()).await {
+        let request = self.parse(body)?;
+        match self.accept(request, key.clone()).await {
             Ok(submitted) => Ok(Submission::Queued(Box::new(submitted))),
             // Sent twice at once: the other one was faster, and this one failed on what it did.
             Err(failure) => match self.stored_answer(key.as_ref()).await? {
@@ -98,7 +97,7 @@ impl Builds {
     /// # Errors
     /// As for taking it; `WrongState` when it is not known yet what the base image contains.
     pub async fn render_document(&self, body: &Value) -> Result<Rendered, Failure> {
-        let (request, _limits) = self.parse(body)?;
+        let request = self.parse(body)?;
         let catalog = self.catalog.list().await?;
         plan::check(&request.spec, None, &catalog)?;
         let base = request.spec.base.to_string();
@@ -123,13 +122,9 @@ impl Builds {
         })
     }
 
-    fn parse(&self, body: &Value) -> Result<(BuildRequest, BuildLimits), Failure> {
-        request::parse_document(body, &self.common.options.wire_key)
-            .and_then(|request| {
-                let limits = self.settled(&request, |field| format!("/limits/{field}"))?;
-                Ok((request, limits))
-            })
-            .map_err(|errors| Failure::invalid_fields(&errors))
+    fn parse(&self, body: &Value) -> Result<BuildRequest, Failure> {
+        let policy = self.common.options.request_policy();
+        Ok(request::parse_document(body, &policy)?)
     }
 }
 

@@ -4,9 +4,8 @@
 use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
     catalog::Catalog,
-    failure::{Failure, FieldError},
+    failure::Failure,
     image_spec::ImageSpec,
-    limits::BuildLimits,
     plan,
     profile::ImageProfile,
     request::{self, BuildRequest},
@@ -40,37 +39,14 @@ impl Builds {
     /// bad field, `MirrorMismatch`, `ToolMissing`, `TargetTaken`.
     pub async fn submit(&self, body: &Value) -> Result<Submitted, Failure> {
         self.engines.default_context().await?;
-        let request = request::parse_legacy(body, &self.common.options.wire_key)
-            .map_err(|errors| Failure::invalid_fields(&errors))?;
-        let part = if body.get("image_data").is_some() {
-            "image_data"
-        } else {
-            "task_data"
-        };
-        let limits = self
-            .settled(&request, |field| format!("{part}.limits.{field}"))
-            .map_err(|errors| Failure::invalid_fields(&errors))?;
-        self.accept(request, limits, None).await
-    }
-
-    /// How long a request's build may take; `path` makes the place of a limit in the request.
-    pub(crate) fn settled(
-        &self,
-        request: &BuildRequest,
-        path: impl Fn(&str) -> String,
-    ) -> Result<BuildLimits, Vec<FieldError>> {
-        self.common
-            .options
-            .limits
-            .bounds()
-            .settle(request.limits, path)
+        let request = request::parse_legacy(body, &self.common.options.request_policy())?;
+        self.accept(request, None).await
     }
 
     /// Takes a parsed request: refuses what can be refused now and queues the rest.
     pub(crate) async fn accept(
         &self,
         request: BuildRequest,
-        limits: BuildLimits,
         key: Option<IdempotencyKey>,
     ) -> Result<Submitted, Failure> {
         let catalog = self.catalog.list().await?;
@@ -84,7 +60,7 @@ impl Builds {
             .store
             .enqueue(
                 NewBuild {
-                    name: request.task_name,
+                    name: request.name,
                     request: text.clone(),
                     spec: request.spec,
                     passwords: request.passwords,
@@ -92,7 +68,7 @@ impl Builds {
                     key,
                     owner: request.owner,
                     priority: request.priority,
-                    limits,
+                    limits: request.limits,
                 },
                 &work_dir_name,
                 self.common.now(),

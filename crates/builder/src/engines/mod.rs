@@ -105,8 +105,7 @@ impl Engines {
     /// `SpecInvalid` naming every bad field; `WrongState` when one of its name or address is there
     /// already; what the engine or the registry answered.
     pub async fn add(&self, body: &Value) -> Result<NamedEngine, Failure> {
-        let asked =
-            settings::parse_engine(body).map_err(|errors| Failure::invalid_fields(&errors))?;
+        let asked = settings::parse_engine(body)?;
         if asked.name == DEFAULT_ENGINE {
             return Err(Failure::invalid_fields(&[set_elsewhere("/name")]));
         }
@@ -136,8 +135,7 @@ impl Engines {
     /// As [`Builder::add_engine`], and `NotFound`. Of the default engine only the capacity and the
     /// labels can change here.
     pub async fn change(&self, name: &str, body: &Value) -> Result<NamedEngine, Failure> {
-        let patch = settings::parse_engine_patch(body)
-            .map_err(|errors| Failure::invalid_fields(&errors))?;
+        let patch = settings::parse_engine_patch(body)?;
         let present = self.get(name).await?;
         let moves = moves(&patch);
         if name == DEFAULT_ENGINE && !moves.is_empty() {

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::{Failure, ReasonCode, Sentence};
 use crate::unicode::is_invisible;
 
-/// How much of a refused value is repeated to its sender.
+/// How many characters of a refused value are repeated to its sender.
 const SHOWN: usize = 60;
+/// How many characters of a path are shown: names in it may be the sender's own.
+const SHOWN_PATH: usize = 250;
 
 /// One field that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +27,8 @@ impl FieldError {
     /// An error about a value that may be repeated.
     pub fn new(path: impl Into<String>, value: &str, allowed: Sentence) -> Self {
         Self {
-            path: path.into(),
-            value: shorten(value),
+            path: shorten(&path.into(), SHOWN_PATH),
+            value: shorten(value, SHOWN),
             allowed,
         }
     }
@@ -76,12 +78,12 @@ fn spaced(zh: &str) -> String {
     }
 }
 
-/// The value in one line of at most [`SHOWN`] characters; control and invisible characters are
+/// The text in one line of at most `longest` characters; control and invisible characters are
 /// escaped, so that what is refused can also be seen.
-fn shorten(value: &str) -> String {
+fn shorten(text: &str, longest: usize) -> String {
     let mut shown = String::new();
-    for (count, character) in value.chars().enumerate() {
-        if count == SHOWN {
+    for (count, character) in text.chars().enumerate() {
+        if count == longest {
             shown.push('…');
             break;
         }
@@ -110,11 +112,21 @@ pub struct FieldErrors {
 impl FieldErrors {
     /// Adds a mistake; beyond [`MAX_REPORTED`] it is only counted.
     pub fn push(&mut self, error: FieldError) {
-        if self.reported.len() >= MAX_REPORTED {
-            self.more += 1;
+        if self.is_full() {
+            self.count_only();
         } else {
             self.reported.push(error);
         }
+    }
+
+    /// Counts a mistake without wording it. Only where [`Self::is_full`]: it would not be reported.
+    pub(crate) fn count_only(&mut self) {
+        self.more += 1;
+    }
+
+    /// Whether further mistakes are only counted, so that nobody needs to word them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.reported.len() >= MAX_REPORTED
     }
 
     /// Whether there is no mistake.
@@ -141,6 +153,16 @@ impl FieldErrors {
             Some(value) if self.is_empty() => Ok(value),
             _ => Err(self),
         }
+    }
+}
+
+/// The mistakes that are reported.
+impl IntoIterator for FieldErrors {
+    type Item = FieldError;
+    type IntoIter = std::vec::IntoIter<FieldError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.reported.into_iter()
     }
 }
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::TlsMaterial;
 use crate::{
-    failure::{FieldError, Sentence},
+    failure::{FieldErrors, Sentence},
     names::{parse_engine_name, parse_host, parse_label_name},
-    request::reader::{Place, Reader, entries},
+    request::reader::{Place, Reader},
 };
 
 /// Ports on which Docker Engines listen unless told otherwise, without and with TLS.
@@ -56,7 +56,7 @@ pub struct EnginePatch {
 ///
 /// # Errors
 /// Every field that does not parse, all at once. Key material is never repeated.
-pub fn parse_engine(body: &Value) -> Result<EngineDocument, Vec<FieldError>> {
+pub fn parse_engine(body: &Value) -> Result<EngineDocument, FieldErrors> {
     let mut reader = Reader::default();
     let root = reader.object(&Place::root(body));
     reader.only(
@@ -73,9 +73,7 @@ pub fn parse_engine(body: &Value) -> Result<EngineDocument, Vec<FieldError>> {
         reader.refuse(&place, "", Sentence::new("不能为空", "must not be empty"));
     }
     let patch = fields(&mut reader, &root);
-    let (Some(name), Some(host), []) = (name, patch.host, reader.errors.as_slice()) else {
-        return Err(reader.errors);
-    };
+    let (name, host) = reader.errors.or(name.zip(patch.host))?;
     let tls = patch.tls.flatten();
     Ok(EngineDocument {
         name,
@@ -91,7 +89,7 @@ pub fn parse_engine(body: &Value) -> Result<EngineDocument, Vec<FieldError>> {
 ///
 /// # Errors
 /// As [`parse_engine`].
-pub fn parse_engine_patch(body: &Value) -> Result<EnginePatch, Vec<FieldError>> {
+pub fn parse_engine_patch(body: &Value) -> Result<EnginePatch, FieldErrors> {
     let mut reader = Reader::default();
     let root = reader.object(&Place::root(body));
     reader.only(&root, &["host", "port", "tls", "capacity", "labels"]);
@@ -99,11 +97,7 @@ pub fn parse_engine_patch(body: &Value) -> Result<EnginePatch, Vec<FieldError>> 
     if body.get("tls").is_some_and(Value::is_null) {
         patch.tls = Some(None);
     }
-    if reader.errors.is_empty() {
-        Ok(patch)
-    } else {
-        Err(reader.errors)
-    }
+    reader.errors.or(Some(patch))
 }
 
 /// The fields that both documents have.
@@ -125,7 +119,7 @@ fn fields(reader: &mut Reader, root: &Place<'_>) -> EnginePatch {
     let place = root.field("labels");
     let labels = place
         .is_given()
-        .then(|| entries(reader, &place, parse_label_name));
+        .then(|| reader.entries(&place, parse_label_name));
     EnginePatch {
         host,
         port,
@@ -172,13 +166,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::failure::FieldError;
 
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     const KEY: &str = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n";
 
-    fn mistakes(errors: &[FieldError]) -> String {
+    fn mistakes(errors: &FieldErrors) -> String {
         let line = |error: &FieldError| format!("{}: {}", error.path, error.detail().en);
-        errors.iter().map(line).collect::<Vec<_>>().join("\n")
+        errors
+            .reported()
+            .iter()
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     #[test]

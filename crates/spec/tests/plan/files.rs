@@ -6,9 +6,10 @@ use fastbuild_spec::{
     catalog::{MirrorKind, ToolKind},
     failure::{Failure, ReasonCode},
     image_spec::ImageSpec,
+    limits::{BuildLimits, LimitBounds},
     plan::check,
     profile::ImageProfile,
-    request::{WireKey, parse_legacy},
+    request::{RequestPolicy, WireKey, parse_legacy},
 };
 
 use crate::plan_support::*;
@@ -32,7 +33,19 @@ fn a_mirror_that_does_not_fit_is_named_even_when_other_files_are_missing() {
     );
     let body = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let key = WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap();
-    let mut spec = parse_legacy(&body, &key).unwrap().spec;
+    let limits = BuildLimits {
+        total: 3600,
+        silence: 3600,
+        push: 3600,
+    };
+    let policy = RequestPolicy {
+        wire_key: key,
+        limits: LimitBounds {
+            default: limits,
+            longest: limits,
+        },
+    };
+    let mut spec = parse_legacy(&body, &policy).unwrap().spec;
     spec.pip.mirror.as_mut().unwrap().file_name = "missing.conf".to_owned();
     let failure = refusal(&spec, Some(&centos_7()));
     assert_eq!(failure.code, ReasonCode::MirrorMismatch);

@@ -1,94 +1,97 @@
-//! The documents of the API's version 1, as a person writes them in YAML or a program in JSON: a build's,
-//! which says what an image should be.
+//! Build documents of the API's version 1, as a person writes them in YAML or a program in JSON.
 //!
-//! Every field that is wrong is named at once, by its JSON pointer (RFC 6901); a field that does
-//! not exist is a mistake, since it is one of the writer's spelling.
+//! Mistakes are named by JSON pointer (RFC 6901). A field that does not exist is a mistake: it is a
+//! slip of the writer's.
 
 mod installers;
 mod passwords;
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::{
-    BuildRequest, WireKey,
-    reader::{Place, Reader, entries},
+    BuildRequest, RequestFormat, RequestPolicy,
+    reader::{Place, Reader},
+    rules,
 };
 use crate::{
-    callback::{CallbackUrlError, check_callback_url},
-    failure::{FieldError, Sentence},
-    image_spec::ImageSpec,
-    limits::{LIMIT_FIELDS, RequestedLimits},
-    names::{parse_description, parse_env_name, parse_label_name, parse_line},
-    reference::ImageReference,
+    failure::FieldErrors,
+    image_spec::{ImageSpec, ServicePasswords},
+    limits::LIMIT_FIELDS,
+    names::{parse_env_name, parse_label_name},
 };
 
-const LONGEST_LINE: usize = 255;
-const LONGEST_DESCRIPTION: usize = 4096;
 /// The range of a build's priority; the higher goes first.
 const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
-/// No limit is longer than a week.
-const LONGEST_LIMIT: i64 = 7 * 24 * 3600;
 
-/// Parses a build document. `key` reads passwords that are given in the wire form.
+/// The fields of a document.
+const FIELDS: [&str; 19] = [
+    "base",
+    "target",
+    "name",
+    "description",
+    "maintainer",
+    "owner",
+    "priority",
+    "limits",
+    "callback_url",
+    "python",
+    "system",
+    "pip",
+    "conda",
+    "mirrors",
+    "env",
+    "labels",
+    "ssh",
+    "jupyter",
+    "no_cache",
+];
+
+/// Parses a build document.
 ///
 /// # Errors
 /// Every field that does not parse, all at once.
-pub fn parse_document(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<FieldError>> {
+///
+/// # Examples
+/// ```
+/// use fastbuild_spec::{
+///     limits::{BuildLimits, LimitBounds},
+///     request::{RequestPolicy, Syntax, WireKey, parse_document, read},
+/// };
+///
+/// let hour = BuildLimits { total: 3600, silence: 3600, push: 3600 };
+/// let policy = RequestPolicy {
+///     wire_key: WireKey::new("0123456789abcdef", "0000000000000000")?,
+///     limits: LimitBounds { default: hour, longest: hour },
+/// };
+/// let text = "base: debian:12\ntarget: registry.example/team/app:1\npip: [requests]\n";
+/// let body = read(text, Syntax::Yaml).unwrap();
+/// let request = parse_document(&body, &policy).unwrap();
+/// assert_eq!(request.spec.pip.requirements, ["requests"]);
+///
+/// let body = read("base: 'A B'\npip: ['-r x']\n", Syntax::Yaml).unwrap();
+/// let mistakes = parse_document(&body, &policy).unwrap_err();
+/// let places: Vec<&str> = mistakes.reported().iter().map(|one| one.path.as_str()).collect();
+/// assert_eq!(places, ["/base", "/target", "/pip/packages/0"]);
+/// # Ok::<(), fastbuild_spec::request::WireKeyError>(())
+/// ```
+pub fn parse_document(body: &Value, policy: &RequestPolicy) -> Result<BuildRequest, FieldErrors> {
     let mut reader = Reader::default();
     let root = reader.object(&Place::root(body));
-    reader.only(
-        &root,
-        &[
-            "base",
-            "target",
-            "name",
-            "description",
-            "maintainer",
-            "owner",
-            "priority",
-            "limits",
-            "callback_url",
-            "python",
-            "system",
-            "pip",
-            "conda",
-            "mirrors",
-            "env",
-            "labels",
-            "ssh",
-            "jupyter",
-            "no_cache",
-        ],
-    );
-    let base = image(&mut reader, &root.field("base"));
-    let target = image(&mut reader, &root.field("target"));
-    if let Some(digest) = target.as_ref().and_then(ImageReference::digest) {
-        reader.refuse(
-            &root.field("target"),
-            digest,
-            Sentence::new(
-                "目标镜像不能带摘要（@sha256:...），只能带标签",
-                "the target image must not carry a digest (@sha256:...), only a tag",
-            ),
-        );
-    }
-    let task_name = line(&mut reader, &root.field("name"));
-    let maintainer = line(&mut reader, &root.field("maintainer"));
-    let owner = line(&mut reader, &root.field("owner"));
-    let description = {
-        let place = root.field("description");
-        let written = reader.text(&place);
-        let parsed = parse_description(&written, LONGEST_DESCRIPTION);
-        reader.parsed(&place, &written, parsed).unwrap_or_default()
-    };
-    let callback_url = callback_url(&mut reader, &root.field("callback_url"));
+    reader.only(&root, &FIELDS);
+    let base = rules::image(&mut reader, &root.field("base"));
+    let target = rules::target_image(&mut reader, &root.field("target"));
+    let name = rules::line(&mut reader, &root.field("name"));
+    let maintainer = rules::line(&mut reader, &root.field("maintainer"));
+    let owner = rules::line(&mut reader, &root.field("owner"));
+    let description = rules::description(&mut reader, &root.field("description"));
+    let callback_url = rules::callback_url(&mut reader, &root.field("callback_url"));
     let priority = reader
         .integer(&root.field("priority"), PRIORITIES)
         .and_then(|priority| i32::try_from(priority).ok())
         .unwrap_or_default();
-    let limits = limits(&mut reader, &root.field("limits"));
+    let limits_place = reader.object(&root.field("limits"));
+    reader.only(&limits_place, &LIMIT_FIELDS);
+    let limits = rules::limits(&mut reader, &limits_place, &policy.limits);
 
     let mirrors = reader.object(&root.field("mirrors"));
     reader.only(&mirrors, &["system", "pip", "conda"]);
@@ -100,19 +103,18 @@ pub fn parse_document(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<F
         installers::conda(&mut reader, &conda_place, &mirrors.field("conda"));
     pip.requirements.extend(environment.pip);
 
-    let mut env: BTreeMap<String, String> = environment.variables;
-    env.extend(entries(&mut reader, &root.field("env"), parse_env_name));
-    let labels = entries(&mut reader, &root.field("labels"), parse_label_name);
+    let mut env = environment.variables;
+    env.extend(reader.entries(&root.field("env"), parse_env_name));
+    let labels = reader.entries(&root.field("labels"), parse_label_name);
     let no_cache = reader.flag(&root.field("no_cache"));
-    let ssh = passwords::password(&mut reader, &root.field("ssh"), key);
-    let jupyter_lab = passwords::password(&mut reader, &root.field("jupyter"), key);
+    let ssh = passwords::password(&mut reader, &root.field("ssh"), &policy.wire_key);
+    let jupyter_lab = passwords::password(&mut reader, &root.field("jupyter"), &policy.wire_key);
 
-    let (Some(base), Some(target), []) = (base, target, reader.errors.as_slice()) else {
-        return Err(reader.errors);
-    };
-    let passwords = crate::image_spec::ServicePasswords { ssh, jupyter_lab };
+    let (base, target) = reader.errors.or(base.zip(target))?;
+    let passwords = ServicePasswords { ssh, jupyter_lab };
     Ok(BuildRequest {
-        task_name,
+        format: RequestFormat::Document,
+        name,
         owner,
         priority,
         limits,
@@ -121,7 +123,7 @@ pub fn parse_document(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<F
             base,
             target,
             maintainer,
-            description: description.split_whitespace().collect::<Vec<_>>().join(" "),
+            description,
             python,
             system,
             pip,
@@ -135,56 +137,6 @@ pub fn parse_document(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<F
         passwords,
         completed: passwords::masked(body),
     })
-}
-
-fn line(reader: &mut Reader, place: &Place<'_>) -> String {
-    let text = reader.text(place);
-    let parsed = parse_line(&text, LONGEST_LINE);
-    reader.parsed(place, &text, parsed).unwrap_or_default()
-}
-
-fn image(reader: &mut Reader, place: &Place<'_>) -> Option<ImageReference> {
-    if !place.is_given() {
-        reader.refuse(
-            place,
-            "",
-            Sentence::new("是必填项，应为镜像名", "is required: the name of an image"),
-        );
-        return None;
-    }
-    let text = reader.text_once(place)?;
-    ImageReference::parse_pullable(&text)
-        .map_err(|error| reader.refuse(place, &text, error.allowed()))
-        .ok()
-}
-
-fn callback_url(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
-    let text = reader.text(place);
-    if text.is_empty() {
-        return None;
-    }
-    match check_callback_url(&text) {
-        Ok(()) => return Some(text),
-        // It holds a password.
-        Err(error @ CallbackUrlError::HasLogin) => reader.refuse(place, "", error.allowed()),
-        Err(error) => reader.refuse(place, &text, error.allowed()),
-    }
-    None
-}
-
-fn limits(reader: &mut Reader, place: &Place<'_>) -> RequestedLimits {
-    let place = reader.object(place);
-    reader.only(&place, &LIMIT_FIELDS);
-    let mut seconds = |name: &str| {
-        reader
-            .integer(&place.field(name), 1..=LONGEST_LIMIT)
-            .and_then(|seconds| u64::try_from(seconds).ok())
-    };
-    RequestedLimits {
-        total: seconds("total_seconds"),
-        silence: seconds("silence_seconds"),
-        push: seconds("push_seconds"),
-    }
 }
 
 #[cfg(test)]

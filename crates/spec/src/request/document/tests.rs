@@ -3,23 +3,37 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::{
-    super::{Syntax, read},
+    super::{Syntax, WireKey, read},
     *,
 };
+use crate::limits::{BuildLimits, LimitBounds};
 
-fn key() -> WireKey {
-    WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap()
+/// An hour at most and by default.
+fn policy() -> RequestPolicy {
+    let hour = BuildLimits {
+        total: 3600,
+        silence: 3600,
+        push: 3600,
+    };
+    RequestPolicy {
+        wire_key: WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap(),
+        limits: LimitBounds {
+            default: hour,
+            longest: hour,
+        },
+    }
 }
 
 fn parsed(text: &str) -> BuildRequest {
-    parse_document(&read(text, Syntax::Yaml).unwrap(), &key())
-        .unwrap_or_else(|errors| panic!("{}", crate::failure::Failure::invalid_fields(&errors)))
+    parse_document(&read(text, Syntax::Yaml).unwrap(), &policy())
+        .unwrap_or_else(|errors| panic!("{}", crate::failure::Failure::from(errors)))
 }
 
 /// One line per mistake: pointer and detail.
 fn mistakes(text: &str) -> String {
-    let errors = parse_document(&read(text, Syntax::Yaml).unwrap(), &key()).unwrap_err();
+    let errors = parse_document(&read(text, Syntax::Yaml).unwrap(), &policy()).unwrap_err();
     errors
+        .reported()
         .iter()
         .map(|error| format!("{}: {}", error.path, error.detail().en))
         .collect::<Vec<_>>()
@@ -79,10 +93,10 @@ fn a_whole_document_becomes_a_spec() {
         (
             "team-a",
             5,
-            RequestedLimits {
-                total: Some(600),
-                silence: None,
-                push: Some(60)
+            BuildLimits {
+                total: 600,
+                silence: 3600,
+                push: 60
             }
         )
     );
@@ -101,7 +115,8 @@ fn json_is_read_as_well_and_lists_stand_for_their_packages() {
         "system": ["git"], "pip": ["six"], "conda": ["scipy=1.9.3"], "python": "Python-3.8.10.tgz",
         "ssh": false
     });
-    let document = parse_document(&read(&body.to_string(), Syntax::Json).unwrap(), &key()).unwrap();
+    let document =
+        parse_document(&read(&body.to_string(), Syntax::Json).unwrap(), &policy()).unwrap();
     let spec = &document.spec;
     assert_eq!(spec.system.packages[0].name, "git");
     assert_eq!(spec.pip.requirements, ["six"]);
@@ -165,6 +180,6 @@ fn what_is_no_document_says_where() {
     });
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned() + &levels.collect::<String>();
     assert!(read(&bomb, Syntax::Yaml).is_err());
-    let list = parse_document(&json!([]), &key()).unwrap_err();
-    assert_eq!(list[0].path, "/");
+    let list = parse_document(&json!([]), &policy()).unwrap_err();
+    assert_eq!(list.reported()[0].path, "/");
 }

@@ -3,58 +3,43 @@
 
 use serde_json::{Value, json};
 
-use super::fields::{Fields, Node};
-use crate::{failure::Sentence, names::NameError};
+use super::super::{
+    packages::{Package, Written},
+    reader::{Place, Reader},
+};
+use crate::failure::Sentence;
 
 /// One installer's config, its types checked.
 pub(super) struct Installer<'body> {
-    pub(super) node: Node<'body>,
+    pub(super) place: Place<'body>,
     pub(super) name: String,
-    pub(super) install_node: Node<'body>,
+    pub(super) install_place: Place<'body>,
     pub(super) install: Install,
-    pub(super) source: Node<'body>,
+    pub(super) source: Place<'body>,
     pub(super) group: String,
     pub(super) file_name: String,
-    pub(super) software: Vec<Item>,
+    pub(super) software: Vec<Package<'body>>,
     pub(super) completed: Value,
 }
 
 impl<'body> Installer<'body> {
-    pub(super) fn read(
-        fields: &mut Fields,
-        config: &Node<'body>,
-        key: &str,
-        default_name: &str,
-    ) -> Self {
-        let node = fields.object(config, key);
-        let name = match node.get("installer_name") {
-            None => default_name.to_owned(),
-            Some(_) => fields.text(&node, "installer_name"),
+    pub(super) fn read(reader: &mut Reader, place: &Place<'body>, default_name: &str) -> Self {
+        let place = reader.object(place);
+        let name_place = place.field("installer_name");
+        let name = if name_place.is_given() {
+            reader.text(&name_place)
+        } else {
+            default_name.to_owned()
         };
-        let install_node = fields.object(&node, "install");
-        let install = Install::read(fields, &install_node);
-        let source = fields.object(&node, "source");
-        let source_installer = fields.text(&source, "installer_name");
-        let group = fields.text(&source, "type");
-        let file_name = fields.text(&source, "file_name");
-        let mut software = Vec::new();
-        for item in fields.objects(&node, "software_list") {
-            let (name, version) = (fields.text(&item, "name"), fields.text(&item, "version"));
-            let typed = ["name", "version"]
-                .iter()
-                .all(|key| item.get(key).is_none_or(Value::is_string));
-            // A form's row left blank asks for nothing.
-            if typed && !(name.is_empty() && version.is_empty()) {
-                software.push(Item {
-                    name_path: item.path("name"),
-                    version_path: item.path("version"),
-                    name,
-                    version,
-                });
-            }
-        }
-        let delimiter = fields.text(&node, "delimiter");
-        let python_version = fields.text_or_texts(&node, "python_version", json!([]));
+        let install_place = reader.object(&place.field("install"));
+        let install = Install::read(reader, &install_place);
+        let source = reader.object(&place.field("source"));
+        let source_installer = reader.text(&source.field("installer_name"));
+        let group = reader.text(&source.field("type"));
+        let file_name = reader.text(&source.field("file_name"));
+        let software = software(reader, &place.field("software_list"));
+        let delimiter = reader.text(&place.field("delimiter"));
+        let python_version = text_or_texts(reader, &place.field("python_version"), json!([]));
         let completed = json!({
             "installer_name": name,
             "install": {
@@ -76,9 +61,9 @@ impl<'body> Installer<'body> {
             "python_version": python_version,
         });
         Self {
-            node,
+            place,
             name,
-            install_node,
+            install_place,
             install,
             source,
             group,
@@ -88,18 +73,47 @@ impl<'body> Installer<'body> {
         }
     }
 
-    pub(super) fn must_be(&self, fields: &mut Fields, expected: &str) {
+    pub(super) fn must_be(&self, reader: &mut Reader, expected: &str) {
         if !self.name.is_empty() && self.name != expected {
-            fields.refuse(
-                self.node.path("installer_name"),
-                &self.name,
-                Sentence::new(
-                    format!("应为 {expected} 或留空"),
-                    format!("must be {expected} or empty"),
-                ),
+            let allowed = Sentence::new(
+                format!("应为 {expected} 或留空"),
+                format!("must be {expected} or empty"),
             );
+            reader.refuse(&self.place.field("installer_name"), &self.name, allowed);
         }
     }
+}
+
+/// The rows of a `software_list`. A form's row left blank asks for nothing.
+fn software<'body>(reader: &mut Reader, place: &Place<'body>) -> Vec<Package<'body>> {
+    let mut software = Vec::new();
+    for item in reader.items(place) {
+        if !item.is_given() {
+            reader.refuse_type(
+                &item,
+                &Value::Null,
+                Sentence::new("应为对象（字段及其值）", "must be an object with fields"),
+            );
+            continue;
+        }
+        let item = reader.object(&item);
+        let (name_place, version_place) = (item.field("name"), item.field("version"));
+        let (name, version) = (reader.text(&name_place), reader.text(&version_place));
+        let typed = [&name_place, &version_place]
+            .iter()
+            .all(|place| place.value.is_none_or(Value::is_string));
+        if typed && !(name.is_empty() && version.is_empty()) {
+            software.push(Package {
+                name,
+                version,
+                written: Written::Apart {
+                    name: name_place,
+                    version: version_place,
+                },
+            });
+        }
+    }
+    software
 }
 
 /// An `install` part, or `python_env`, which has the same fields.
@@ -113,11 +127,12 @@ pub(super) struct Install {
 }
 
 impl Install {
-    pub(super) fn read(fields: &mut Fields, node: &Node<'_>) -> Self {
-        let present = fields.text_or_texts(node, "present", json!(""));
-        let target = fields.text_or_texts(node, "target", json!(""));
-        let asked = fields.flag(node, "update");
-        let location = fields.text(node, "install_loc");
+    pub(super) fn read(reader: &mut Reader, place: &Place<'_>) -> Self {
+        let target_place = place.field("target");
+        let present = text_or_texts(reader, &place.field("present"), json!(""));
+        let target = text_or_texts(reader, &target_place, json!(""));
+        let asked = reader.choice(&place.field("update"));
+        let location = reader.text(&place.field("install_loc"));
         // A target that repeats what is present asks for nothing.
         let named = match &target {
             Value::String(text) => Some(text.trim_matches(' ').to_owned())
@@ -127,14 +142,11 @@ impl Install {
         let is_foreign_list =
             matches!(&target, Value::Array(items) if !items.is_empty()) && target != present;
         if is_foreign_list && asked == Some(true) {
-            fields.refuse(
-                node.path("target"),
-                "",
-                Sentence::new(
-                    "在 update 为 true 时应为一个文件名，而不是列表",
-                    "must be one file name and no list when update is true",
-                ),
+            let allowed = Sentence::new(
+                "在 update 为 true 时应为一个文件名，而不是列表",
+                "must be one file name and no list when update is true",
             );
+            reader.refuse(&target_place, "", allowed);
         }
         let update = asked.unwrap_or(named.is_some());
         Self {
@@ -147,54 +159,23 @@ impl Install {
     }
 }
 
-/// One row of a `software_list`.
-pub(super) struct Item {
-    pub(super) name_path: String,
-    pub(super) version_path: String,
-    pub(super) name: String,
-    pub(super) version: String,
-}
-
-/// Which half of a row a parser refused.
-pub(super) enum Refused {
-    Name(NameError),
-    Version(NameError),
-}
-
-impl Item {
-    /// Blames the version when the name alone parses.
-    pub(super) fn blame(
-        &self,
-        error: NameError,
-        parse_name: impl Fn(&str) -> Result<String, NameError>,
-    ) -> Refused {
-        match parse_name(&self.name) {
-            Ok(_) => Refused::Version(error),
-            Err(error) => Refused::Name(error),
-        }
+/// A text or a list of texts, as it is; `default` where there is none.
+fn text_or_texts(reader: &mut Reader, place: &Place<'_>, default: Value) -> Value {
+    let Some(value) = place.value else {
+        return default;
+    };
+    let fits = match value {
+        Value::String(_) => true,
+        Value::Array(items) => items.iter().all(Value::is_string),
+        _ => false,
+    };
+    if fits {
+        return value.clone();
     }
-
-    pub(super) fn keep<T>(&self, fields: &mut Fields, parsed: Result<T, Refused>) -> Option<T> {
-        match parsed {
-            Ok(parsed) => Some(parsed),
-            Err(Refused::Name(error)) => {
-                fields.refuse(&self.name_path, &self.name, error.allowed);
-                None
-            }
-            Err(Refused::Version(error)) => {
-                fields.refuse(&self.version_path, &self.version, error.allowed);
-                None
-            }
-        }
-    }
-
-    pub(super) fn version(
-        &self,
-        parse: impl Fn(&str) -> Result<String, NameError>,
-    ) -> Result<Option<String>, Refused> {
-        match self.version.as_str() {
-            "" => Ok(None),
-            version => parse(version).map(Some).map_err(Refused::Version),
-        }
-    }
+    let allowed = Sentence::new(
+        "应为字符串或字符串列表",
+        "must be a string or a list of strings",
+    );
+    reader.refuse_type(place, value, allowed);
+    default
 }

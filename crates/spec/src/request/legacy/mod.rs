@@ -1,108 +1,96 @@
-//! A build request of the old protocol, in either of its two shapes.
+//! Build requests of the old protocol, in either of its two shapes. Unknown fields are ignored, what
+//! is left out is filled in, and the completed body is what callers of old read again.
 
-mod fields;
 mod installer_fields;
 mod installers;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value, json};
 
-use self::fields::{Fields, Node};
-use super::{BuildRequest, WireKey};
+use super::{
+    BuildRequest, MASK, RequestFormat, RequestPolicy, WireKey,
+    reader::{Place, Reader},
+    rules,
+};
 use crate::{
-    callback::{CallbackUrlError, check_callback_url},
-    failure::{FieldError, Sentence},
+    failure::{FieldErrors, Sentence},
     image_spec::{ImageSpec, ServicePasswords},
-    limits::{LIMIT_FIELDS, RequestedLimits},
-    names::{parse_description, parse_line},
-    reference::ImageReference,
+    limits::LIMIT_FIELDS,
 };
 
-const LONGEST_LINE: usize = 255;
-const LONGEST_DESCRIPTION: usize = 4096;
 const LIMITS: &str = "limits";
 const SSH_SECRET: &str = "webSSHSecret";
 const JUPYTER_SECRET: &str = "jupyterLabSecret";
 
-/// Which of the two shapes a body has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// `task_data`, with the secrets beside it.
-    Platform,
-    /// `image_data`, with the secrets in it.
-    FrontEnd,
-}
-
-impl Shape {
-    fn key(self) -> &'static str {
-        match self {
-            Self::Platform => "task_data",
-            Self::FrontEnd => "image_data",
-        }
-    }
-}
-
-/// Parses a build request of either shape: `task_data` with the secrets beside it, or
+/// Parses a build request of the old protocol: `task_data` with the secrets beside it, or
 /// `image_data` with the secrets in it; both with `dockerfile_json`.
 ///
-/// What callers leave out is filled in; unknown fields are ignored. `key` reads the secrets.
-///
 /// # Errors
-/// Every field that does not parse, all at once.
-pub fn parse_legacy(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<FieldError>> {
-    let mut fields = Fields::default();
-    let root = fields.root(body);
+/// Every field that does not parse, all at once, by its dotted path.
+///
+/// # Examples
+/// ```
+/// use fastbuild_spec::{
+///     limits::{BuildLimits, LimitBounds},
+///     request::{RequestPolicy, WireKey, parse_legacy},
+/// };
+/// use serde_json::json;
+///
+/// let day = BuildLimits { total: 86_400, silence: 86_400, push: 86_400 };
+/// let policy = RequestPolicy {
+///     wire_key: WireKey::new("0123456789abcdef", "0000000000000000")?,
+///     limits: LimitBounds { default: day, longest: day },
+/// };
+/// let body = json!({
+///     "task_data": {
+///         "task_name": "first",
+///         "target_image_name": "registry.example/team/app:1",
+///         "limits": {"total_seconds": 100_000},
+///     },
+///     "dockerfile_json": {},
+/// });
+/// let mistakes = parse_legacy(&body, &policy).unwrap_err();
+/// let places: Vec<&str> = mistakes.reported().iter().map(|one| one.path.as_str()).collect();
+/// assert_eq!(places, ["task_data.limits.total_seconds", "dockerfile_json.base_image"]);
+/// # Ok::<(), fastbuild_spec::request::WireKeyError>(())
+/// ```
+pub fn parse_legacy(body: &Value, policy: &RequestPolicy) -> Result<BuildRequest, FieldErrors> {
+    let mut reader = Reader::default();
+    let root = reader.object(&Place::dotted_root(body));
     if !root.is_given() {
-        return Err(fields.errors);
+        return Err(reader.errors);
     }
-    let shape = shape(&mut fields, &root);
-    let task = fields.object(&root, shape.key());
-    let dockerfile = fields.object(&root, "dockerfile_json");
-    let config = fields.object(&dockerfile, "image_installer_config");
+    let (format, task) = task_part(&mut reader, &root);
+    let dockerfile = reader.object(&root.field("dockerfile_json"));
+    let config = reader.object(&dockerfile.field("image_installer_config"));
 
-    let task_name = line(&mut fields, &task, "task_name");
-    let target = image(&mut fields, &task, "target_image_name");
-    if let Some(digest) = target.as_ref().and_then(ImageReference::digest) {
-        fields.refuse(
-            task.path("target_image_name"),
-            digest,
-            Sentence::new(
-                "目标镜像不能带摘要（@sha256:...），只能带标签",
-                "the target image must not carry a digest (@sha256:...), only a tag",
-            ),
-        );
-    }
-    let callback_url = callback_url(&mut fields, &task);
-    let owner = line(&mut fields, &task, "owner");
-    let limits = limits(&mut fields, &task);
-    let written = fields.text(&task, "image_desc");
-    let description = fields
-        .parsed(
-            task.path("image_desc"),
-            &written,
-            parse_description(&written, LONGEST_DESCRIPTION),
-        )
-        .unwrap_or_default();
-    let base = image(&mut fields, &dockerfile, "base_image");
-    let maintainer = line(&mut fields, &dockerfile, "maintainer");
+    let name = rules::line(&mut reader, &task.field("task_name"));
+    let target = rules::target_image(&mut reader, &task.field("target_image_name"));
+    let callback_url = rules::callback_url(&mut reader, &task.field("callback_url"));
+    let owner = rules::line(&mut reader, &task.field("owner"));
+    let limits_place = reader.object(&task.field(LIMITS));
+    let limits = rules::limits(&mut reader, &limits_place, &policy.limits);
+    let description = rules::description(&mut reader, &task.field("image_desc"));
+    let base = rules::image(&mut reader, &dockerfile.field("base_image"));
+    let maintainer = rules::line(&mut reader, &dockerfile.field("maintainer"));
 
-    let (python, python_json) = installers::python(&mut fields, &config);
-    let (system, system_json) = installers::system(&mut fields, &config);
-    let (pip, pip_json) = installers::pip(&mut fields, &config);
-    let (conda, conda_json) = installers::conda(&mut fields, &config);
+    let (python, python_json) = installers::python(&mut reader, &config);
+    let (system, system_json) = installers::system(&mut reader, &config);
+    let (pip, pip_json) = installers::pip(&mut reader, &config);
+    let (conda, conda_json) = installers::conda(&mut reader, &config);
 
     // Beside the parts or in the task's own, as callers like it.
-    let no_cache = match fields.flag(&root, "no_cache") {
+    let no_cache = match reader.choice(&root.field("no_cache")) {
         Some(given) => Some(given),
-        None => fields.flag(&task, "no_cache"),
+        None => reader.choice(&task.field("no_cache")),
     };
-    let (ssh, ssh_json) = secret(&mut fields, &root, &task, SSH_SECRET, key);
-    let (jupyter_lab, jupyter_json) = secret(&mut fields, &root, &task, JUPYTER_SECRET, key);
+    let key = &policy.wire_key;
+    let (ssh, ssh_json) = secret(&mut reader, &root, &task, SSH_SECRET, key);
+    let (jupyter_lab, jupyter_json) = secret(&mut reader, &root, &task, JUPYTER_SECRET, key);
 
-    let (Some(base), Some(target), []) = (base, target, fields.errors.as_slice()) else {
-        return Err(fields.errors);
-    };
+    let (base, target) = reader.errors.or(base.zip(target))?;
 
     let mut completed_task = json!({
         "task_name": raw(&task, "task_name"),
@@ -110,31 +98,28 @@ pub fn parse_legacy(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<Fie
         "callback_url": raw(&task, "callback_url"),
     });
     let mut completed = json!({});
-    if shape == Shape::FrontEnd || task.get("image_desc").is_some() {
+    if format == RequestFormat::FrontEnd || task.field("image_desc").is_given() {
         completed_task["image_desc"] = raw(&task, "image_desc");
     }
     // Beside what every caller sends there may be an owner and limits; old callers know neither.
-    if task.get("owner").is_some() {
+    if task.field("owner").is_given() {
         completed_task["owner"] = raw(&task, "owner");
     }
-    if limits != RequestedLimits::default() {
-        let seconds = [limits.total, limits.silence, limits.push];
-        completed_task[LIMITS] = LIMIT_FIELDS
-            .iter()
-            .zip(seconds)
-            .filter_map(|(field, seconds)| Some(((*field).to_owned(), Value::from(seconds?))))
-            .collect();
+    let requested = requested_limits(&limits_place);
+    if !requested.is_empty() {
+        completed_task[LIMITS] = requested.into();
     }
     if let Some(no_cache) = no_cache {
         completed["no_cache"] = json!(no_cache);
     }
-    let secrets_in = match shape {
-        Shape::Platform => &mut completed,
-        Shape::FrontEnd => &mut completed_task,
+    let secrets_in = if format == RequestFormat::FrontEnd {
+        &mut completed_task
+    } else {
+        &mut completed
     };
     secrets_in[SSH_SECRET] = ssh_json;
     secrets_in[JUPYTER_SECRET] = jupyter_json;
-    completed[shape.key()] = completed_task;
+    completed[task_key(format)] = completed_task;
     completed["dockerfile_json"] = json!({
         "base_image": raw(&dockerfile, "base_image"),
         "maintainer": raw(&dockerfile, "maintainer"),
@@ -151,7 +136,8 @@ pub fn parse_legacy(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<Fie
     });
 
     Ok(BuildRequest {
-        task_name,
+        format,
+        name,
         owner,
         // The old protocol knows no administrators.
         priority: 0,
@@ -161,7 +147,7 @@ pub fn parse_legacy(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<Fie
             base,
             target,
             maintainer,
-            description: description.split_whitespace().collect::<Vec<_>>().join(" "),
+            description,
             python,
             system,
             pip,
@@ -177,13 +163,22 @@ pub fn parse_legacy(body: &Value, key: &WireKey) -> Result<BuildRequest, Vec<Fie
     })
 }
 
-fn shape(fields: &mut Fields, root: &Node<'_>) -> Shape {
-    let given = |shape: Shape| root.get(shape.key()).is_some();
-    match (given(Shape::Platform), given(Shape::FrontEnd)) {
-        (true, false) => Shape::Platform,
-        (false, true) => Shape::FrontEnd,
-        (platform, _) => {
-            let allowed = if platform {
+fn task_key(format: RequestFormat) -> &'static str {
+    match format {
+        RequestFormat::FrontEnd => "image_data",
+        _ => "task_data",
+    }
+}
+
+/// Which of the two shapes the body has, and the part that holds the task.
+fn task_part<'body>(reader: &mut Reader, root: &Place<'body>) -> (RequestFormat, Place<'body>) {
+    let [platform, front_end] = [RequestFormat::Platform, RequestFormat::FrontEnd]
+        .map(|format| root.field(task_key(format)));
+    let format = match (platform.is_given(), front_end.is_given()) {
+        (true, false) => RequestFormat::Platform,
+        (false, true) => RequestFormat::FrontEnd,
+        (both, _) => {
+            let allowed = if both {
                 Sentence::new(
                     "不能与 image_data 同时出现",
                     "must not stand beside image_data",
@@ -194,70 +189,56 @@ fn shape(fields: &mut Fields, root: &Node<'_>) -> Shape {
                     "is missing: a request has either task_data or image_data",
                 )
             };
-            fields.refuse("task_data", "", allowed);
-            Shape::Platform
+            reader.refuse(&platform, "", allowed);
+            RequestFormat::Platform
         }
-    }
+    };
+    let task = if format == RequestFormat::FrontEnd {
+        front_end
+    } else {
+        platform
+    };
+    (format, reader.object(&task))
 }
 
-/// The front end's secrets are in its task part, the platform's beside it; each is read where it
-/// is, so that a caller who mixes the two is understood.
+/// A password, and what the completed body shows of it. The front end's secrets are in its task
+/// part, the platform's beside it; each is read where it is, so that a caller who mixes the two is
+/// understood.
 fn secret(
-    fields: &mut Fields,
-    root: &Node<'_>,
-    task: &Node<'_>,
+    reader: &mut Reader,
+    root: &Place<'_>,
+    task: &Place<'_>,
     name: &str,
     key: &WireKey,
-) -> (Option<secrecy::SecretString>, Value) {
-    let place = if task.get(name).is_some() { task } else { root };
-    fields.secret(place, name, key)
-}
-
-fn raw(node: &Node<'_>, key: &str) -> Value {
-    node.get(key).cloned().unwrap_or_else(|| Value::from(""))
-}
-
-fn line(fields: &mut Fields, node: &Node<'_>, key: &str) -> String {
-    let text = fields.text(node, key);
-    let parsed = parse_line(&text, LONGEST_LINE);
-    fields
-        .parsed(node.path(key), &text, parsed)
-        .unwrap_or_default()
-}
-
-fn limits(fields: &mut Fields, task: &Node<'_>) -> RequestedLimits {
-    let limits = fields.object(task, LIMITS);
-    let [total, silence, push] = LIMIT_FIELDS.map(|field| fields.seconds(&limits, field));
-    RequestedLimits {
-        total,
-        silence,
-        push,
+) -> (Option<SecretString>, Value) {
+    let in_task = task.field(name);
+    let place = if in_task.is_given() {
+        in_task
+    } else {
+        root.field(name)
+    };
+    let Some(wire) = place.value else {
+        return (None, json!(""));
+    };
+    match rules::decrypted(reader, &place, key) {
+        Some(password) if password.expose_secret().is_empty() => (None, wire.clone()),
+        Some(password) => (rules::password_fits(reader, &place, password), json!(MASK)),
+        None => (None, json!(MASK)),
     }
 }
 
-fn image(fields: &mut Fields, node: &Node<'_>, key: &str) -> Option<ImageReference> {
-    if node.get(key).is_some_and(|value| !value.is_string()) {
-        fields.text(node, key);
-        return None;
-    }
-    let text = fields.text(node, key);
-    ImageReference::parse_pullable(&text)
-        .map_err(|error| fields.refuse(node.path(key), &text, error.allowed()))
-        .ok()
+/// The limits that the request sets, as it wrote them.
+fn requested_limits(place: &Place<'_>) -> Map<String, Value> {
+    LIMIT_FIELDS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), place.field(name).value?.clone())))
+        .collect()
 }
 
-fn callback_url(fields: &mut Fields, task: &Node<'_>) -> Option<String> {
-    let text = fields.text(task, "callback_url");
-    if text.is_empty() {
-        return None;
-    }
-    match check_callback_url(&text) {
-        Ok(()) => return Some(text),
-        Err(error @ CallbackUrlError::HasLogin) => fields.errors.push(FieldError::without_value(
-            task.path("callback_url"),
-            error.allowed(),
-        )),
-        Err(error) => fields.refuse(task.path("callback_url"), &text, error.allowed()),
-    }
-    None
+fn raw(place: &Place<'_>, name: &str) -> Value {
+    place
+        .field(name)
+        .value
+        .cloned()
+        .unwrap_or_else(|| json!(""))
 }
