@@ -115,6 +115,20 @@ pub enum ReasonCode {
     DependencyConflict,
     /// A package mirror did not answer during the build.
     MirrorUnreachable,
+    /// The signature of a package mirror cannot be verified.
+    MirrorUntrusted,
+    /// A downloaded package does not have the hash that the request asks for.
+    PackageHashMismatch,
+    /// A Python package has to be compiled, and a compiler, header or library is missing.
+    BuildDependencyMissing,
+    /// The base image's package database is damaged, locked or half configured.
+    PackageManagerBroken,
+    /// A conda channel wants its terms of service accepted.
+    TermsNotAccepted,
+    /// The chosen installer is damaged or does not fit the base image.
+    ToolMismatch,
+    /// The engine's clock is wrong: signatures and certificates are not valid yet to it.
+    EngineClockWrong,
     /// A step of the Dockerfile ended with an error not known by a name of its own.
     StepFailed,
     /// The engine's disk is full.
@@ -156,6 +170,11 @@ impl ReasonCode {
             | Self::ToolMissing
             | Self::PackageNotFound
             | Self::DependencyConflict
+            | Self::PackageHashMismatch
+            | Self::BuildDependencyMissing
+            | Self::PackageManagerBroken
+            | Self::TermsNotAccepted
+            | Self::ToolMismatch
             | Self::StepFailed
             | Self::ImageTooLarge
             | Self::PushDenied
@@ -168,6 +187,8 @@ impl ReasonCode {
             | Self::EngineUnsupported
             | Self::RegistryLoginFailed
             | Self::MirrorUnreachable
+            | Self::MirrorUntrusted
+            | Self::EngineClockWrong
             | Self::NoSpaceLeft
             | Self::OutOfMemory
             | Self::RegistryUnavailable
@@ -259,6 +280,34 @@ impl ReasonCode {
             Self::MirrorUnreachable => (
                 "请更换镜像源，或请管理员检查 Docker 服务器到该镜像源的网络。",
                 "Choose another mirror, or ask the operator to check the network from the Docker server to it.",
+            ),
+            Self::MirrorUntrusted => (
+                "请更换镜像源，或请管理员检查该镜像源的签名公钥以及镜像源文件。",
+                "Choose another mirror, or ask the operator to check its signing key and the mirror file.",
+            ),
+            Self::PackageHashMismatch => (
+                "请核对 requirements 中的哈希值；如哈希值无误，则镜像源提供的文件已被改动，请更换镜像源。",
+                "Check the hashes in the requirements; if they are right, the mirror's file was changed: choose another mirror.",
+            ),
+            Self::BuildDependencyMissing => (
+                "请在系统软件包中加入所需的编译器和头文件，或选择有现成 wheel 的版本。",
+                "Add the compiler and headers it needs to the system packages, or choose a version that has a wheel.",
+            ),
+            Self::PackageManagerBroken => (
+                "请更换或重新制作基础镜像，使其中的软件包全部配置完成。",
+                "Choose another base image, or make it anew with all its packages configured.",
+            ),
+            Self::TermsNotAccepted => (
+                "请改用 conda-forge 或镜像源提供的频道，或在 conda 镜像源文件中指定。",
+                "Use conda-forge or a mirror's channel instead, or name one in the conda mirror file.",
+            ),
+            Self::ToolMismatch => (
+                "请选择适用于该基础镜像的安装文件版本，或请管理员重新上传。",
+                "Choose a version of the installer that fits the base image, or ask the operator to upload it again.",
+            ),
+            Self::EngineClockWrong => (
+                "请管理员校准 Docker 服务器的时钟（例如启用 NTP），然后重试。",
+                "Ask the operator to set the Docker server's clock (for example by NTP), then try again.",
             ),
             Self::StepFailed => (
                 "请查看该步骤日志的最后几行。",

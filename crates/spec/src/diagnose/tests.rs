@@ -262,3 +262,36 @@ fn the_sentence_names_the_package_in_both_languages() {
     assert_eq!(failure.message.zh, "在所用的镜像源中找不到软件包 gti。");
     assert_eq!(failure.message.en, "The mirrors in use do not have gti.");
 }
+
+/// What real tools printed against mirrors that misbehave, each file with the code and the culprit that are right.
+#[test]
+fn the_corpus_of_real_outputs_is_read() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diagnose/corpus");
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (head, output) = text.split_once("\n---\n").unwrap();
+        let (code, culprit) = head.split_once('\n').unwrap();
+        let code = code.strip_prefix("expect: ").unwrap();
+        let culprit = culprit.strip_prefix("culprit:").unwrap().trim();
+        let (found, named) = match diagnosed(output) {
+            Some((found, named)) => (found.to_string(), named.unwrap_or_default()),
+            None => ("StepFailed".to_owned(), String::new()),
+        };
+        count += 1;
+        if found != code || !named.contains(culprit) {
+            wrong.push(format!(
+                "{}: {code} {culprit} is read as {found} {named}",
+                path.file_name().unwrap().display()
+            ));
+        }
+    }
+    wrong.sort();
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(count >= 200, "{count}");
+}
