@@ -12,6 +12,7 @@ mod layers;
 mod micromamba;
 mod path;
 mod pip;
+mod purpose;
 mod python;
 mod quote;
 mod services;
@@ -23,6 +24,7 @@ mod yum;
 pub use self::{
     check::check,
     key::{KeyFacts, key, nameless},
+    purpose::purpose,
 };
 use self::{
     dockerfile::{Dockerfile, Mount, Script},
