@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     builds::Builds, callbacks::Callbacks, catalog::CatalogStore, cleanup::Cleanup,
-    clock::SharedClock, common::Common, engines::Engines, images::Images, keyed_locks::KeyedLocks,
-    metrics::Metrics, options::Options, readiness::Readiness, settings::SettingsAdmin,
+    clock::SharedClock, common::Common, engines::Engines, images::Images, metrics::Metrics,
+    options::Options, readiness::Readiness, settings::SettingsAdmin,
 };
 
 /// How a request becomes a pushed image. Cheap to clone; all clones are one builder.
@@ -30,8 +30,6 @@ struct Inner {
     builds: Builds,
     cleanup: Cleanup,
     readiness: Readiness,
-    /// One lock per plan that is built.
-    plan_locks: KeyedLocks,
     /// Ends the grace time of running builds.
     abort_grace: CancellationToken,
 }
@@ -69,7 +67,6 @@ impl Builder {
                 engines,
                 images,
                 callbacks,
-                plan_locks: KeyedLocks::default(),
                 abort_grace: CancellationToken::new(),
             }),
         })
@@ -144,10 +141,5 @@ impl Builder {
     /// Whether what builds need can be used.
     pub fn readiness(&self) -> &Readiness {
         &self.inner.readiness
-    }
-
-    /// The locks of the plans that are built in this process.
-    pub(crate) fn plan_locks(&self) -> &KeyedLocks {
-        &self.inner.plan_locks
     }
 }

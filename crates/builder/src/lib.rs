@@ -44,3 +44,8 @@ pub use fastbuild_engine::EngineInfo;
 pub use images::{CheckedImage, Images, PulledImage, delete::DeletedImage, parse_image};
 pub use readiness::{Dependency, DependencyKind, Found, Readiness, is_ready};
 pub use settings::SettingsAdmin;
+
+/// A duration as the field `duration_ms` of a log line.
+fn duration_ms(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

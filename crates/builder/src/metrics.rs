@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use fastbuild_spec::{
-    failure::ReasonCode,
+    requeue::RequeueReason,
     state::{Step, StepStatus},
 };
 use fastbuild_store::{Build, ClaimedBuild, DeliveryOutcome};
@@ -28,7 +28,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     ended: Family<Ended, Counter>,
     durations: Histograms<Ended>,
-    put_back: Family<RequeueOutcome, Counter>,
+    requeued: Family<Requeued, Counter>,
     steps: Histograms<StepEnded>,
     waits: Histogram,
     images: Family<Image, Counter>,
@@ -44,9 +44,9 @@ struct Ended {
     reason: &'static str,
 }
 
-/// Why a build went back to the queue.
+/// Why a build was requeued.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequeueOutcome {
+struct Requeued {
     why: &'static str,
 }
 
@@ -95,17 +95,6 @@ impl Made {
     }
 }
 
-/// Why an attempt came to nothing and its build waits for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// The engine went away, or the database.
-    To(ReasonCode),
-    /// The service was told to end.
-    ShutDown,
-    /// Its worker gave no sign of life.
-    Silent,
-}
-
 /// Seconds from one time to another; clocks can go back, a duration cannot.
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64().max(0.0)
@@ -138,7 +127,7 @@ impl Default for Metrics {
         let metrics = Self {
             ended: Family::default(),
             durations: Family::new_with_constructor(long),
-            put_back: Family::default(),
+            requeued: Family::default(),
             steps: Family::new_with_constructor(long),
             waits: waits(),
             images: Family::default(),
@@ -180,7 +169,7 @@ impl Metrics {
         registry.register(
             "builds_put_back",
             "Attempts that came to nothing, whose builds this process put back into the queue",
-            self.put_back.clone(),
+            self.requeued.clone(),
         );
         registry.register_with_unit(
             "step_duration",
@@ -226,14 +215,10 @@ impl Metrics {
         self.ended.get_or_create(&ended).inc();
     }
 
-    /// A build waits for another attempt.
-    pub(crate) fn put_back(&self, lost: Lost) {
-        let why = match lost {
-            Lost::To(reason) => reason.into(),
-            Lost::ShutDown => "ShutDown",
-            Lost::Silent => "LeaseExpired",
-        };
-        self.put_back.get_or_create(&RequeueOutcome { why }).inc();
+    /// A build was requeued.
+    pub(crate) fn requeued(&self, reason: RequeueReason) {
+        let why = reason.into();
+        self.requeued.get_or_create(&Requeued { why }).inc();
     }
 
     /// A step has ended.

@@ -22,6 +22,7 @@ pub mod probe;
 pub mod profile;
 pub mod reference;
 pub mod request;
+pub mod requeue;
 pub mod settings;
 pub mod state;
 mod unicode;

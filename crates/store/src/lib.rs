@@ -29,7 +29,7 @@ pub use builds::{
     counts::QueueCounts,
     enqueue::NewBuild,
     events::{EventHead, LogChunk, StoredEvent},
-    finish::{CancelOutcome, DeliveryMaker, End, FinishedImage, Reconciled, RequeueOutcome},
+    finish::{AttemptOutcome, CancelOutcome, DeliveryMaker, Finished, FinishedImage, Reconciled},
     idempotency::{IdempotencyKey, StoredResponse},
     plans::ImageProvenance,
     position::{QueuePosition, TypicalDuration},

@@ -1,4 +1,4 @@
-//! Leases among all processes that share the database: the right to do what one may do at a time.
+//! A lease among all processes that share the database: only its holder does the named work.
 
 use std::time::Duration;
 
@@ -11,50 +11,50 @@ use crate::common::{Common, stored};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease<'a> {
     pub(crate) common: &'a Common,
-    /// What it is the right to do.
+    /// The work it allows.
     pub(crate) name: &'a str,
-    /// As nobody else is called.
+    /// Unique among all processes.
     pub(crate) holder: &'a str,
-    /// For how long it holds unless it is kept.
-    pub(crate) span: Duration,
+    /// How long it lasts unless it is renewed.
+    pub(crate) duration: Duration,
 }
 
 impl Lease<'_> {
-    /// Takes it, or takes it for longer; `false` while another has it.
+    /// Acquires or renews it; `false` while another process holds it.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn hold(self) -> Result<bool, Failure> {
+    pub(crate) async fn acquire(self) -> Result<bool, Failure> {
         let now = self.common.now();
-        let held = self
+        let acquired = self
             .common
             .store
-            .acquire_lease(self.name, self.holder, self.span, now);
-        held.await.map_err(|error| stored(&error))
+            .acquire_lease(self.name, self.holder, self.duration, now);
+        acquired.await.map_err(|error| stored(&error))
     }
 
-    /// Keeps it until `over`, and says whether it is still held: `false` once another has it. A question to the
-    /// database is never given up half-way, so that none comes to be answered after [`Lease::end`].
+    /// Renews it until `released`; `false` once another process holds it. A query is never dropped
+    /// half-way, so that none is executed after [`Lease::release`].
     ///
     /// # Errors
-    /// As [`Lease::hold`]; it may still be held then.
-    pub(crate) async fn keep(self, over: &CancellationToken) -> Result<bool, Failure> {
-        let pause = || tokio::time::sleep(self.span / 4);
-        while over.run_until_cancelled(pause()).await.is_some() {
-            if !self.hold().await? {
+    /// As [`Lease::acquire`]; it may still be held then.
+    pub(crate) async fn renew_until(self, released: &CancellationToken) -> Result<bool, Failure> {
+        let pause = || tokio::time::sleep(self.duration / 4);
+        while released.run_until_cancelled(pause()).await.is_some() {
+            if !self.acquire().await? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Lets it go.
+    /// Releases it.
     ///
     /// # Errors
-    /// When the database does not answer; it ends by itself then.
-    pub(crate) async fn end(self) -> Result<(), Failure> {
+    /// When the database does not answer; it expires by itself then.
+    pub(crate) async fn release(self) -> Result<(), Failure> {
         let now = self.common.now();
-        let ended = self.common.store.release_lease(self.name, self.holder, now);
-        ended.await.map_err(|error| stored(&error))
+        let released = self.common.store.release_lease(self.name, self.holder, now);
+        released.await.map_err(|error| stored(&error))
     }
 }

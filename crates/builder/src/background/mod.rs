@@ -1,4 +1,5 @@
-//! What runs beside the workers until the service ends.
+//! Starts and stops everything that runs in the background: workers, callbacks, and the loops that
+//! keep engines, leases and disks in order.
 
 pub(crate) mod cancel_poll;
 mod every;
@@ -9,34 +10,34 @@ pub(crate) use self::every::{Nudge, every, rounds};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::builder::Builder;
+use crate::{builder::Builder, worker::Worker};
 
 impl Builder {
-    /// Runs builds, deliveries, the upkeep and the cleaning until `shutdown`. No build is begun
-    /// after that; those that run may go on for the grace time, or until [`Builder::abort_grace`], and
-    /// are then given back to the queue.
+    /// Runs builds, callbacks and all background work until `shutdown`. No build is started after
+    /// that; running ones may go on for the grace time, or until [`Builder::abort_grace`], and are then
+    /// requeued.
     pub async fn run(self, shutdown: CancellationToken) {
-        // At its start a process that is alone on its database knows that whatever runs is lost.
-        // Where others may share it, what is lost shows by its lease.
+        // A process that is alone on its database knows at its start that every running build is
+        // lost. Where others may share it, a lost build has an expired lease.
         let alone = !self.store().is_shared();
-        self.requeue_orphans_of_workers(alone).await;
+        self.requeue_lost_builds(alone).await;
         if alone {
             self.callbacks().release_deliveries().await;
         }
         self.clear_stale_health(alone).await;
         self.heartbeat_replica().await;
         self.images().register_configured().await;
-        // No build is to find out that an engine is not there.
+        // Before the first build, so that none is given to an engine that is down.
         self.engines().check_all().await;
         let tracker = TaskTracker::new();
-        let requeue_all = CancellationToken::new();
-        let grace = tokio::spawn(self.clone().grace(shutdown.clone(), requeue_all.clone()));
+        let release_all = CancellationToken::new();
+        let grace = tokio::spawn(self.clone().grace(shutdown.clone(), release_all.clone()));
         let cancels = tokio::spawn(self.clone().poll_cancels());
-        tracker.spawn(self.clone().dispatch(shutdown.clone(), requeue_all.clone()));
-        tracker.spawn(self.engines().clone().watch(shutdown.clone()));
+        tracker.spawn(Worker::new(&self).dispatch(shutdown.clone(), release_all.clone()));
+        tracker.spawn(self.engines().clone().monitor_all(shutdown.clone()));
         tracker.spawn(self.clone().reconcile(shutdown.clone()));
         tracker.spawn(self.callbacks().clone().deliver(shutdown.clone()));
-        tracker.spawn(self.clone().sweep(shutdown.clone()));
+        tracker.spawn(self.engines().clone().sweep(shutdown.clone()));
         tracker.spawn(self.cleanup().clone().keep_clean(shutdown.clone()));
         tracker.spawn(self.cleanup().clone().watch_disks(shutdown.clone()));
         tracker.close();
@@ -46,13 +47,13 @@ impl Builder {
         self.remove_replica().await;
     }
 
-    /// Ends the time that running builds have once the service was told to end.
-    async fn grace(self, shutdown: CancellationToken, requeue_all: CancellationToken) {
+    /// Requeues running builds when their grace time after `shutdown` is over.
+    async fn grace(self, shutdown: CancellationToken, release_all: CancellationToken) {
         shutdown.cancelled().await;
         tokio::select! {
             () = tokio::time::sleep(self.options().limits.grace) => {}
             () = self.abort_grace().cancelled() => {}
         }
-        requeue_all.cancel();
+        release_all.cancel();
     }
 }

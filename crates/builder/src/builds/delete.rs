@@ -66,13 +66,8 @@ impl Builds {
         let lock = self.images.lock(context, &image.to_string());
         let _one_at_a_time = lock.lock().await;
         self.images.refuse_while_used(image).await?;
-        let found = context
-            .engine
-            .find_image(image)
-            .await
-            .map_err(|error| error.failure())?;
-        // The name may be another build's by now.
-        if found.is_none_or(|found| Some(found.id) != build.image_id) {
+        let built = context.built_image(self.engines.labels(), build).await?;
+        if built.is_none() {
             return Ok(false);
         }
         let since = Some(build.finished_at.unwrap_or(build.updated_at));

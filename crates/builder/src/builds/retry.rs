@@ -1,17 +1,12 @@
-//! Beginning a build again that has ended, or telling once more how it ended.
+//! Retries a finished build on a user's request: from its start, from its push, or its callback alone.
 
-use fastbuild_engine::BUILD_LABEL;
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
-    reference::ImageReference,
     state::{BuildState, RetryFrom},
 };
 use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, RetryOutcome};
 
-use crate::{
-    builds::Builds, callbacks::message::callback_of, common::stored,
-    engines::context::EngineContext,
-};
+use crate::{builds::Builds, callbacks::message::callback_of, common::stored};
 
 impl Builds {
     /// Begins a build again that has ended: from its start, from the push of the image it made, or
@@ -109,7 +104,7 @@ impl Builds {
         }
         let engine = build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
         let made = match self.engines.context(engine).await {
-            Ok(context) => self.image_of_build(&context, &build).await?,
+            Ok(context) => context.built_image(self.engines.labels(), &build).await?,
             Err(removed) if removed.code == ReasonCode::NotFound => None,
             Err(failure) => return Err(failure),
         };
@@ -133,33 +128,6 @@ impl Builds {
             "请从头重试该任务。",
             "Retry the build from its start instead.",
         ))
-    }
-
-    /// The image that a build made, while it is on the engine under the build's target and nobody
-    /// else has put another one there.
-    pub(crate) async fn image_of_build(
-        &self,
-        context: &EngineContext,
-        build: &Build,
-    ) -> Result<Option<fastbuild_engine::Built>, Failure> {
-        let Ok(target) = build.target_image.parse::<ImageReference>() else {
-            return Ok(None);
-        };
-        let found = context
-            .engine
-            .find_image(&target)
-            .await
-            .map_err(|error| error.failure())?;
-        let ours = found.filter(|found| {
-            build.image_id.as_deref() == Some(found.id.as_str())
-                && found.labels.get(BUILD_LABEL).is_some_and(|label| {
-                    self.engines.labels().attempt_of(label, build.id).is_some()
-                })
-        });
-        Ok(ours.map(|found| fastbuild_engine::Built {
-            image_id: found.id,
-            size: found.size,
-        }))
     }
 }
 

@@ -250,11 +250,11 @@ impl Cleanup {
             common: &self.common,
             name: LEASE,
             holder: self.engines.process(),
-            span: LEASE_SPAN,
+            duration: LEASE_SPAN,
         };
         // Who is alone has nobody to share it with, nor to wait for after a restart.
         let is_shared = self.common.store.is_shared();
-        if !self.cleaning_is_due().await? || is_shared && !lease.hold().await? {
+        if !self.cleaning_is_due().await? || is_shared && !lease.acquire().await? {
             return Ok(());
         }
         let cleaned = async {
@@ -270,11 +270,11 @@ impl Cleanup {
         let never = CancellationToken::new();
         let cleaned = tokio::select! {
             cleaned = cleaned => cleaned,
-            lost = lease.keep(&never) => lost.map(|_held| {
+            lost = lease.renew_until(&never) => lost.map(|_held| {
                 tracing::warn!("another process has taken over the cleaning");
             }),
         };
-        lease.end().await?;
+        lease.release().await?;
         cleaned
     }
 

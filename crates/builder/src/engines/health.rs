@@ -1,4 +1,5 @@
-//! What an engine's answers, and that there are none, say of it.
+//! The health of one engine: what its answers, and missing answers, change. Pure; the monitor asks
+//! the engine and tells the other replicas.
 
 use std::time::Duration;
 
@@ -7,42 +8,42 @@ use fastbuild_store::{CheckedHealth, HealthState};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-/// Unanswered questions in a row after which an engine is away.
-const UNANSWERED: u32 = 2;
-/// How often others are told of what has not changed; a fraction of the time for which they count
-/// on it.
-const TELL: SignedDuration = SignedDuration::from_secs(30);
+/// Failed checks in a row after which the builds of an engine are requeued.
+const MAX_FAILED_CHECKS: u32 = 2;
+/// How often unchanged health is reported; a fraction of the time for which other replicas trust a
+/// report.
+const REPORT_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
-/// What is known of one engine.
+/// The health of one engine as this process sees it.
 #[derive(Debug)]
 pub(super) struct HealthTracker {
-    /// The row its address is from; `None` until it was first asked.
+    /// The settings row of its address; `None` until the first check.
     pub(super) revision: Option<i64>,
     pub(super) state: HealthState,
     since: Timestamp,
-    /// For one that is down, from when on nobody waits for it any more.
+    /// While it is down: when builds stop waiting for it.
     pub(super) given_up_at: Option<Timestamp>,
-    /// Why it last did not answer.
+    /// Why the last check failed.
     pub(super) failure: Option<Failure>,
-    /// Questions in a row that were not answered.
-    unanswered: u32,
-    /// Builds that lost it: an answer to a question from before the last loss says nothing.
+    /// Failed checks in a row.
+    failed_checks: u32,
+    /// Builds that lost it. An answer to a check from before the last loss says nothing.
     pub(super) losses: u64,
-    /// When others were last told.
-    told: Option<Timestamp>,
-    /// Cancelled when it is away; another one once it has returned.
+    /// When it was last reported to the other replicas.
+    reported: Option<Timestamp>,
+    /// Cancelled when its builds are to be requeued; replaced once it answers again.
     pub(super) away: CancellationToken,
 }
 
-/// What an answer, or that there was none, has changed.
+/// What the result of a check has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Transition {
-    /// Others are to be told.
-    pub(super) tell: bool,
+    /// It is to be reported to the other replicas.
+    pub(super) report: bool,
     /// It was down and answers again.
-    pub(super) returned: bool,
-    /// It is away since now.
-    pub(super) left: bool,
+    pub(super) recovered: bool,
+    /// Its builds are to be requeued from now on.
+    pub(super) lost: bool,
 }
 
 impl HealthTracker {
@@ -53,52 +54,52 @@ impl HealthTracker {
             since: now,
             given_up_at: None,
             failure: None,
-            unanswered: 0,
+            failed_checks: 0,
             losses: 0,
-            told: None,
+            reported: None,
             away: CancellationToken::new(),
         }
     }
 
-    /// Takes in what came of a question that was asked when there had been `losses`.
-    pub(super) fn hear(
+    /// Takes the result of a check that began when there had been `losses`.
+    pub(super) fn apply(
         &mut self,
         answer: Result<(), Failure>,
         losses: u64,
-        patience: Duration,
+        given_up_after: Duration,
         now: Timestamp,
     ) -> Transition {
-        let mut heard = match answer {
+        let mut transition = match answer {
             Ok(()) if losses != self.losses => return Transition::default(),
             Ok(()) => self.up(now),
             Err(failure) => {
-                self.unanswered += 1;
-                // A first question in vain is not enough where it was answered before.
-                if self.state == HealthState::Up && self.unanswered < UNANSWERED {
+                self.failed_checks += 1;
+                // One failed check is not enough for an engine that answered before.
+                if self.state == HealthState::Up && self.failed_checks < MAX_FAILED_CHECKS {
                     return Transition::default();
                 }
-                self.down(failure, patience, now)
+                self.down(failure, given_up_after, now)
             }
         };
-        if self.unanswered >= UNANSWERED && !self.away.is_cancelled() {
+        if self.failed_checks >= MAX_FAILED_CHECKS && !self.away.is_cancelled() {
             self.away.cancel();
-            heard.left = true;
+            transition.lost = true;
         }
-        heard.tell |= self
-            .told
-            .is_none_or(|told| now.duration_since(told).abs() >= TELL);
-        if heard.tell {
-            self.told = Some(now);
+        transition.report |= self
+            .reported
+            .is_none_or(|reported| now.duration_since(reported).abs() >= REPORT_INTERVAL);
+        if transition.report {
+            self.reported = Some(now);
         }
-        heard
+        transition
     }
 
     fn up(&mut self, now: Timestamp) -> Transition {
-        self.unanswered = 0;
+        self.failed_checks = 0;
         if self.state == HealthState::Up {
             return Transition::default();
         }
-        let returned = self.state == HealthState::Down;
+        let recovered = self.state == HealthState::Down;
         self.state = HealthState::Up;
         self.since = now;
         self.given_up_at = None;
@@ -107,32 +108,33 @@ impl HealthTracker {
             self.away = CancellationToken::new();
         }
         Transition {
-            tell: true,
-            returned,
-            left: false,
+            report: true,
+            recovered,
+            lost: false,
         }
     }
 
-    /// A build lost it.
-    pub(super) fn lost(&mut self, failure: Failure, patience: Duration, now: Timestamp) {
+    /// A build lost the engine.
+    pub(super) fn lost(&mut self, failure: Failure, given_up_after: Duration, now: Timestamp) {
         self.losses += 1;
-        self.down(failure, patience, now);
-        self.told = Some(now);
+        self.down(failure, given_up_after, now);
+        self.reported = Some(now);
     }
 
-    fn down(&mut self, failure: Failure, patience: Duration, now: Timestamp) -> Transition {
-        let fell = self.state != HealthState::Down;
-        if fell {
+    fn down(&mut self, failure: Failure, given_up_after: Duration, now: Timestamp) -> Transition {
+        let went_down = self.state != HealthState::Down;
+        if went_down {
             self.state = HealthState::Down;
             self.since = now;
-            self.given_up_at = SignedDuration::try_from(patience)
+            self.given_up_at = SignedDuration::try_from(given_up_after)
                 .ok()
-                .and_then(|patience| now.checked_add(patience).ok());
+                .and_then(|given_up_after| now.checked_add(given_up_after).ok());
         }
-        let tell = fell || self.failure.as_ref().map(|known| known.code) != Some(failure.code);
+        let report =
+            went_down || self.failure.as_ref().map(|known| known.code) != Some(failure.code);
         self.failure = Some(failure);
         Transition {
-            tell,
+            report,
             ..Transition::default()
         }
     }
@@ -154,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_mins(1);
+    const GIVEN_UP_AFTER: Duration = Duration::from_mins(1);
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -165,69 +167,69 @@ mod tests {
     }
 
     fn answering() -> HealthTracker {
-        let mut watch = HealthTracker::new(Some(1), at(0));
-        let heard = watch.hear(Ok(()), 0, PATIENCE, at(0));
-        assert!(heard.tell && !heard.returned);
-        watch
+        let mut health = HealthTracker::new(Some(1), at(0));
+        let transition = health.apply(Ok(()), 0, GIVEN_UP_AFTER, at(0));
+        assert!(transition.report && !transition.recovered);
+        health
     }
 
     #[test]
-    fn an_engine_is_away_after_two_questions_in_vain_and_returns_with_one_answer() {
-        let mut watch = answering();
+    fn two_failed_checks_lose_an_engine_and_one_answer_recovers_it() {
+        let mut health = answering();
         assert_eq!(
-            watch.hear(refused(), 0, PATIENCE, at(2)),
+            health.apply(refused(), 0, GIVEN_UP_AFTER, at(2)),
             Transition::default()
         );
-        let running = watch.away.clone();
-        let heard = watch.hear(refused(), 0, PATIENCE, at(4));
-        assert!(heard.left && heard.tell && running.is_cancelled());
-        assert_eq!(watch.state, HealthState::Down);
-        assert_eq!((watch.since, watch.given_up_at), (at(4), Some(at(64))));
-        // What does not change is told now and then.
+        let running = health.away.clone();
+        let transition = health.apply(refused(), 0, GIVEN_UP_AFTER, at(4));
+        assert!(transition.lost && transition.report && running.is_cancelled());
+        assert_eq!(health.state, HealthState::Down);
+        assert_eq!((health.since, health.given_up_at), (at(4), Some(at(64))));
+        // Unchanged health is reported at intervals.
         assert_eq!(
-            watch.hear(refused(), 0, PATIENCE, at(6)),
+            health.apply(refused(), 0, GIVEN_UP_AFTER, at(6)),
             Transition::default()
         );
-        assert!(watch.hear(refused(), 0, PATIENCE, at(36)).tell);
-        assert_eq!(watch.given_up_at, Some(at(64)));
+        assert!(health.apply(refused(), 0, GIVEN_UP_AFTER, at(36)).report);
+        assert_eq!(health.given_up_at, Some(at(64)));
 
-        let heard = watch.hear(Ok(()), 0, PATIENCE, at(40));
-        assert!(heard.returned && heard.tell && !heard.left);
-        assert_eq!(watch.given_up_at, None);
-        assert!(running.is_cancelled() && !watch.away.is_cancelled());
+        let transition = health.apply(Ok(()), 0, GIVEN_UP_AFTER, at(40));
+        assert!(transition.recovered && transition.report && !transition.lost);
+        assert_eq!(health.given_up_at, None);
+        assert!(running.is_cancelled() && !health.away.is_cancelled());
     }
 
     #[test]
-    fn one_question_in_vain_is_not_enough_where_answers_came_before_and_after() {
-        let mut watch = answering();
+    fn single_failed_checks_between_answers_lose_nothing() {
+        let mut health = answering();
         for second in [2, 6, 10] {
-            assert!(!watch.hear(refused(), 0, PATIENCE, at(second)).left);
-            watch.hear(Ok(()), 0, PATIENCE, at(second + 2));
-            assert_eq!(watch.state, HealthState::Up);
+            assert!(!health.apply(refused(), 0, GIVEN_UP_AFTER, at(second)).lost);
+            health.apply(Ok(()), 0, GIVEN_UP_AFTER, at(second + 2));
+            assert_eq!(health.state, HealthState::Up);
         }
-        assert!(!watch.away.is_cancelled());
+        assert!(!health.away.is_cancelled());
     }
 
     #[test]
-    fn an_engine_that_never_answered_takes_no_builds_at_once() {
-        let mut watch = HealthTracker::new(Some(1), at(0));
-        assert!(watch.hear(refused(), 0, PATIENCE, at(1)).tell);
-        assert_eq!(watch.state, HealthState::Down);
+    fn an_engine_that_never_answered_is_down_after_one_failed_check() {
+        let mut health = HealthTracker::new(Some(1), at(0));
+        assert!(health.apply(refused(), 0, GIVEN_UP_AFTER, at(1)).report);
+        assert_eq!(health.state, HealthState::Down);
     }
 
     #[test]
-    fn an_answer_to_a_question_from_before_a_loss_says_nothing() {
-        let mut watch = answering();
-        let asked = watch.losses;
-        watch.lost(refused().unwrap_err(), PATIENCE, at(2));
+    fn an_answer_to_a_check_from_before_a_loss_is_ignored() {
+        let mut health = answering();
+        let asked = health.losses;
+        health.lost(refused().unwrap_err(), GIVEN_UP_AFTER, at(2));
         assert_eq!(
-            watch.hear(Ok(()), asked, PATIENCE, at(3)),
+            health.apply(Ok(()), asked, GIVEN_UP_AFTER, at(3)),
             Transition::default()
         );
-        assert_eq!(watch.state, HealthState::Down);
-        // Builds that did not lose it go on until it is known that it is away.
-        assert!(!watch.away.is_cancelled());
-        let heard = watch.hear(Ok(()), watch.losses, PATIENCE, at(4));
-        assert!(heard.returned);
+        assert_eq!(health.state, HealthState::Down);
+        // Builds that did not lose it go on until a second check fails.
+        assert!(!health.away.is_cancelled());
+        let transition = health.apply(Ok(()), health.losses, GIVEN_UP_AFTER, at(4));
+        assert!(transition.recovered);
     }
 }

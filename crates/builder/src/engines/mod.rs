@@ -1,5 +1,6 @@
 //! The engines as operators see them: adding, changing, draining, removing and proving them.
 
+mod build_image;
 pub(crate) mod context;
 mod health;
 pub(crate) mod labels;
@@ -81,11 +82,6 @@ impl Engines {
     /// left an image.
     pub(crate) fn wake_orphan_sweep(&self) {
         self.orphan_sweep_wanted.notify_one();
-    }
-
-    /// Waits for [`Engines::wake_orphan_sweep`].
-    pub(crate) async fn orphan_sweep_wanted(&self) {
-        self.orphan_sweep_wanted.notified().await;
     }
 
     /// One engine.

@@ -1,13 +1,12 @@
-//! Whether the engines answer: each is asked every few seconds.
+//! Checks every few seconds whether the engines answer.
 //!
-//! An engine that does not answer takes no builds, and those that run there are given back to the
-//! queue; it returns by itself as soon as it answers again. A build that loses its engine says so
-//! at once: the engine takes no further builds until a question that was asked after that is
-//! answered.
+//! An engine that does not answer gets no builds, and those that run there are requeued; it takes
+//! builds again as soon as it answers. A build that loses its engine reports it at once: the engine
+//! gets no further builds until a check that began after that is answered.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,25 +19,29 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::health::HealthTracker;
-use crate::engines::{Engines, context::engine_within};
 
-/// From one round of questions to the next.
-const EVERY: Duration = Duration::from_secs(2);
-/// How long the answer to a question may take.
-const LIMITS: EngineLimits = EngineLimits {
+use crate::{
+    background::{Nudge, every},
+    engines::{Engines, context::engine_within},
+};
+
+/// From one round of checks to the next.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a check may take.
+const CHECK_TIMEOUTS: EngineLimits = EngineLimits {
     connect: Duration::from_secs(3),
     request: Duration::from_secs(4),
     probe: Duration::from_secs(4),
 };
 
-/// How this process finds the engines, by name.
+/// The health of the engines as this process sees it, by name.
 #[derive(Debug, Default)]
 pub(crate) struct EngineMonitor {
     engines: Mutex<HashMap<String, HealthTracker>>,
-    /// Rings when the next round is not to wait.
-    soon: Notify,
-    /// Held while others are told, so that what they were told last is what is known last.
-    telling: tokio::sync::Mutex<()>,
+    /// Notified when the next round is not to wait.
+    check_wanted: Arc<Notify>,
+    /// Held while health is reported, so that the last report is the newest.
+    reporting: tokio::sync::Mutex<()>,
 }
 
 impl EngineMonitor {
@@ -46,12 +49,12 @@ impl EngineMonitor {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cancelled once the engine is away; for a build that runs there.
+    /// Cancelled once builds on the engine are to be requeued.
     pub(crate) fn away(&self, engine: &str, now: Timestamp) -> CancellationToken {
-        self.known(engine, now, |watch| watch.away.clone())
+        self.known(engine, now, |health| health.away.clone())
     }
 
-    /// One that was not asked yet is known from now on: another process may have added it.
+    /// An engine that was not checked yet is added: another process may have created it.
     fn known<T>(
         &self,
         engine: &str,
@@ -66,29 +69,31 @@ impl EngineMonitor {
         )
     }
 
-    /// Asks the engines anew without waiting: there may be another one.
+    /// Checks the engines without waiting: there may be another one.
     pub(crate) fn check_now(&self) {
-        self.soon.notify_one();
+        self.check_wanted.notify_one();
     }
 
-    /// Whether the engine was found not to answer.
+    /// Whether the last checks of the engine failed.
     pub(crate) fn is_down(&self, engine: &str) -> bool {
         let engines = self.locked();
-        let watch = engines.get(engine);
-        watch.is_some_and(|watch| watch.state == HealthState::Down)
+        let health = engines.get(engine);
+        health.is_some_and(|health| health.state == HealthState::Down)
     }
 
-    /// Whether the engine has not answered for so long that nobody waits for it any more.
+    /// Whether the engine has been down for so long that builds no longer wait for it.
     pub(crate) fn is_given_up(&self, engine: &str, now: Timestamp) -> bool {
         let engines = self.locked();
-        let given_up_at = engines.get(engine).and_then(|watch| watch.given_up_at);
+        let given_up_at = engines.get(engine).and_then(|health| health.given_up_at);
         given_up_at.is_some_and(|at| at <= now)
     }
 
-    /// Why an engine is away.
+    /// Why the engine is down.
     pub(crate) fn why_unreachable(&self, engine: &str) -> Failure {
         let engines = self.locked();
-        let known = engines.get(engine).and_then(|watch| watch.failure.clone());
+        let known = engines
+            .get(engine)
+            .and_then(|health| health.failure.clone());
         known.unwrap_or_else(|| {
             Failure::new(
                 ReasonCode::EngineLost,
@@ -100,42 +105,36 @@ impl EngineMonitor {
 }
 
 impl Engines {
-    /// Asks the engines again and again until `shutdown`.
-    pub(crate) async fn watch(self, shutdown: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = self.check_all() => {}
-                () = shutdown.cancelled() => return,
-            }
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                () = self.monitor().soon.notified() => {}
-                () = shutdown.cancelled() => return,
-            }
-        }
+    /// Checks the engines at intervals until `shutdown`.
+    pub(crate) async fn monitor_all(self, shutdown: CancellationToken) {
+        let nudge = Nudge::none().or_by(&self.monitor().check_wanted);
+        every(CHECK_INTERVAL, nudge, &shutdown, || async {
+            shutdown.run_until_cancelled(self.check_all()).await;
+        })
+        .await;
     }
 
-    /// Asks every engine whether it is there.
+    /// Checks every engine.
     pub(crate) async fn check_all(&self) {
         let engines = match self.common.store.engines().await {
             Ok(engines) => engines,
             Err(error) => {
-                tracing::error!(%error, "the engines cannot be asked, as their list cannot be read");
+                tracing::error!(%error, "failed to list the engines");
                 return;
             }
         };
         let now = self.common.now();
         {
-            let mut watched = self.monitor().locked();
-            watched.retain(|name, _| engines.iter().any(|engine| engine.name == *name));
+            let mut monitored = self.monitor().locked();
+            monitored.retain(|name, _| engines.iter().any(|engine| engine.name == *name));
             for engine in &engines {
                 let asked = Some(engine.revision);
-                let watch = watched
+                let health = monitored
                     .entry(engine.name.clone())
                     .or_insert_with(|| HealthTracker::new(asked, now));
-                // At another address it is another engine.
-                if *watch.revision.get_or_insert(engine.revision) != engine.revision {
-                    *watch = HealthTracker::new(asked, now);
+                // With another address it is another engine.
+                if *health.revision.get_or_insert(engine.revision) != engine.revision {
+                    *health = HealthTracker::new(asked, now);
                 }
             }
         }
@@ -144,74 +143,78 @@ impl Engines {
 
     async fn check_engine(&self, engine: &NamedEngine) {
         let name = engine.name.as_str();
-        let Some(losses) = self.monitor().locked().get(name).map(|watch| watch.losses) else {
+        let Some(losses) = self
+            .monitor()
+            .locked()
+            .get(name)
+            .map(|health| health.losses)
+        else {
             return;
         };
-        let Some(answer) = self.ask(name).await else {
+        let Some(answer) = self.ping_engine(name).await else {
             return;
         };
         let now = self.common.now();
-        let heard = {
-            let mut watched = self.monitor().locked();
-            let Some(watch) = watched.get_mut(name) else {
+        let transition = {
+            let mut monitored = self.monitor().locked();
+            let Some(health) = monitored.get_mut(name) else {
                 return;
             };
-            if watch.revision != Some(engine.revision) {
+            if health.revision != Some(engine.revision) {
                 return;
             }
-            let patience = self.common.options.limits.engine_return;
-            watch.hear(answer, losses, patience, now)
+            let given_up_after = self.common.options.limits.engine_return;
+            health.apply(answer, losses, given_up_after, now)
         };
-        if heard.left {
+        if transition.lost {
             let failure = self.monitor().why_unreachable(name);
-            tracing::warn!(engine = name, %failure, "the engine is away; its builds go back to the queue");
+            tracing::warn!(engine = name, %failure, "engine does not answer; requeueing its builds");
         }
-        if heard.tell {
-            self.tell(name).await;
+        if transition.report {
+            self.report_health(name).await;
         }
-        if heard.returned {
-            tracing::info!(engine = name, "the engine answers again");
+        if transition.recovered {
+            tracing::info!(engine = name, "engine answers again");
             self.wake_orphan_sweep();
         }
     }
 
-    /// Asks an engine whether it is there; `None` when that could not be done for another reason:
-    /// it was removed, or its address cannot be read.
-    async fn ask(&self, name: &str) -> Option<Result<(), Failure>> {
+    /// Pings an engine; `None` when it was removed or its address cannot be read.
+    async fn ping_engine(&self, name: &str) -> Option<Result<(), Failure>> {
         let settings = match self.common.store.engine_settings(name).await {
             Ok(settings) => settings?,
             Err(error) => {
-                tracing::error!(engine = name, %error, "the engine's address cannot be read");
+                tracing::error!(engine = name, %error, "failed to read the engine's address");
                 return None;
             }
         };
-        let answer = match engine_within(&settings.server, LIMITS) {
+        let answer = match engine_within(&settings.server, CHECK_TIMEOUTS) {
             Ok(engine) => engine.answers().await.map_err(|error| error.failure()),
             Err(failure) => Err(failure),
         };
         Some(answer)
     }
 
-    /// Whether the engine does not answer at this moment.
+    /// Why the engine does not answer at this moment; `None` when it does.
     pub(crate) async fn unreachable(&self, name: &str) -> Option<Failure> {
-        self.ask(name).await?.err()
+        self.ping_engine(name).await?.err()
     }
 
-    /// A build lost its engine: it gets no further one before it was asked once more.
+    /// A build lost its engine: the engine gets no further builds before its next check.
     pub(crate) async fn report_lost(&self, name: &str, failure: &Failure) {
         let now = self.common.now();
-        let patience = self.common.options.limits.engine_return;
-        self.monitor().known(name, now, |watch| {
-            watch.lost(failure.clone(), patience, now);
+        let given_up_after = self.common.options.limits.engine_return;
+        self.monitor().known(name, now, |health| {
+            health.lost(failure.clone(), given_up_after, now);
         });
-        tracing::warn!(engine = name, %failure, "a build lost the engine");
-        self.tell(name).await;
+        tracing::warn!(engine = name, %failure, "build lost its engine");
+        self.report_health(name).await;
         self.monitor().check_now();
     }
 
-    /// Tells others how an engine is.
-    async fn tell(&self, name: &str) {
-        let _one_at_a_time = self.monitor().telling.lock().await;
+    /// Reports the health of an engine to the other replicas.
+    async fn report_health(&self, name: &str) {
+        let _one_at_a_time = self.monitor().reporting.lock().await;
         let health = self
             .monitor()
             .locked()
@@ -220,13 +223,13 @@ impl Engines {
         let Some(health) = health else {
             return;
         };
-        let told = self
+        let reported = self
             .common
             .store
             .note_health(&self.common.options.worker, &health, self.common.now())
             .await;
-        if let Err(error) = told {
-            tracing::error!(engine = name, %error, "how the engine is could not be written");
+        if let Err(error) = reported {
+            tracing::error!(engine = name, %error, "failed to write engine health");
         }
     }
 }

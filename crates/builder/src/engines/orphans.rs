@@ -1,62 +1,73 @@
-//! Removing from engines what was left over there: by processes that ended, and by attempts that
-//! lost their engine or were taken back.
+//! Removes orphaned containers and images from the engines: of processes that ended, and of
+//! attempts that lost their engine or were requeued. Runs in the background of every replica; must
+//! not touch what a live replica or another installation made.
 
 use std::{collections::HashSet, time::Duration};
 
-use fastbuild_engine::BUILD_LABEL;
-use fastbuild_spec::{failure::Failure, reference::ImageReference, state::BuildState};
-use fastbuild_store::{Build, OrphanedImage};
+use fastbuild_spec::{failure::Failure, state::BuildState};
+use fastbuild_store::{Build, OrphanedImage, StoreError};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use crate::{builder::Builder, common::stored, engines::context::EngineContext};
+use crate::{
+    background::{Nudge, rounds},
+    common::stored,
+    engines::{Engines, context::EngineContext},
+};
 
-/// How often leftovers are looked for.
-const SWEEP: Duration = Duration::from_mins(10);
-/// The same where something is known to be left, and its engine answers.
-const SOON: Duration = Duration::from_secs(5);
-/// How long an engine may take to end what it did for an attempt that lost it. What was left by
-/// then is there to be found.
-const LAST_WORKS: SignedDuration = SignedDuration::from_secs(20);
+/// How often the engines are swept.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
+/// The same while an orphaned image is recorded and its engine answers.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// How long an engine may take to end what it did for an attempt that lost it. What is orphaned by
+/// then can be found.
+const ENGINE_SETTLE_TIME: SignedDuration = SignedDuration::from_secs(20);
+/// A replica that sent no heartbeat for so many leases is dead, and its builds were requeued.
+const REPLICA_TIMEOUT_LEASES: u32 = 3;
 
-impl Builder {
-    /// Sweeps the engines again and again until `shutdown`.
+impl Engines {
+    /// Sweeps the engines until `shutdown`: at intervals, and when woken.
     pub(crate) async fn sweep(self, shutdown: CancellationToken) {
-        loop {
-            let rest = tokio::select! {
-                rest = self.sweep_engines() => rest,
-                () = shutdown.cancelled() => return,
-            };
-            let wait = if rest { SOON } else { SWEEP };
-            tokio::select! {
-                () = self.engines().orphan_sweep_wanted() => {}
-                () = tokio::time::sleep(wait) => {}
-                () = shutdown.cancelled() => return,
+        let nudge = Nudge::none().or_by(&self.orphan_sweep_wanted);
+        rounds(nudge, &shutdown, || async {
+            match shutdown.run_until_cancelled(self.sweep_engines()).await {
+                Some(true) => RETRY_INTERVAL,
+                Some(false) | None => SWEEP_INTERVAL,
             }
-        }
+        })
+        .await;
     }
 
-    /// Sweeps every engine that answers; whether it is to be done again soon.
+    /// The replicas that are alive.
+    pub(crate) async fn live_replicas(&self) -> Result<HashSet<String>, StoreError> {
+        let timeout = self.common.options.limits.lease * REPLICA_TIMEOUT_LEASES;
+        self.common
+            .store
+            .live_replicas(timeout, self.common.now())
+            .await
+    }
+
+    /// Sweeps every engine that answers; whether to repeat it soon.
     async fn sweep_engines(&self) -> bool {
-        // What a process of ours that may live made on the engine is not left over. A SQLite file
-        // has one process: whoever left a name there is gone.
-        let lives = if self.store().is_shared() {
+        // What a live replica made is not orphaned. A SQLite file has one process: every other
+        // name belongs to one that is gone.
+        let live = if self.common.store.is_shared() {
             self.live_replicas().await
         } else {
             Ok(HashSet::new())
         };
-        let (Ok(lives), Ok(contexts)) = (lives, self.engines().contexts().await) else {
-            // Not configured yet, or a database that says so elsewhere.
+        let (Ok(live), Ok(contexts)) = (live, self.contexts().await) else {
+            // Not configured yet, or the database failed, which is logged where it is polled.
             return false;
         };
         let answering = contexts
             .iter()
-            .filter(|context| !self.engines().monitor().is_down(&context.name));
+            .filter(|context| !self.monitor().is_down(&context.name));
         let swept = answering.map(|context| async {
-            let swept = self.sweep_engine(context, &lives).await;
+            let swept = self.sweep_engine(context, &live).await;
             swept.unwrap_or_else(|failure| {
-                tracing::warn!(engine = context.name, %failure, "leftovers could not be looked for");
+                tracing::warn!(engine = context.name, %failure, "failed to sweep the engine");
                 false
             })
         });
@@ -66,77 +77,73 @@ impl Builder {
     async fn sweep_engine(
         &self,
         context: &EngineContext,
-        lives: &HashSet<String>,
+        live: &HashSet<String>,
     ) -> Result<bool, Failure> {
-        let keep = |label: &str| self.engines().labels().is_in_use(label, lives);
-        let swept = context.engine.remove_orphans(keep).await;
-        let swept = swept.map_err(|error| error.failure())?;
-        if !swept.containers.is_empty() || !swept.images.is_empty() {
+        let keep = |label: &str| self.labels().is_in_use(label, live);
+        let removed = context.engine.remove_orphans(keep).await;
+        let removed = removed.map_err(|error| error.failure())?;
+        if !removed.containers.is_empty() || !removed.images.is_empty() {
             tracing::info!(
                 engine = context.name,
-                containers = swept.containers.len(),
-                images = swept.images.len(),
-                "leftovers removed from the engine"
+                containers = removed.containers.len(),
+                images = removed.images.len(),
+                "removed orphans from the engine"
             );
         }
-        let leftovers = self.store().orphaned_images(&context.name).await;
-        let leftovers = leftovers.map_err(|error| stored(&error))?;
-        let mut rest = false;
-        for leftover in leftovers {
-            self.remove_leftover(context, &leftover).await?;
-            let age = self.clock().now().duration_since(leftover.since);
-            if age.abs() < LAST_WORKS {
-                rest = true;
+        let orphans = self.common.store.orphaned_images(&context.name).await;
+        let orphans = orphans.map_err(|error| stored(&error))?;
+        let mut unsettled = false;
+        for orphan in orphans {
+            self.remove_orphaned_image(context, &orphan).await?;
+            let age = self.common.now().duration_since(orphan.since);
+            if age.abs() < ENGINE_SETTLE_TIME {
+                unsettled = true;
                 continue;
             }
-            let gone = self.store().forget_orphaned_image(&leftover).await;
-            gone.map_err(|error| stored(&error))?;
+            let forgotten = self.common.store.forget_orphaned_image(&orphan).await;
+            forgotten.map_err(|error| stored(&error))?;
         }
-        Ok(rest)
+        Ok(unsettled)
     }
 
-    /// Takes the image of a lost attempt off the engine.
-    async fn remove_leftover(
+    /// Removes the image of a lost attempt from the engine.
+    async fn remove_orphaned_image(
         &self,
         context: &EngineContext,
-        leftover: &OrphanedImage,
+        orphan: &OrphanedImage,
     ) -> Result<(), Failure> {
-        let Ok(target) = leftover.image.parse::<ImageReference>() else {
+        let found = context
+            .image_of_build(self.labels(), orphan.build_id, &orphan.image)
+            .await?;
+        let Some(found) = found else {
             return Ok(());
         };
-        let found = context.engine.find_image(&target).await;
-        let Some(found) = found.map_err(|error| error.failure())? else {
-            return Ok(());
-        };
-        let label = found.labels.get(BUILD_LABEL);
-        let made_in =
-            label.and_then(|label| self.engines().labels().attempt_of(label, leftover.build_id));
-        let Some(made_in) = made_in else {
-            return Ok(());
-        };
-        let build = self.store().build(leftover.build_id).await;
+        let build = self.common.store.build(orphan.build_id).await;
         let build = build.map_err(|error| stored(&error))?;
-        if build.is_some_and(|build| is_wanted(&build, &context.name, &found.id, made_in)) {
+        let is_wanted =
+            |build: Build| is_wanted(&build, &context.name, &found.image.id, found.attempt);
+        if build.is_some_and(is_wanted) {
             return Ok(());
         }
         // By its id: the name may be a later attempt's by now.
-        let removed = context.engine.remove_image(&found.id).await;
+        let removed = context.engine.remove_image(&found.image.id).await;
         if removed.map_err(|error| error.failure())? {
             tracing::info!(
                 engine = context.name,
-                build = leftover.build_id,
-                "the image of a lost attempt is off the engine"
+                build_id = orphan.build_id,
+                "removed the image of a lost attempt"
             );
         }
         Ok(())
     }
 }
 
-/// Whether an image that an attempt made is what the build came to or may still come to.
-fn is_wanted(build: &Build, engine: &str, image_id: &str, made_in: i64) -> bool {
-    let here = build.engine.as_deref() == Some(engine);
-    // One that waits in the queue has lost the attempt it had last.
-    let under_way =
-        !build.state.is_terminal() && build.state != BuildState::Queued && made_in == build.attempt;
-    here && (under_way || build.image_id.as_deref() == Some(image_id))
+/// Whether an image that an attempt built is the build's image or may still become it.
+fn is_wanted(build: &Build, engine: &str, image_id: &str, built_in: i64) -> bool {
+    let is_here = build.engine.as_deref() == Some(engine);
+    // A queued build has lost its last attempt.
+    let is_running = !build.state.is_terminal()
+        && build.state != BuildState::Queued
+        && built_in == build.attempt;
+    is_here && (is_running || build.image_id.as_deref() == Some(image_id))
 }

@@ -169,7 +169,7 @@ impl Images {
         image: &ImageReference,
         progress: &ProgressSender,
     ) -> Result<ImageFound, Failure> {
-        let ours = context.registry.is_ours(image.host());
+        let ours = context.is_ours(image);
         let present = find(&context.engine, image).await?;
         if let Some(found) = &present
             && !ours

@@ -1,13 +1,13 @@
-//! One build from claim to end: pull, check, prepare, build, push.
+//! One attempt at a build: pull, check, prepare, build, push. Runs in the worker that claimed the
+//! build; every write goes through the fence of its lease.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use fastbuild_engine::{
-    BuildFile, Built, ImageBuild, ImageFound, ProgressSender, Pushed,
+    BuildFile, Built, EngineInfo, ImageBuild, ImageFound, ProgressSender,
     crash::{self, CrashPoint},
 };
 use fastbuild_spec::{
-    build_reason::BuildReason,
     failure::{Failure, ReasonCode},
     limits::BuildLimits,
     log_line::Mask,
@@ -15,229 +15,229 @@ use fastbuild_spec::{
     profile::ImageProfile,
     state::{BuildState, Step},
 };
-use fastbuild_store::{ClaimedBuild, FencedError, FinishedImage};
+use fastbuild_store::{AttemptOutcome, ClaimedBuild, FinishedImage};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    builder::Builder,
     builds::files::DOCKERFILE,
-    common::{internal, stored},
-    engines::context::EngineContext,
-    engines::labels::Label,
+    common::internal,
+    engines::{context::EngineContext, labels::Label},
     images::log,
     metrics::Made,
-    worker::password_hash::secret_value,
-    worker::reuse::{Before, Fresh, Identity, Image},
-    worker::step::{is_of_engine, timed_out},
-    worker::step_log::LogBudget,
-    worker::strategy::BuildStrategy,
+    worker::{
+        Worker,
+        password_hash::secret_value,
+        reuse::{BuiltImage, PlanGuard, ReuseDecision},
+        step::is_engine_unreachable,
+        step_log::LogBudget,
+        strategy::BuildStrategy,
+    },
 };
-
-/// Why a build stopped before its image was pushed.
-#[derive(Debug)]
-pub(crate) enum AttemptError {
-    /// It ended in a terminal state.
-    Failed(BuildState, Failure),
-    /// The engine went away under it; another attempt may succeed.
-    EngineLost(Step, Failure),
-    /// The service is told to end.
-    ShuttingDown,
-    /// The image was built and could not be pushed; it stays on the engine for another try.
-    NotPushed(Failure, FinishedImage),
-    /// The database did not answer in the middle of it, or its engine was removed; another attempt
-    /// may succeed.
-    Interrupted(Failure),
-    /// Another attempt has the build: nothing may be written.
-    Fenced(FencedError),
-}
-
-impl From<FencedError> for AttemptError {
-    fn from(error: FencedError) -> Self {
-        match error {
-            FencedError::Store(error) => Self::Interrupted(stored(&error)),
-            refused => Self::Fenced(refused),
-        }
-    }
-}
 
 /// One attempt at a build.
 pub(crate) struct Attempt<'a> {
-    pub(crate) builder: &'a Builder,
+    pub(crate) worker: &'a Worker,
     pub(crate) claimed: &'a ClaimedBuild,
     pub(crate) context: &'a EngineContext,
-    /// Somebody cancelled this build.
-    pub(crate) cancelled: &'a CancellationToken,
-    /// What it makes on the engine carries this.
+    /// Marks what the attempt makes on the engine.
     pub(crate) label: &'a Label,
+    /// A user cancelled the build.
+    pub(crate) cancelled: &'a CancellationToken,
     /// The engine does not answer any more.
     pub(crate) away: &'a CancellationToken,
-    /// The service is told to end.
+    /// The service stops.
     pub(crate) shutdown: &'a CancellationToken,
     pub(crate) limits: BuildLimits,
     pub(crate) deadline: Instant,
-    /// What this attempt may write into its log.
+    /// Bytes that this attempt may still write to its log.
     pub(crate) log_budget: LogBudget,
 }
 
+/// What the prepare step found out.
+struct Prepared {
+    plan: BuildPlan,
+    info: EngineInfo,
+    strategy: BuildStrategy,
+}
+
 impl Attempt<'_> {
-    /// Takes the build through its steps.
-    pub(crate) async fn steps(&self) -> Result<FinishedImage, AttemptError> {
-        let folder = self.folder();
-        if let Err(error) = tokio::fs::create_dir_all(&folder).await {
-            tracing::warn!(folder = %folder.display(), %error, "the build's folder cannot be made");
-        }
-        let image = match self.image_to_push().await? {
-            Some(built) => {
-                self.builder.metrics().image_made(Made::Kept);
-                Image::Built(Fresh::kept(built))
-            }
-            None => self.image().await?,
-        };
-        crash::pass(CrashPoint::Built);
-        self.reach(BuildState::BuildSuccess).await?;
-
-        self.check_size(image.size())?;
-        self.reach(BuildState::CheckImageSizeSuccess).await?;
-
-        // While the turn is held, equal builds wait for this one.
-        let fresh = match image {
-            Image::Built(fresh) => fresh,
-            Image::Named(named) => {
-                let noted = async |progress: &ProgressSender| {
-                    log(
-                        progress,
-                        "It lies in the registry already; nothing is pushed.\n",
-                    );
-                    Ok(named)
-                };
-                return self.step(Step::Push, noted).await;
-            }
-        };
-        match self
-            .step(Step::Push, async |progress| {
-                self.push_in_time(progress).await
-            })
+    /// Runs the five steps.
+    pub(crate) async fn run(&self) -> AttemptOutcome {
+        self.steps()
             .await
-        {
-            Ok(pushed) => {
-                crash::pass(CrashPoint::Pushed);
-                let image = fresh.finished(Some(pushed.digest));
-                self.remember_built(fresh.identity.as_ref(), &image).await;
-                Ok(image)
-            }
-            Err(AttemptError::Failed(BuildState::PushFailed, failure)) => {
-                Err(AttemptError::NotPushed(failure, fresh.finished(None)))
-            }
-            Err(stop) => Err(stop),
-        }
+            .map_or_else(|outcome| outcome, AttemptOutcome::Pushed)
     }
 
-    /// The image that an earlier attempt made, when this one is to push it and nothing else. Where
-    /// it has gone since, the build begins from its start.
-    async fn image_to_push(&self) -> Result<Option<Built>, AttemptError> {
+    async fn steps(&self) -> Result<FinishedImage, AttemptOutcome> {
+        self.create_folder().await;
+        let built = if let Some(built) = self.image_of_earlier_attempt().await? {
+            built
+        } else {
+            let base = self.pull().await?;
+            let profile = self.check(&base).await?;
+            let prepared = self.prepare(&profile).await?;
+            self.build(&profile, prepared).await?
+        };
+        self.check_size(built.image.size).await?;
+        self.push(built).await
+    }
+
+    /// The image that an earlier attempt built, when this one only has to push it. Where it is gone
+    /// from the engine, all steps run again.
+    async fn image_of_earlier_attempt(&self) -> Result<Option<BuiltImage>, AttemptOutcome> {
         if self.claimed.build.retried_from.is_none() {
             return Ok(None);
         }
-        let made = self
-            .builder
-            .builds()
-            .image_of_build(self.context, &self.claimed.build);
-        match made.await {
-            Ok(Some(built)) => return Ok(Some(built)),
-            Err(failure) if is_of_engine(failure.code) => {
-                return Err(self.lost(Step::Push, failure));
+        let found = self
+            .context
+            .built_image(self.worker.engines.labels(), &self.claimed.build);
+        match found.await {
+            Ok(Some(built)) => {
+                self.worker.common.metrics.image_made(Made::Kept);
+                let built = BuiltImage::on_engine(built, None, PlanGuard::default());
+                return Ok(Some(built));
+            }
+            Err(failure) if is_engine_unreachable(failure.code) => {
+                return Err(self.engine_lost(Step::Push, failure));
             }
             Ok(None) | Err(_) => {}
         }
-        self.builder
-            .store()
+        self.worker
+            .common
+            .store
             .fall_back_to_full_build(self.claimed.attempt, self.now())
             .await?;
         Ok(None)
     }
 
-    /// Takes the build from its base image to its own.
-    async fn image(&self) -> Result<Image, AttemptError> {
+    /// Step 1: the base image is on the engine.
+    async fn pull(&self) -> Result<ImageFound, AttemptOutcome> {
+        let base = &self.claimed.spec.base;
         let found = self
             .step(Step::Pull, async |progress| {
-                // Under the lock no cleaning takes the image away between a look and its use.
-                let base = self.claimed.spec.base.to_string();
-                let lock = self.builder.images().lock(self.context, &base);
-                let _one_at_a_time = lock.lock().await;
-                self.builder
-                    .images()
-                    .bring(self.context, &self.claimed.spec.base, progress)
-                    .await
+                // Under the lock no cleanup removes the image between the check and its use.
+                let lock = self.worker.images.lock(self.context, &base.to_string());
+                let _guard = lock.lock().await;
+                self.worker.images.bring(self.context, base, progress).await
             })
             .await?;
         crash::pass(CrashPoint::Pulled);
-        self.reach(BuildState::PullSuccess).await?;
+        self.enter(BuildState::PullSuccess).await?;
+        Ok(found)
+    }
 
+    /// Step 2: the request fits the base image.
+    async fn check(&self, base: &ImageFound) -> Result<ImageProfile, AttemptOutcome> {
         let profile = self
             .step(Step::Check, async |progress| {
-                self.check(&found, progress).await
+                self.check_base(base, progress).await
             })
             .await?;
-        self.reach(BuildState::CheckSuccess).await?;
+        self.enter(BuildState::CheckSuccess).await?;
+        Ok(profile)
+    }
 
-        let (plan, means, identity) = self
+    /// Step 3: the Dockerfile is written.
+    async fn prepare(&self, profile: &ImageProfile) -> Result<Prepared, AttemptOutcome> {
+        let prepared = self
             .step(Step::Prepare, async |progress| {
-                self.prepare(&profile, progress).await
+                self.write_plan(profile, progress).await
             })
             .await?;
-        self.builder
-            .store()
-            .set_dockerfile(self.claimed.attempt, &plan.dockerfile)
+        self.worker
+            .common
+            .store
+            .set_dockerfile(self.claimed.attempt, &prepared.plan.dockerfile)
             .await?;
         crash::pass(CrashPoint::Planned);
-        self.reach(BuildState::PrepareSuccess).await?;
+        self.enter(BuildState::PrepareSuccess).await?;
+        Ok(prepared)
+    }
 
-        self.reach(BuildState::Building).await?;
-        self.step(Step::Build, async |progress| {
-            match self.before_building(identity, progress).await? {
-                Before::Named(image) => {
-                    self.builder.metrics().image_made(Made::Reused);
-                    Ok(Image::Named(image))
-                }
-                Before::Build(order) => {
-                    let built = Box::pin(self.build(&plan, means, progress)).await?;
-                    self.builder.metrics().image_made(Made::Built);
-                    Ok(Image::Built(order.made(built)))
-                }
+    /// Step 4: the image is built, or an equal build's image is reused.
+    async fn build(
+        &self,
+        profile: &ImageProfile,
+        prepared: Prepared,
+    ) -> Result<BuiltImage, AttemptOutcome> {
+        self.enter(BuildState::Building).await?;
+        let Prepared {
+            plan,
+            info,
+            strategy,
+        } = prepared;
+        let built = self
+            .step(Step::Build, async |progress| {
+                let decision = self
+                    .decide_reuse(profile, &info, strategy, progress)
+                    .await?;
+                let (how, image) = match decision {
+                    ReuseDecision::Reused(image) => (Made::Reused, BuiltImage::reused(image)),
+                    ReuseDecision::Build { reason, guard } => {
+                        let built =
+                            Box::pin(self.build_on_engine(&plan, strategy, progress)).await?;
+                        (
+                            Made::Built,
+                            BuiltImage::on_engine(built, Some(reason), guard),
+                        )
+                    }
+                };
+                self.worker.common.metrics.image_made(how);
+                Ok(image)
+            })
+            .await?;
+        Ok(built)
+    }
+
+    /// Step 5: the image is in the registry. Equal builds wait until it is.
+    async fn push(&self, built: BuiltImage) -> Result<FinishedImage, AttemptOutcome> {
+        let BuiltImage { mut image, guard } = built;
+        if image.digest.is_some() {
+            let skipped = async |progress: &ProgressSender| {
+                log(
+                    progress,
+                    "The image is in the registry already; nothing is pushed.\n",
+                );
+                Ok(())
+            };
+            self.step(Step::Push, skipped).await?;
+            return Ok(image);
+        }
+        let pushed = self
+            .step(Step::Push, async |progress| {
+                self.push_in_time(progress).await
+            })
+            .await;
+        match pushed {
+            Ok(pushed) => {
+                crash::pass(CrashPoint::Pushed);
+                image.digest = Some(pushed.digest);
+                self.record_provenance(&guard, &image).await;
+                Ok(image)
             }
-        })
-        .await
+            Err(AttemptOutcome::Failed(BuildState::PushFailed, failure)) => {
+                Err(AttemptOutcome::PushFailed(failure, image))
+            }
+            Err(outcome) => Err(outcome),
+        }
     }
 
-    /// The push within its own time limit.
-    async fn push_in_time(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
-        let seconds = self.limits.push;
-        let limit = Duration::from_secs(seconds);
-        let Ok(pushed) = tokio::time::timeout(limit, self.push(progress)).await else {
-            let target = &self.claimed.spec.target;
-            return Err(timed_out(
-                format!("推送镜像 {target} 超过了 {seconds} 秒的时间上限。"),
-                format!("The push of {target} took longer than its limit of {seconds} seconds."),
-            ));
-        };
-        pushed
-    }
-
-    async fn check(
+    async fn check_base(
         &self,
         found: &ImageFound,
         progress: &ProgressSender,
     ) -> Result<ImageProfile, Failure> {
         let spec = &self.claimed.spec;
         let lock = self
-            .builder
-            .images()
+            .worker
+            .images
             .lock(self.context, &spec.base.to_string());
-        let _one_at_a_time = lock.lock().await;
+        let _guard = lock.lock().await;
         let (profile, was_known) = self
-            .builder
-            .images()
+            .worker
+            .images
             .profile(&self.context.engine, &spec.base, found, self.label)
             .await?;
         let how = if was_known { "known" } else { "probed" };
@@ -248,52 +248,55 @@ impl Attempt<'_> {
                 spec.base, profile.os.name, profile.os.version, profile.architecture
             ),
         );
-        plan::check(spec, Some(&profile), &self.builder.catalog().list().await?)?;
+        plan::check(spec, Some(&profile), &self.worker.catalog.list().await?)?;
         Ok(profile)
     }
 
-    async fn prepare(
+    async fn write_plan(
         &self,
         profile: &ImageProfile,
         progress: &ProgressSender,
-    ) -> Result<(BuildPlan, BuildStrategy, Result<Identity, BuildReason>), Failure> {
+    ) -> Result<Prepared, Failure> {
         let info = self
             .context
             .engine
             .ping()
             .await
             .map_err(|error| error.failure())?;
-        let means = BuildStrategy::of(&info, &self.builder.options().builds);
+        let strategy = BuildStrategy::of(&info, &self.worker.common.options.builds);
         log(
             progress,
-            &format!("{}\n{}\n", info.summary(), means.summary()),
+            &format!("{}\n{}\n", info.summary(), strategy.summary()),
         );
         let plan = plan::plan(
             &self.claimed.spec,
             profile,
-            &self.builder.catalog().list().await?,
-            &means.plan_context(self.claimed.build.id),
+            &self.worker.catalog.list().await?,
+            &strategy.plan_context(self.claimed.build.id),
         )?;
         let path = self.folder().join(DOCKERFILE);
         // A copy for operators; the build's row holds the same.
         if let Err(error) = tokio::fs::write(&path, &plan.dockerfile).await {
-            tracing::warn!(path = %path.display(), %error, "the Dockerfile's copy cannot be written");
+            tracing::warn!(path = %path.display(), %error, "failed to write the copy of the Dockerfile");
         }
         log(progress, &plan.dockerfile);
         for file in &plan.files {
             log(progress, &format!("context: {}\n", file.path));
         }
-        let identity = self.identity(profile, &info, means).await?;
-        Ok((plan, means, identity))
+        Ok(Prepared {
+            plan,
+            info,
+            strategy,
+        })
     }
 
-    async fn build(
+    async fn build_on_engine(
         &self,
         plan: &BuildPlan,
-        means: BuildStrategy,
+        strategy: BuildStrategy,
         progress: &ProgressSender,
     ) -> Result<Built, Failure> {
-        let catalog = self.builder.catalog().clone();
+        let catalog = self.worker.catalog.clone();
         let planned = plan.files.clone();
         let passwords = self.claimed.passwords.clone();
         let wanted = plan.secrets.clone();
@@ -328,8 +331,8 @@ impl Attempt<'_> {
             base: self.claimed.spec.base.clone(),
             tag: self.claimed.spec.target.clone(),
             registry: Some(self.context.registry.clone()),
-            dialect: means.dialect,
-            packing: means.packing,
+            dialect: strategy.dialect,
+            packing: strategy.packing,
             no_cache: self.claimed.spec.no_cache,
             build_id: self.label.text().to_owned(),
         };
@@ -340,34 +343,42 @@ impl Attempt<'_> {
             .map_err(|error| error.failure())
     }
 
-    fn check_size(&self, size: u64) -> Result<(), AttemptError> {
-        let limit = self.builder.options().limits.image_bytes;
+    /// Between build and push: the image is not too large.
+    async fn check_size(&self, size: u64) -> Result<(), AttemptOutcome> {
+        crash::pass(CrashPoint::Built);
+        self.enter(BuildState::BuildSuccess).await?;
+        let limit = self.worker.common.options.limits.image_bytes;
         if size <= limit {
-            return Ok(());
+            return self.enter(BuildState::CheckImageSizeSuccess).await;
         }
+        let target = &self.claimed.spec.target;
         let failure = Failure::new(
             ReasonCode::ImageTooLarge,
+            format!("镜像 {target} 的大小为 {size} 字节，超过上限 {limit} 字节，未推送。"),
             format!(
-                "镜像 {} 的大小为 {} 字节，超过上限 {limit} 字节，未推送。",
-                self.claimed.spec.target, size
-            ),
-            format!(
-                "The image {} has {} bytes, more than the limit of {limit}; it was not pushed.",
-                self.claimed.spec.target, size
+                "The image {target} has {size} bytes, more than the limit of {limit}; it was not pushed."
             ),
         );
-        Err(AttemptError::Failed(
+        Err(AttemptOutcome::Failed(
             BuildState::CheckImageSizeFailed,
             failure,
         ))
     }
 
-    async fn reach(&self, state: BuildState) -> Result<(), AttemptError> {
-        self.builder
-            .store()
+    async fn enter(&self, state: BuildState) -> Result<(), AttemptOutcome> {
+        self.worker
+            .common
+            .store
             .transition(self.claimed.attempt, state, self.now())
             .await?;
         Ok(())
+    }
+
+    async fn create_folder(&self) {
+        let folder = self.folder();
+        if let Err(error) = tokio::fs::create_dir_all(&folder).await {
+            tracing::warn!(folder = %folder.display(), %error, "failed to create the build's folder");
+        }
     }
 
     pub(crate) fn mask(&self) -> Mask {
@@ -383,14 +394,15 @@ impl Attempt<'_> {
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
-        self.builder
-            .options()
+        self.worker
+            .common
+            .options
             .folders
             .task_dir
             .join(&self.claimed.build.work_dir_name)
     }
 
-    pub(crate) fn now(&self) -> jiff::Timestamp {
-        self.builder.clock().now()
+    pub(crate) fn now(&self) -> Timestamp {
+        self.worker.common.now()
     }
 }

@@ -1,7 +1,8 @@
-//! Taking builds from the queue and running them: as many at a time as the engines have places.
+//! Claims queued builds and runs them, as many at a time as the engines have room for. One task per
+//! attempt renews the build's lease while its steps run.
 
 pub(crate) mod attempt;
-pub(crate) mod finish;
+mod finish;
 mod password_hash;
 mod plan_lock;
 mod push;
@@ -10,71 +11,101 @@ pub(crate) mod step;
 mod step_log;
 pub(crate) mod strategy;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fastbuild_engine::crash::{self, CrashPoint};
-use fastbuild_spec::{failure::ReasonCode, state::BuildState};
-use fastbuild_store::{ClaimedBuild, DEFAULT_ENGINE, FencedError, FinishedImage};
+use fastbuild_spec::{
+    failure::{Failure, ReasonCode},
+    requeue::RequeueReason,
+    state::BuildState,
+};
+use fastbuild_store::{AttemptOutcome, ClaimedBuild, DEFAULT_ENGINE, FencedError, Finished};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
     builder::Builder,
-    common::internal,
-    engines::context::EngineContext,
-    worker::attempt::{Attempt, AttemptError},
-    worker::step_log::LogBudget,
+    catalog::CatalogStore,
+    common::{Common, internal},
+    duration_ms,
+    engines::{Engines, context::EngineContext},
+    images::Images,
+    keyed_locks::KeyedLocks,
+    worker::{attempt::Attempt, step_log::LogBudget},
 };
 
-/// Signs of life that an attempt gives within the time of a lease.
-const HEARTBEATS: u32 = 4;
-/// How often the queue is looked at without a wake-up; only a fallback.
-const LOOK: Duration = Duration::from_secs(5);
-/// How long is waited after a fault of the database before it is asked again.
-pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Heartbeats within the duration of a lease.
+const HEARTBEATS_PER_LEASE: u32 = 4;
+/// How often the queue is polled; only a fallback for a lost notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// The pause before the database is asked again after an error.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-impl Builder {
-    /// Takes builds as long as any engine has a place for one, and lets each run by itself. A build
-    /// that is queued or ends, an engine that is added, changed or returns wakes it.
+/// Runs builds in this process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Worker {
+    common: Common,
+    catalog: CatalogStore,
+    engines: Engines,
+    images: Images,
+    /// One lock per plan that is built in this process.
+    plan_locks: Arc<KeyedLocks>,
+}
+
+impl Worker {
+    /// The worker of a builder's components.
+    pub(crate) fn new(builder: &Builder) -> Self {
+        Self {
+            common: builder.common().clone(),
+            catalog: builder.catalog().clone(),
+            engines: builder.engines().clone(),
+            images: builder.images().clone(),
+            plan_locks: Arc::default(),
+        }
+    }
+
+    /// Claims builds while any engine has room, and runs each in its own task. Notified when a
+    /// build is queued or ends, or an engine is added, changed or returns.
     pub(crate) async fn dispatch(
         self,
         shutdown: CancellationToken,
-        requeue_all: CancellationToken,
+        release_all: CancellationToken,
     ) {
         let attempts = TaskTracker::new();
-        // Subscribed before the first look, so that nothing queued in between is missed.
-        let mut queue = self.store().subscribe_queue();
+        // Subscribed before the first query, so that nothing queued in between is missed.
+        let mut queue = self.common.store.subscribe_queue();
         while !shutdown.is_cancelled() {
             queue.mark_unchanged();
             let claim = self
-                .store()
+                .common
+                .store
                 .claim(
-                    &self.options().worker,
-                    self.options().limits.lease,
-                    self.clock().now(),
+                    &self.common.options.worker,
+                    self.common.options.limits.lease,
+                    self.common.now(),
                 )
                 .await;
             match claim {
                 Ok(Some(claimed)) => {
                     let span = tracing::info_span!(
                         "build",
-                        build = claimed.build.id,
+                        build_id = claimed.build.id,
                         attempt = claimed.attempt.number,
                         engine = claimed.build.engine
                     );
-                    let attempt = self.clone().attempt(claimed, requeue_all.clone());
+                    let attempt = self.clone().attempt(claimed, release_all.clone());
                     attempts.spawn(attempt.instrument(span));
                 }
                 Ok(None) => {
                     tokio::select! {
                         _ = queue.changed() => {}
-                        () = tokio::time::sleep(LOOK) => {}
+                        () = tokio::time::sleep(POLL_INTERVAL) => {}
                         () = shutdown.cancelled() => {}
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the queue cannot be read");
+                    tracing::error!(%error, "failed to claim a build");
                     tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
@@ -83,83 +114,56 @@ impl Builder {
         attempts.wait().await;
     }
 
-    /// Runs one attempt and settles how it ended.
-    async fn attempt(self, claimed: ClaimedBuild, requeue_all: CancellationToken) {
-        tracing::info!(base = %claimed.spec.base, target = %claimed.spec.target, "build started");
+    /// Runs one attempt and writes how it ended.
+    async fn attempt(self, claimed: ClaimedBuild, release_all: CancellationToken) {
+        tracing::info!(base = %claimed.spec.base, target = %claimed.spec.target, "started build");
         crash::pass(CrashPoint::Claimed);
-        self.metrics().taken(&claimed);
+        self.common.metrics.taken(&claimed);
         let started = Instant::now();
         let engine = claimed.build.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
-        let context = self.engines().context(engine).await;
+        let context = self.engines.context(engine).await;
         crash::pass(CrashPoint::SiteKnown);
-        let ended = match &context {
+        let outcome = match &context {
             Ok(context) => {
-                // A task of its own: a fault of ours in it must not keep the end from being written.
-                let run =
-                    self.clone()
-                        .run_attempt(claimed.clone(), context.clone(), requeue_all.clone());
-                match tokio::spawn(run.in_current_span()).await {
-                    Ok(ended) => ended,
-                    Err(error) => Err(AttemptError::Failed(
-                        BuildState::BuildAbort,
-                        internal(&error),
-                    )),
-                }
+                self.run_supervised(&claimed, context.clone(), release_all)
+                    .await
             }
-            // Nor is it the build's fault that its engine was removed as it was claimed.
-            Err(failure)
-                if matches!(
-                    failure.code,
-                    ReasonCode::DatabaseUnavailable | ReasonCode::NotFound
-                ) =>
-            {
-                Err(AttemptError::Interrupted(failure.clone()))
-            }
-            Err(failure) => Err(AttemptError::Failed(
-                BuildState::BuildAbort,
-                failure.clone(),
-            )),
+            Err(failure) => outcome_without_engine(failure.clone()),
         };
-        let outcome = match &ended {
-            Ok(_) => "pushed".to_owned(),
-            Err(
-                AttemptError::Failed(_, failure)
-                | AttemptError::EngineLost(_, failure)
-                | AttemptError::NotPushed(failure, _)
-                | AttemptError::Interrupted(failure),
-            ) => failure.to_string(),
-            Err(AttemptError::ShuttingDown) => "given back to the queue".to_owned(),
-            Err(AttemptError::Fenced(error)) => error.to_string(),
-        };
-        let lost = matches!(&ended, Err(AttemptError::EngineLost(..)));
-        if let Err(AttemptError::EngineLost(_, failure)) = &ended {
+        if let AttemptOutcome::Requeue(RequeueReason::EngineLost, failure) = &outcome {
             // Before the build is back in the queue, so that it is not given to the same engine.
-            self.engines().report_lost(engine, failure).await;
+            self.engines.report_lost(engine, failure).await;
         }
-        let settled = self.settle(&claimed, context.as_ref().ok(), ended).await;
-        // The image of an attempt before this one has lost its name by now.
-        if lost || claimed.attempt.number > 1 {
-            self.engines().wake_orphan_sweep();
+        let finished = self
+            .finish_attempt(&claimed, context.as_ref().ok(), &outcome)
+            .await;
+        // An image that a lost attempt left has no name by now.
+        if claimed.attempt.number > 1 || !matches!(outcome, AttemptOutcome::Pushed(_)) {
+            self.engines.wake_orphan_sweep();
         }
-        match settled {
-            Ok(()) => {
-                tracing::info!(
-                    outcome,
-                    milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "build ended"
-                );
-                // One that goes on is left as it is.
-                if let Err(error) = self.store().archive_log(claimed.build.id).await {
-                    tracing::warn!(%error, "the build's log could not be compressed and stays as it is");
-                }
-            }
-            Err(error) if error.is_lost() => {
-                tracing::warn!(%error, "another attempt has the build");
-            }
-            Err(error) => tracing::error!(
-                %error,
-                "how the build ended could not be written; it is tried again once its lease is over"
-            ),
+        log_end(&outcome, &finished, started.elapsed());
+        if finished.is_ok()
+            && let Err(error) = self.common.store.archive_log(claimed.build.id).await
+        {
+            // A build that was requeued has nothing to archive yet.
+            tracing::warn!(%error, "failed to compress the build's log; it stays uncompressed");
+        }
+    }
+
+    /// Runs the steps in a task of their own: a panic in them must not keep the end from being
+    /// written.
+    async fn run_supervised(
+        &self,
+        claimed: &ClaimedBuild,
+        context: EngineContext,
+        release_all: CancellationToken,
+    ) -> AttemptOutcome {
+        let run = self
+            .clone()
+            .run_attempt(claimed.clone(), context, release_all);
+        match tokio::spawn(run.in_current_span()).await {
+            Ok(outcome) => outcome,
+            Err(panic) => AttemptOutcome::Failed(BuildState::BuildAbort, internal(&panic)),
         }
     }
 
@@ -168,19 +172,19 @@ impl Builder {
         claimed: ClaimedBuild,
         context: EngineContext,
         shutdown: CancellationToken,
-    ) -> Result<FinishedImage, AttemptError> {
+    ) -> AttemptOutcome {
         let cancelled = CancellationToken::new();
         let limits = claimed
             .build
             .limits
-            .unwrap_or_else(|| self.options().limits.bounds().default);
-        let label = self.engines().labels().attempt(claimed.attempt);
+            .unwrap_or_else(|| self.common.options.limits.bounds().default);
+        let label = self.engines.labels().attempt(claimed.attempt);
         let away = self
-            .engines()
+            .engines
             .monitor()
-            .away(&context.name, self.clock().now());
-        let run = Attempt {
-            builder: &self,
+            .away(&context.name, self.common.now());
+        let attempt = Attempt {
+            worker: &self,
             claimed: &claimed,
             context: &context,
             label: &label,
@@ -189,52 +193,51 @@ impl Builder {
             shutdown: &shutdown,
             limits,
             deadline: Instant::now() + Duration::from_secs(limits.total),
-            log_budget: LogBudget::new(self.options().limits.log_bytes),
+            log_budget: LogBudget::new(self.common.options.limits.log_bytes),
         };
         tokio::select! {
-            ended = Box::pin(run.steps()) => ended,
-            error = self.stay_alive(&claimed, &cancelled) => Err(AttemptError::Fenced(error)),
+            outcome = Box::pin(attempt.run()) => outcome,
+            fenced = self.renew_lease(&claimed, &cancelled) => AttemptOutcome::Fenced(fenced),
         }
     }
 
-    /// Renews the lease until that is refused or was not possible for so long that the lease may
-    /// be over, and passes on a wish to cancel as soon as the bell of cancels rings.
-    async fn stay_alive(
+    /// Renews the lease until that is refused or failed for so long that the lease may have
+    /// expired, and cancels the attempt when a user asked for it.
+    async fn renew_lease(
         &self,
         claimed: &ClaimedBuild,
         cancelled: &CancellationToken,
     ) -> FencedError {
-        let lease = self.options().limits.lease;
-        let mut cancels = self.store().subscribe_cancels();
+        let lease = self.common.options.limits.lease;
+        let interval = lease / HEARTBEATS_PER_LEASE;
+        let mut cancels = self.common.store.subscribe_cancels();
         // The lease lasts at least so long: its time began when it was written, which is later.
-        let mut safe_until = Instant::now() + lease - lease / HEARTBEATS;
+        let mut safe_until = Instant::now() + lease - interval;
         loop {
             cancels.mark_unchanged();
             let asked = Instant::now();
-            let beat = self
-                .store()
-                .heartbeat(claimed.attempt, lease, self.clock().now());
-            let wait = match tokio::time::timeout_at(safe_until, beat).await {
-                Ok(Ok(beat)) => {
-                    if beat.cancel_requested {
+            let heartbeat = self
+                .common
+                .store
+                .heartbeat(claimed.attempt, lease, self.common.now());
+            let wait = match tokio::time::timeout_at(safe_until, heartbeat).await {
+                Ok(Ok(heartbeat)) => {
+                    if heartbeat.cancel_requested {
                         cancelled.cancel();
                     }
-                    safe_until = asked + lease - lease / HEARTBEATS;
-                    lease / HEARTBEATS
+                    safe_until = asked + lease - interval;
+                    interval
                 }
                 Ok(Err(error)) if error.is_lost() => return error,
                 Ok(Err(error)) => {
-                    tracing::error!(%error, "the build's lease could not be renewed");
+                    tracing::error!(%error, "failed to renew the build's lease");
                     RETRY_DELAY
                 }
                 Err(_elapsed) => RETRY_DELAY,
             };
             if Instant::now() >= safe_until {
-                // Another may have the build from now on. What this attempt does is of no use,
-                // and it must not push.
-                tracing::error!(
-                    "the database could not be reached for the time of a lease; the attempt stops"
-                );
+                // Another worker may claim the build from now on: this attempt must not push.
+                tracing::error!("stopped the attempt: its lease could not be renewed in time");
                 return FencedError::Lost {
                     build_id: claimed.attempt.build_id,
                     attempt: claimed.attempt.number,
@@ -244,6 +247,39 @@ impl Builder {
                 () = tokio::time::sleep(wait) => {}
                 _ = cancels.changed() => {}
             }
+        }
+    }
+}
+
+/// How an attempt ends whose engine could not be looked up.
+fn outcome_without_engine(failure: Failure) -> AttemptOutcome {
+    match failure.code {
+        ReasonCode::DatabaseUnavailable => {
+            AttemptOutcome::Requeue(RequeueReason::DatabaseUnavailable, failure)
+        }
+        // Not the build's fault: the engine was removed as the build was claimed.
+        ReasonCode::NotFound => AttemptOutcome::Requeue(RequeueReason::EngineRemoved, failure),
+        _ => AttemptOutcome::Failed(BuildState::BuildAbort, failure),
+    }
+}
+
+/// One line per attempt that says how it ended.
+fn log_end(outcome: &AttemptOutcome, finished: &Result<Finished, FencedError>, elapsed: Duration) {
+    let duration_ms = duration_ms(elapsed);
+    match finished {
+        Ok(Finished::Ended(build)) => {
+            let failure = build.failure.as_ref().map(ToString::to_string);
+            tracing::info!(state = %build.state, failure, duration_ms, "finished build");
+        }
+        Ok(Finished::Requeued(reason)) => {
+            let failure = outcome.failure().map(ToString::to_string);
+            tracing::warn!(%reason, failure, duration_ms, "requeued build");
+        }
+        Err(error) if error.is_lost() => {
+            tracing::warn!(%error, duration_ms, "dropped the attempt: another one has the build");
+        }
+        Err(error) => {
+            tracing::error!(%error, duration_ms, "failed to write the end of the attempt; the build is requeued when its lease expires");
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Pushing what was built: by itself, and again by itself when the registry breaks off.
+//! The push step: pushes the built image, and retries while the registry is unavailable.
+
+use std::time::Duration;
 
 use fastbuild_engine::{
     ProgressSender, Pushed,
@@ -6,29 +8,44 @@ use fastbuild_engine::{
 };
 use fastbuild_spec::failure::{Failure, ReasonCode};
 
-use crate::{images::log, worker::attempt::Attempt};
+use crate::{
+    images::log,
+    worker::{attempt::Attempt, step::timed_out},
+};
 
 impl Attempt<'_> {
-    /// Pushes the image under its name. A registry that cannot be reached, or breaks off in the middle, is tried
-    /// again; the image lies on the engine and is not built again for it.
-    pub(crate) async fn push(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
+    /// Pushes the image within its own time limit.
+    pub(crate) async fn push_in_time(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
+        let seconds = self.limits.push;
+        let limit = Duration::from_secs(seconds);
+        let Ok(pushed) = tokio::time::timeout(limit, self.push_with_retries(progress)).await else {
+            let target = &self.claimed.spec.target;
+            return Err(timed_out(
+                format!("推送镜像 {target} 超过了 {seconds} 秒的时间上限。"),
+                format!("The push of {target} took longer than its limit of {seconds} seconds."),
+            ));
+        };
+        pushed
+    }
+
+    /// Pushes the image. While the registry is unavailable or breaks off, the push is retried: the
+    /// image stays on the engine and is not built again.
+    async fn push_with_retries(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
         let target = &self.claimed.spec.target;
-        let ours = self.context.registry.is_ours(target.host());
-        let credentials = ours.then_some(&self.context.registry);
-        let mut waits = self.builder.options().builds.push_retry_delays.iter();
+        let mut delays = self.worker.common.options.builds.push_retry_delays.iter();
         crash::pass(CrashPoint::BeforePush);
         loop {
-            let failure = match self
+            let pushed = self
                 .context
                 .engine
-                .push(target, credentials, progress)
-                .await
-            {
+                .push(target, Some(&self.context.registry), progress)
+                .await;
+            let failure = match pushed {
                 Ok(pushed) => return Ok(pushed),
                 Err(error) => error.failure(),
             };
-            let wait = waits.next();
-            let (ReasonCode::RegistryUnavailable, Some(wait)) = (failure.code, wait) else {
+            let delay = delays.next();
+            let (ReasonCode::RegistryUnavailable, Some(delay)) = (failure.code, delay) else {
                 return Err(failure);
             };
             log(
@@ -36,10 +53,10 @@ impl Attempt<'_> {
                 &format!(
                     "{} The image is pushed again in {} seconds.\n",
                     failure.message.en,
-                    wait.as_secs()
+                    delay.as_secs()
                 ),
             );
-            tokio::time::sleep(*wait).await;
+            tokio::time::sleep(*delay).await;
         }
     }
 }

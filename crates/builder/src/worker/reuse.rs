@@ -1,5 +1,6 @@
-//! No build where none is needed: an image that an equal build made, and that still lies in the registry, gets the
-//! new name there. Equal builds at the same time wait for the first of them.
+//! Decides whether an image must be built: an image that an equal build made, and that is still in
+//! the registry, gets the new name there instead. Equal builds that run at the same time wait for
+//! the first of them.
 
 use fastbuild_engine::{Built, EngineInfo, InsecureRegistries, ProgressSender, RegistryError};
 use fastbuild_spec::{
@@ -9,132 +10,182 @@ use fastbuild_spec::{
     profile::ImageProfile,
 };
 use fastbuild_store::{FinishedImage, ImageProvenance};
+use jiff::Timestamp;
 
 use crate::{
     common::{internal, stored},
     images::log,
-    worker::attempt::Attempt,
-    worker::plan_lock::PlanLock,
-    worker::strategy::BuildStrategy,
+    worker::{attempt::Attempt, plan_lock::PlanLock, strategy::BuildStrategy},
 };
 
-/// Images of one key that are asked for in the registry before the build is done anew.
-const CANDIDATES: u64 = 3;
+/// Images of equal builds that are tried before the image is built.
+const MAX_CANDIDATES: u64 = 3;
 
-/// By which plan a build is made.
+/// Whether an image is to be built.
+pub(crate) enum ReuseDecision {
+    /// No: the image of an equal build has the new name in the registry now.
+    Reused(FinishedImage),
+    /// Yes. Equal builds wait until the guard is dropped.
+    Build {
+        reason: BuildReason,
+        guard: PlanGuard,
+    },
+}
+
+/// What a build holds while equal builds wait for its image; nothing where no build can reuse it.
+#[derive(Debug, Default)]
+pub(crate) struct PlanGuard {
+    key: Option<PlanKey>,
+    _lock: PlanLock,
+}
+
+/// The plan by which equal builds find each other's images, and the engine it was made for.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+struct PlanKey {
     key: String,
     engine: String,
     insecure_registries: InsecureRegistries,
 }
 
-/// What a build found when its turn came.
-pub(crate) enum Before {
-    /// Its image is to be built.
-    Build(Order),
-    /// An equal build's image has its name now.
-    Named(FinishedImage),
+/// The image of a build before its push.
+pub(crate) struct BuiltImage {
+    /// With a digest where it is in the registry already.
+    pub(crate) image: FinishedImage,
+    pub(crate) guard: PlanGuard,
 }
 
-/// That an image is to be built.
-pub(crate) struct Order {
-    because: BuildReason,
-    identity: Option<Identity>,
-    turn: PlanLock,
-}
-
-impl Order {
-    /// The image that was built upon it.
-    pub(crate) fn made(self, built: Built) -> Fresh {
-        Fresh {
-            built,
-            because: Some(self.because),
-            identity: self.identity,
-            _turn: self.turn,
-        }
-    }
-}
-
-/// An image on the engine that is to be pushed. Until it is let go, equal builds wait for it.
-pub(crate) struct Fresh {
-    built: Built,
-    /// `None` for one of an earlier attempt.
-    because: Option<BuildReason>,
-    /// `None` where no equal build can use it.
-    pub(crate) identity: Option<Identity>,
-    _turn: PlanLock,
-}
-
-impl Fresh {
-    /// One that an earlier attempt built.
-    pub(crate) fn kept(built: Built) -> Self {
-        Self {
-            built,
-            because: None,
-            identity: None,
-            _turn: PlanLock::default(),
-        }
-    }
-
-    /// What is to be written of it; the digest is there once it is pushed.
-    pub(crate) fn finished(&self, digest: Option<String>) -> FinishedImage {
-        FinishedImage {
-            id: self.built.image_id.clone(),
-            size: self.built.size,
-            digest,
+impl BuiltImage {
+    /// An image on the engine. `reason` is `None` for one that an earlier attempt built.
+    pub(crate) fn on_engine(built: Built, reason: Option<BuildReason>, guard: PlanGuard) -> Self {
+        let image = FinishedImage {
+            id: built.image_id,
+            size: built.size,
+            digest: None,
             on_engine: true,
-            build_reason: self.because,
+            build_reason: reason,
+        };
+        Self { image, guard }
+    }
+
+    /// An image of an equal build, in the registry.
+    pub(crate) fn reused(image: FinishedImage) -> Self {
+        Self {
+            image,
+            guard: PlanGuard::default(),
         }
     }
 }
 
-/// An image that has come so far.
-pub(crate) enum Image {
-    /// It was built.
-    Built(Fresh),
-    /// It lies in the registry under its name.
-    Named(FinishedImage),
+/// Why there is no plan key.
+enum NoPlanKey {
+    /// No equal build can share the image.
+    NotShared(BuildReason),
+    Failed(Failure),
 }
 
-impl Image {
-    /// Its bytes.
-    pub(crate) fn size(&self) -> u64 {
-        match self {
-            Self::Built(fresh) => fresh.built.size,
-            Self::Named(named) => named.size,
-        }
+impl From<Failure> for NoPlanKey {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<BuildReason> for NoPlanKey {
+    fn from(reason: BuildReason) -> Self {
+        Self::NotShared(reason)
     }
 }
 
 impl Attempt<'_> {
-    /// The identity of the build's plan; or why its image is made anew in any case.
-    pub(crate) async fn identity(
+    /// Waits until no equal build runs and reuses the image of one; else the image is to be built.
+    pub(crate) async fn decide_reuse(
         &self,
         profile: &ImageProfile,
         info: &EngineInfo,
-        means: BuildStrategy,
-    ) -> Result<Result<Identity, BuildReason>, Failure> {
+        strategy: BuildStrategy,
+        progress: &ProgressSender,
+    ) -> Result<ReuseDecision, Failure> {
+        let build = |reason: BuildReason, guard| {
+            log(
+                progress,
+                &format!("To be built: {}\n", reason.sentence().en),
+            );
+            Ok(ReuseDecision::Build { reason, guard })
+        };
+        let key = match self.plan_key(profile, info, strategy).await {
+            Ok(key) => key,
+            Err(NoPlanKey::NotShared(reason)) => return build(reason, PlanGuard::default()),
+            Err(NoPlanKey::Failed(failure)) => return Err(failure),
+        };
+        let waiting = || log(progress, "An equal build runs; waiting for its image.\n");
+        let lock = self
+            .worker
+            .lock_plan(&key.key, self.label.text(), waiting)
+            .await?;
+        let reuse = self.worker.common.options.builds.reuse;
+        let since = self.now().checked_sub(reuse).unwrap_or(Timestamp::MIN);
+        let candidates = self
+            .worker
+            .common
+            .store
+            .made_by_plan(&key.key, since, MAX_CANDIDATES)
+            .await
+            .map_err(|error| stored(&error))?;
+        let mut reason = BuildReason::NoneEqual;
+        for candidate in candidates {
+            let maker = candidate.made_by.unwrap_or(candidate.build_id);
+            match self.reuse(&key, &candidate, maker).await {
+                Ok(image) => {
+                    log(
+                        progress,
+                        &format!(
+                            "Not built: the build {maker} made an equal image at {}, which has the name {} in the registry now.\n",
+                            candidate.made_at, self.claimed.spec.target
+                        ),
+                    );
+                    return Ok(ReuseDecision::Reused(image));
+                }
+                Err(rejected) => {
+                    reason = rejected.reason;
+                    log(
+                        progress,
+                        &format!(
+                            "The image of the build {maker} is not used: {}.\n",
+                            rejected.detail
+                        ),
+                    );
+                }
+            }
+        }
+        let guard = PlanGuard {
+            key: Some(key),
+            _lock: lock,
+        };
+        build(reason, guard)
+    }
+
+    async fn plan_key(
+        &self,
+        profile: &ImageProfile,
+        info: &EngineInfo,
+        strategy: BuildStrategy,
+    ) -> Result<PlanKey, NoPlanKey> {
         let spec = &self.claimed.spec;
         if spec.no_cache {
-            return Ok(Err(BuildReason::NoCache));
+            return Err(BuildReason::NoCache.into());
         }
-        if self.builder.options().builds.reuse.is_zero() {
-            return Ok(Err(BuildReason::ReuseOff));
+        if self.worker.common.options.builds.reuse.is_zero() {
+            return Err(BuildReason::ReuseOff.into());
         }
-        let ours = self.context.registry.is_ours(spec.target.host());
-        if !ours {
-            return Ok(Err(BuildReason::OtherRegistry));
+        if !self.context.is_ours(&spec.target) {
+            return Err(BuildReason::OtherRegistry.into());
         }
-        let catalog = self.builder.catalog().list().await?;
-        let context = means.plan_context(0);
-        let Some(nameless) = plan::nameless(spec, profile, &catalog, &context)? else {
-            return Ok(Err(BuildReason::HoldsPassword));
-        };
-        let files = self.builder.catalog().clone();
+        let catalog = self.worker.catalog.list().await?;
+        let nameless = plan::nameless(spec, profile, &catalog, &strategy.plan_context(0))?
+            .ok_or(BuildReason::HoldsPassword)?;
+        let files = self.worker.catalog.clone();
         let base_id = profile.image_id.clone();
         let platform = format!("{}/{}", info.os, info.arch);
-        let means = means.identity();
+        let means = strategy.identity();
         let key = tokio::task::spawn_blocking(move || {
             let facts = KeyFacts {
                 base_id: &base_id,
@@ -144,135 +195,67 @@ impl Attempt<'_> {
             plan::key(&nameless, facts, |source| files.content_key(source))
         })
         .await
-        .map_err(|error| internal(&error))?;
-        Ok(key
-            .map(|key| Identity {
-                key,
-                engine: info.summary(),
-                insecure_registries: info.insecure_registries.clone(),
-            })
-            .ok_or(BuildReason::FileUnreadable))
+        .map_err(|error| internal(&error))?
+        .ok_or(BuildReason::FileUnreadable)?;
+        Ok(PlanKey {
+            key,
+            engine: info.summary(),
+            insecure_registries: info.insecure_registries.clone(),
+        })
     }
 
-    /// Waits for the build's turn among its equals, and takes what an equal one made. Without an
-    /// identity, for the reason given in its place, the image is built in any case.
-    pub(crate) async fn before_building(
+    /// Gives the image of an equal build the new name in the registry.
+    async fn reuse(
         &self,
-        identity: Result<Identity, BuildReason>,
-        progress: &ProgressSender,
-    ) -> Result<Before, Failure> {
-        let build = |because: BuildReason, identity, turn| {
-            log(
-                progress,
-                &format!("To be built: {}\n", because.sentence().en),
-            );
-            Ok(Before::Build(Order {
-                because,
-                identity,
-                turn,
-            }))
-        };
-        let identity = match identity {
-            Ok(identity) => identity,
-            Err(because) => return build(because, None, PlanLock::default()),
-        };
-        let waiting = || {
-            log(
-                progress,
-                "An equal build makes this image; waiting for it.\n",
-            );
-        };
-        let turn = self
-            .builder
-            .turn(&identity.key, self.label.text(), waiting)
-            .await?;
-        let reuse = self.builder.options().builds.reuse;
-        let now = self.builder.clock().now();
-        let since = now.checked_sub(reuse).unwrap_or(jiff::Timestamp::MIN);
-        let made = self
-            .builder
-            .store()
-            .made_by_plan(&identity.key, since, CANDIDATES)
-            .await
-            .map_err(|error| stored(&error))?;
-        let mut because = BuildReason::NoneEqual;
-        for made in made {
-            let maker = made.made_by.unwrap_or(made.build_id);
-            match self.take(&identity, &made, maker).await {
-                Ok(image) => {
-                    log(
-                        progress,
-                        &format!(
-                            "Not built: the build {maker} made an equal image at {}, which has the name {} in the registry now.\n",
-                            made.made_at, self.claimed.spec.target
-                        ),
-                    );
-                    return Ok(Before::Named(image));
-                }
-                Err(NotTaken { why, detail }) => {
-                    because = why;
-                    log(
-                        progress,
-                        &format!("The image of the build {maker} is not used: {detail}.\n"),
-                    );
-                }
-            }
-        }
-        build(because, Some(identity), turn)
-    }
-
-    async fn take(
-        &self,
-        identity: &Identity,
-        made: &ImageProvenance,
+        key: &PlanKey,
+        candidate: &ImageProvenance,
         maker: i64,
-    ) -> Result<FinishedImage, NotTaken> {
-        let from = made
-            .image_name
+    ) -> Result<FinishedImage, Rejected> {
+        let name = &candidate.image_name;
+        let from = name
             .parse()
-            .map_err(|_| NotTaken::of_us(format!("{} is no image name", made.image_name)))?;
-        let distribution = self.builder.images().registry_client().await;
-        distribution
-            .map_err(NotTaken::of_us)?
+            .map_err(|_| Rejected::before_asking(format!("{name} is no image name")))?;
+        let client = self.worker.images.registry_client().await;
+        client
+            .map_err(Rejected::before_asking)?
             .retag(
                 &self.context.registry,
                 &from,
-                &made.digest,
+                &candidate.digest,
                 &self.claimed.spec.target,
-                &identity.insecure_registries,
+                &key.insecure_registries,
             )
             .await?;
         let image = FinishedImage {
-            id: made.image_id.clone(),
-            size: made.image_size,
-            digest: Some(made.digest.clone()),
+            id: candidate.image_id.clone(),
+            size: candidate.image_size,
+            digest: Some(candidate.digest.clone()),
             on_engine: false,
             build_reason: None,
         };
-        self.remember(identity, &image, Some(maker), made.made_at)
+        self.write_provenance(key, &image, Some(maker), candidate.made_at)
             .await;
         Ok(image)
     }
 
-    /// Remembers what was built, before the next of its equals has its turn.
-    pub(crate) async fn remember_built(&self, identity: Option<&Identity>, image: &FinishedImage) {
-        if let Some(identity) = identity {
-            let now = self.builder.clock().now();
-            self.remember(identity, image, None, now).await;
+    /// Records by which plan a pushed image was built, while equal builds still wait for it.
+    pub(crate) async fn record_provenance(&self, guard: &PlanGuard, image: &FinishedImage) {
+        if let Some(key) = &guard.key {
+            self.write_provenance(key, image, None, self.now()).await;
         }
     }
 
-    async fn remember(
+    async fn write_provenance(
         &self,
-        identity: &Identity,
+        key: &PlanKey,
         image: &FinishedImage,
         made_by: Option<i64>,
-        made_at: jiff::Timestamp,
+        made_at: Timestamp,
     ) {
-        let made = ImageProvenance {
+        let provenance = ImageProvenance {
             build_id: self.claimed.build.id,
-            key: identity.key.clone(),
-            engine: identity.engine.clone(),
+            key: key.key.clone(),
+            engine: key.engine.clone(),
             made_by,
             image_name: self.claimed.spec.target.to_string(),
             image_id: image.id.clone(),
@@ -280,40 +263,45 @@ impl Attempt<'_> {
             digest: image.digest.clone().unwrap_or_default(),
             made_at,
         };
-        let now = self.builder.clock().now();
-        // The image is there all the same; the next equal build is merely built.
-        if let Err(error) = self.builder.store().put_plan(&made, now).await {
-            tracing::warn!(%error, "by which plan the image was made cannot be written");
+        let written = self
+            .worker
+            .common
+            .store
+            .put_plan(&provenance, self.now())
+            .await;
+        // The image is there all the same; the next equal build is built.
+        if let Err(error) = written {
+            tracing::warn!(%error, "failed to record image provenance");
         }
     }
 }
 
-/// That the image of an equal build did not get its new name.
-struct NotTaken {
-    why: BuildReason,
-    /// In the words of who was asked.
+/// The image of an equal build could not be given the new name.
+struct Rejected {
+    reason: BuildReason,
+    /// In the words of the registry.
     detail: String,
 }
 
-impl NotTaken {
-    /// The registry was not asked.
-    fn of_us(detail: String) -> Self {
+impl Rejected {
+    fn before_asking(detail: String) -> Self {
         Self {
-            why: BuildReason::RegistryRefused,
+            reason: BuildReason::RegistryRefused,
             detail,
         }
     }
 }
 
-impl From<RegistryError> for NotTaken {
+impl From<RegistryError> for Rejected {
     fn from(error: RegistryError) -> Self {
+        let reason = match error {
+            RegistryError::Gone(_) => BuildReason::EqualGone,
+            RegistryError::NotMounted(_) | RegistryError::Refused { .. } => {
+                BuildReason::RegistryRefused
+            }
+        };
         Self {
-            why: match error {
-                RegistryError::Gone(_) => BuildReason::EqualGone,
-                RegistryError::NotMounted(_) | RegistryError::Refused { .. } => {
-                    BuildReason::RegistryRefused
-                }
-            },
+            reason,
             detail: error.to_string(),
         }
     }

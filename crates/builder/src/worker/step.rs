@@ -1,4 +1,5 @@
-//! One step of a build: its rows and events, what ends it, and what its failure means.
+//! One step of an attempt: its rows and events, what ends it, and what its failure means for the
+//! build.
 
 use std::time::Duration;
 
@@ -6,15 +7,20 @@ use fastbuild_engine::{ProgressSender, progress_channel};
 use fastbuild_spec::{
     diagnose::diagnose,
     failure::{Failure, ReasonCode},
+    requeue::RequeueReason,
     state::{BuildState, Step, StepStatus},
 };
+use fastbuild_store::AttemptOutcome;
 use tokio::time::Instant;
 
 use crate::{
     builds::files::log_file,
+    duration_ms,
     images::log,
-    worker::attempt::{Attempt, AttemptError},
-    worker::step_log::{Activity, StepLogWriter},
+    worker::{
+        attempt::Attempt,
+        step_log::{Activity, StepLogWriter},
+    },
 };
 
 impl Attempt<'_> {
@@ -23,17 +29,17 @@ impl Attempt<'_> {
         &self,
         step: Step,
         work: impl AsyncFnOnce(&ProgressSender) -> Result<T, Failure>,
-    ) -> Result<T, AttemptError> {
-        let store = self.builder.store();
+    ) -> Result<T, AttemptOutcome> {
+        let store = &self.worker.common.store;
         let attempt = self.claimed.attempt;
         store.step_started(attempt, step, self.now()).await?;
-        tracing::info!(%step, "step started");
+        tracing::debug!(%step, "started step");
         let started = Instant::now();
         let (sender, receiver) = progress_channel();
         let activity = Activity::new();
         let writer = StepLogWriter {
             store: store.clone(),
-            clock: self.builder.clock().clone(),
+            clock: self.worker.common.clock.clone(),
             attempt,
             step,
             mask: self.mask(),
@@ -42,9 +48,9 @@ impl Attempt<'_> {
             log_file: self.folder().join(log_file(step)),
         };
         let writing = tokio::spawn(writer.run(receiver));
-        let outcome = self.bounded(step, &activity, work(&sender)).await;
-        if let Err(AttemptError::Failed(_, failure) | AttemptError::EngineLost(_, failure)) =
-            &outcome
+        let result = self.bounded(step, &activity, work(&sender)).await;
+        if let Err(outcome) = &result
+            && let Some(failure) = failure_of_step(outcome)
         {
             log(
                 &sender,
@@ -55,117 +61,126 @@ impl Attempt<'_> {
         let last_lines = match writing.await {
             Ok(result) => result?,
             Err(error) => {
-                tracing::error!(%error, "the writer of a step's events ended");
+                tracing::error!(%error, %step, "the writer of the step's log panicked");
                 Vec::new()
             }
         };
-        let status = match &outcome {
+        let status = match &result {
             Ok(_) => StepStatus::Success,
             Err(_) => StepStatus::Fail,
         };
-        let took = started.elapsed();
-        tracing::info!(
-            %step,
-            %status,
-            milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "step ended"
-        );
-        self.builder.metrics().step_ended(step, status, took);
-        if let Err(
-            AttemptError::ShuttingDown | AttemptError::Interrupted(_) | AttemptError::Fenced(_),
-        ) = &outcome
-        {
-            return outcome;
+        let elapsed = started.elapsed();
+        tracing::info!(%step, %status, duration_ms = duration_ms(elapsed), "finished step");
+        self.worker.common.metrics.step_ended(step, status, elapsed);
+        match result {
+            // The next attempt repeats the step: its row is not closed as failed.
+            Err(outcome) if failure_of_step(&outcome).is_none() => Err(outcome),
+            result => {
+                store
+                    .step_finished(attempt, step, status, self.now())
+                    .await?;
+                result.map_err(|outcome| in_step(outcome, step, last_lines))
+            }
         }
-        store
-            .step_finished(attempt, step, status, self.now())
-            .await?;
-        outcome.map_err(|stop| match stop {
-            AttemptError::Failed(state, failure) => {
-                AttemptError::Failed(state, place(failure, step, last_lines))
-            }
-            AttemptError::EngineLost(step, failure) => {
-                AttemptError::EngineLost(step, place(failure, step, last_lines))
-            }
-            other => other,
-        })
     }
 
-    /// The work, or whatever ends it first. Dropping the work stops it on the engine.
+    /// Runs the work until it ends or something stops it. Dropping the work stops it on the engine.
     async fn bounded<T>(
         &self,
         step: Step,
         activity: &Activity,
         work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, AttemptError> {
+    ) -> Result<T, AttemptOutcome> {
         let limits = self.limits;
-        let ended = |failure| Err(AttemptError::Failed(BuildState::failed_at(step), failure));
+        let failed = |failure| Err(AttemptOutcome::Failed(BuildState::failed_at(step), failure));
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => Err(AttemptError::ShuttingDown),
-            () = self.cancelled.cancelled() => Err(AttemptError::Failed(BuildState::BuildAbort, Failure::build_cancelled())),
-            () = self.away.cancelled() => {
-                Err(self.lost(step, self.builder.engines().monitor().why_unreachable(&self.context.name)))
+            () = self.shutdown.cancelled() => Err(AttemptOutcome::Release),
+            () = self.cancelled.cancelled() => {
+                Err(AttemptOutcome::Failed(BuildState::BuildAbort, Failure::build_cancelled()))
             }
-            outcome = work => match outcome {
+            () = self.away.cancelled() => {
+                Err(self.engine_lost(step, self.worker.engines.monitor().why_unreachable(&self.context.name)))
+            }
+            result = work => match result {
                 Ok(value) => Ok(value),
-                Err(failure) => Err(self.why(step, failure).await),
+                Err(failure) => Err(self.outcome_of(step, failure).await),
             },
-            () = tokio::time::sleep_until(self.deadline) => ended(timed_out(
+            () = tokio::time::sleep_until(self.deadline) => failed(timed_out(
                 format!("构建超过了 {} 秒的总时间上限。", limits.total),
                 format!("The build took longer than its limit of {} seconds.", limits.total),
             )),
-            () = activity.silent_for(Duration::from_secs(limits.silence)) => ended(timed_out(
+            () = activity.silent_for(Duration::from_secs(limits.silence)) => failed(timed_out(
                 format!("步骤 {step} 连续 {} 秒没有任何输出。", limits.silence),
-                format!("Nothing was heard of the step {step} for {} seconds.", limits.silence),
+                format!("The step {step} printed nothing for {} seconds.", limits.silence),
             )),
         }
     }
 
     /// What a failure of the work means for the build.
-    async fn why(&self, step: Step, failure: Failure) -> AttemptError {
+    async fn outcome_of(&self, step: Step, failure: Failure) -> AttemptOutcome {
         match failure.code {
             // Our own fault, not the build's.
-            ReasonCode::DatabaseUnavailable => AttemptError::Interrupted(failure),
-            code if is_of_engine(code) => self.lost(step, failure),
-            // An engine that breaks off in the middle may still say something about it, which is
+            ReasonCode::DatabaseUnavailable => {
+                AttemptOutcome::Requeue(RequeueReason::DatabaseUnavailable, failure)
+            }
+            code if is_engine_unreachable(code) => self.engine_lost(step, failure),
+            // An engine that breaks off in the middle may still report something about it, which is
             // not why the step failed.
-            _ => match self.builder.engines().unreachable(&self.context.name).await {
-                Some(gone) => self.lost(step, gone),
-                None => AttemptError::Failed(BuildState::failed_at(step), failure),
+            _ => match self.worker.engines.unreachable(&self.context.name).await {
+                Some(unreachable) => self.engine_lost(step, unreachable),
+                None => AttemptOutcome::Failed(BuildState::failed_at(step), failure),
             },
         }
     }
 
-    /// The engine was lost: another attempt may succeed, there or elsewhere. One that has not been
-    /// there for longer than builds wait is the end.
-    pub(crate) fn lost(&self, step: Step, failure: Failure) -> AttemptError {
-        let (engine, now) = (&self.context.name, self.now());
-        if self.builder.engines().monitor().is_given_up(engine, now) {
-            AttemptError::Failed(BuildState::failed_at(step), failure)
+    /// The engine was lost: another attempt may succeed, there or elsewhere. A build whose engine
+    /// has been away for longer than builds wait fails.
+    pub(crate) fn engine_lost(&self, step: Step, failure: Failure) -> AttemptOutcome {
+        let monitor = self.worker.engines.monitor();
+        if monitor.is_given_up(&self.context.name, self.now()) {
+            AttemptOutcome::Failed(BuildState::failed_at(step), failure)
         } else {
-            AttemptError::EngineLost(step, failure)
+            AttemptOutcome::Requeue(RequeueReason::EngineLost, failure)
         }
     }
 }
 
-/// Whether a failure says that the engine is not there.
-pub(crate) fn is_of_engine(code: ReasonCode) -> bool {
+/// Whether a failure says that the engine cannot be reached.
+pub(crate) fn is_engine_unreachable(code: ReasonCode) -> bool {
     matches!(
         code,
         ReasonCode::EngineLost | ReasonCode::EngineUnreachable | ReasonCode::EngineTlsFailed
     )
 }
 
-/// Puts a failure into its step; a failed step of the Dockerfile is told by what its last lines
-/// say rather than by its exit code.
-fn place(failure: Failure, step: Step, mut last_lines: Vec<String>) -> Failure {
-    let known = (failure.code == ReasonCode::StepFailed)
-        .then(|| diagnose(&last_lines))
-        .flatten();
-    // The log's last line is this very failure, told once already.
-    last_lines.pop();
-    known.unwrap_or(failure).in_step(step, last_lines)
+/// The failure that the step itself ended with; `None` where the service or its database broke off.
+fn failure_of_step(outcome: &AttemptOutcome) -> Option<&Failure> {
+    match outcome {
+        AttemptOutcome::Requeue(RequeueReason::DatabaseUnavailable, _) => None,
+        AttemptOutcome::Failed(_, failure) | AttemptOutcome::Requeue(_, failure) => Some(failure),
+        _ => None,
+    }
+}
+
+/// Adds the step and its last lines to the failure. A failed step of the Dockerfile is explained
+/// by its last lines rather than by its exit code.
+fn in_step(outcome: AttemptOutcome, step: Step, mut last_lines: Vec<String>) -> AttemptOutcome {
+    let in_step = |failure: Failure| {
+        let diagnosed = (failure.code == ReasonCode::StepFailed)
+            .then(|| diagnose(&last_lines))
+            .flatten();
+        // The last line of the log is this very failure, told once already.
+        last_lines.pop();
+        diagnosed.unwrap_or(failure).in_step(step, last_lines)
+    };
+    match outcome {
+        AttemptOutcome::Failed(state, failure) => AttemptOutcome::Failed(state, in_step(failure)),
+        AttemptOutcome::Requeue(reason, failure) => {
+            AttemptOutcome::Requeue(reason, in_step(failure))
+        }
+        other => other,
+    }
 }
 
 pub(crate) fn timed_out(zh: String, en: String) -> Failure {

@@ -4,7 +4,7 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     state::BuildState,
 };
-use fastbuild_store::{End, SettingsRevisions};
+use fastbuild_store::{AttemptOutcome, SettingsRevisions};
 use http::Method;
 use insta::assert_snapshot;
 use jiff::SignedDuration;
@@ -195,15 +195,16 @@ async fn a_failed_task_says_why_in_the_callers_language() {
         "找不到基础镜像 10.0.0.9/base/ubuntu:18.04。",
         "The base image 10.0.0.9/base/ubuntu:18.04 does not exist.",
     );
-    let end = End {
-        state: BuildState::PullFailed,
-        failure: Some(failure),
-        image: None,
-        settings_revisions: SettingsRevisions::default(),
-    };
+    let end = AttemptOutcome::Failed(BuildState::PullFailed, failure);
     service
         .store
-        .finish(claimed.attempt, end, &|_| None, service.now())
+        .finish(
+            claimed.attempt,
+            &end,
+            SettingsRevisions::default(),
+            &|_| None,
+            service.now(),
+        )
         .await
         .unwrap();
     let path = format!("/api/fast-build/task/task-details_by_task_id?task_id={task_id}");

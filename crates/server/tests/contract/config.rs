@@ -1,8 +1,8 @@
 //! Configuring the site. The proofs against real engines and registries are shown elsewhere.
 
 use axum::{Json, Router, routing::post};
-use fastbuild_spec::{settings::HostSettings, state::BuildState};
-use fastbuild_store::{End, NewDelivery, NewSettings, SettingsRevisions};
+use fastbuild_spec::{failure::Failure, settings::HostSettings, state::BuildState};
+use fastbuild_store::{AttemptOutcome, NewDelivery, NewSettings, SettingsRevisions};
 use http::Method;
 use insta::assert_snapshot;
 use jiff::SignedDuration;
@@ -295,18 +295,14 @@ async fn the_last_callback_is_repeated_and_both_are_shown() {
         headers: headers.into(),
         body: body.to_string(),
     };
-    let end = End {
-        state: BuildState::BuildAbort,
-        failure: None,
-        image: None,
-        settings_revisions: SettingsRevisions::default(),
-    };
+    let end = AttemptOutcome::Failed(BuildState::BuildAbort, Failure::build_cancelled());
     service
         .store
         .finish(
             claimed.attempt,
-            end,
-            &move |_| Some(delivery.clone()),
+            &end,
+            SettingsRevisions::default(),
+            &|_| Some(delivery.clone()),
             service.now(),
         )
         .await

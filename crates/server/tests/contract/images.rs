@@ -30,7 +30,7 @@ async fn register(service: &Service, name: &str, size: u64) {
 /// Takes a queued build to its pushed image.
 async fn build(service: &Service, target: &str) -> i64 {
     use fastbuild_spec::state::BuildState as S;
-    use fastbuild_store::{End, FinishedImage, SettingsRevisions};
+    use fastbuild_store::{AttemptOutcome, FinishedImage, SettingsRevisions};
 
     let task_id = service.queue(target).await;
     let lease = std::time::Duration::from_mins(1);
@@ -54,24 +54,20 @@ async fn build(service: &Service, target: &str) -> i64 {
             .await
             .unwrap();
     }
-    let end = End {
-        state: S::PushSuccess,
-        failure: None,
-        image: Some(FinishedImage {
-            id: format!("sha256:{ID}"),
-            size: 1_430_000_000,
-            digest: None,
-            on_engine: true,
-            build_reason: None,
-        }),
-        settings_revisions: SettingsRevisions {
-            docker_server: Some(1),
-            ..SettingsRevisions::default()
-        },
+    let end = AttemptOutcome::Pushed(FinishedImage {
+        id: format!("sha256:{ID}"),
+        size: 1_430_000_000,
+        digest: None,
+        on_engine: true,
+        build_reason: None,
+    });
+    let revisions = SettingsRevisions {
+        docker_server: Some(1),
+        ..SettingsRevisions::default()
     };
     service
         .store
-        .finish(claimed.attempt, end, &|_| None, service.now())
+        .finish(claimed.attempt, &end, revisions, &|_| None, service.now())
         .await
         .unwrap();
     task_id

@@ -8,7 +8,7 @@ use fastbuild_spec::{
     failure::{Failure, ReasonCode, Sentence},
     state::{BuildState, Step, StepStatus},
 };
-use fastbuild_store::{AttemptId, End, SettingsRevisions};
+use fastbuild_store::{AttemptId, AttemptOutcome, SettingsRevisions};
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use insta::assert_snapshot;
@@ -50,19 +50,17 @@ fn log(text: &str) -> Event {
 }
 
 async fn fail(service: &Service, attempt: AttemptId) {
-    let end = End {
-        state: BuildState::PullFailed,
-        failure: Some(Failure::new(
-            ReasonCode::BaseImageNotFound,
-            "没有。",
-            "It is not there.",
-        )),
-        image: None,
-        settings_revisions: SettingsRevisions::default(),
-    };
+    let failure = Failure::new(ReasonCode::BaseImageNotFound, "没有。", "It is not there.");
+    let end = AttemptOutcome::Failed(BuildState::PullFailed, failure);
     service
         .store
-        .finish(attempt, end, &|_| None, service.now())
+        .finish(
+            attempt,
+            &end,
+            SettingsRevisions::default(),
+            &|_| None,
+            service.now(),
+        )
         .await
         .unwrap();
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use fastbuild_spec::state::{BuildState, Step};
-use fastbuild_store::{ClaimedBuild, End, SettingsRevisions};
+use fastbuild_spec::{
+    failure::Failure,
+    state::{BuildState, Step},
+};
+use fastbuild_store::{AttemptOutcome, ClaimedBuild, SettingsRevisions};
 use http::Method;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -21,15 +24,16 @@ async fn claim(service: &Service) -> ClaimedBuild {
 }
 
 async fn fail(service: &Service, claimed: &ClaimedBuild) {
-    let end = End {
-        state: BuildState::PullFailed,
-        failure: None,
-        image: None,
-        settings_revisions: SettingsRevisions::default(),
-    };
+    let end = AttemptOutcome::Failed(BuildState::PullFailed, Failure::build_cancelled());
     service
         .store
-        .finish(claimed.attempt, end, &|_| None, service.now())
+        .finish(
+            claimed.attempt,
+            &end,
+            SettingsRevisions::default(),
+            &|_| None,
+            service.now(),
+        )
         .await
         .unwrap();
 }

@@ -2,7 +2,7 @@
 
 use fastbuild_spec::{
     build_reason::BuildReason, event::Event, failure::Failure, image_spec::ImageSpec,
-    state::BuildState,
+    requeue::RequeueReason, state::BuildState,
 };
 use jiff::Timestamp;
 use sea_orm::{
@@ -30,18 +30,62 @@ use crate::{
 /// told. It runs inside a transaction: it must not wait and not ask the store.
 pub type DeliveryMaker<'a> = &'a (dyn Fn(&Build) -> Option<NewDelivery> + Send + Sync);
 
-/// How a build ended.
-#[derive(Debug, Clone)]
-pub struct End {
-    /// A terminal state.
-    pub state: BuildState,
-    /// Why it failed.
-    pub failure: Option<Failure>,
-    /// The image it made, when that stays on the engine. With `PUSH_SUCCESS` it becomes an image
-    /// row; after a failed push it waits there for another try.
-    pub image: Option<FinishedImage>,
-    /// The settings it ran with.
-    pub settings_revisions: SettingsRevisions,
+/// How an attempt at a build ended; [`Store::finish`] writes it.
+#[derive(Debug)]
+pub enum AttemptOutcome {
+    /// The image is in the registry.
+    Pushed(FinishedImage),
+    /// The build ends in this state, without an image.
+    Failed(BuildState, Failure),
+    /// The image was built and could not be pushed; it stays on the engine for another push.
+    PushFailed(Failure, FinishedImage),
+    /// Something that the build depends on went away; another attempt may succeed.
+    Requeue(RequeueReason, Failure),
+    /// The service stops: the build goes back to the queue, and the attempt does not count.
+    Release,
+    /// Another attempt has the build, or the state may not follow: nothing may be written.
+    Fenced(FencedError),
+}
+
+impl AttemptOutcome {
+    /// Why the attempt did not succeed, where it says so.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(_, failure) | Self::PushFailed(failure, _) | Self::Requeue(_, failure) => {
+                Some(failure)
+            }
+            Self::Pushed(_) | Self::Release | Self::Fenced(_) => None,
+        }
+    }
+}
+
+impl From<FencedError> for AttemptOutcome {
+    fn from(error: FencedError) -> Self {
+        match error {
+            FencedError::Store(error) => {
+                Self::Requeue(RequeueReason::DatabaseUnavailable, error.into())
+            }
+            refused => Self::Fenced(refused),
+        }
+    }
+}
+
+/// What became of a build whose attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// It has ended; its row.
+    Ended(Box<Build>),
+    /// It waits for another attempt.
+    Requeued(RequeueReason),
+}
+
+/// The end of a build.
+struct End {
+    state: BuildState,
+    failure: Option<Failure>,
+    /// The image that stays on the engine. With `PUSH_SUCCESS` it becomes an image row.
+    image: Option<FinishedImage>,
+    settings_revisions: SettingsRevisions,
 }
 
 /// An image a build made.
@@ -69,17 +113,6 @@ pub struct Reconciled {
     pub ended: Vec<Build>,
 }
 
-/// What became of a build that its worker wanted to put back into the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequeueOutcome {
-    /// It waits for another attempt.
-    Queued,
-    /// It has had [`MAX_ATTEMPTS`]; nothing was written.
-    TooManyAttempts,
-    /// Somebody asked to stop it; nothing was written.
-    CancelRequested,
-}
-
 /// What a request to stop a build came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CancelOutcome {
@@ -94,8 +127,9 @@ pub enum CancelOutcome {
 }
 
 impl Store {
-    /// Ends a build: its state, its image row, the end of its running step and the delivery of
-    /// its callback, in one transaction.
+    /// Writes how an attempt ended, in one transaction. A build that ends gets its state, its image
+    /// row, the end of its running step and the delivery of its callback. One that is to be requeued
+    /// ends instead when a user cancelled it, or after [`MAX_ATTEMPTS`] that count.
     ///
     /// # Errors
     /// [`FencedError::Lost`]; [`FencedError::NotAllowed`] when the state is not terminal or may
@@ -103,14 +137,15 @@ impl Store {
     pub async fn finish(
         &self,
         attempt: AttemptId,
-        end: End,
+        outcome: &AttemptOutcome,
+        revisions: SettingsRevisions,
         make_delivery: DeliveryMaker<'_>,
         now: Timestamp,
-    ) -> Result<Build, FencedError> {
+    ) -> Result<Finished, FencedError> {
         let mut retry = Retry::default();
         loop {
             match self
-                .try_finish(attempt, end.clone(), make_delivery, now)
+                .try_finish(attempt, outcome, revisions, make_delivery, now)
                 .await
             {
                 Err(error) if retry.after(&error).await => {}
@@ -122,75 +157,67 @@ impl Store {
     async fn try_finish(
         &self,
         attempt: AttemptId,
-        end: End,
+        outcome: &AttemptOutcome,
+        settings_revisions: SettingsRevisions,
         make_delivery: DeliveryMaker<'_>,
         now: Timestamp,
-    ) -> Result<Build, FencedError> {
+    ) -> Result<Finished, FencedError> {
         let tx = self.begin().await?;
         let row = fence::held(&tx, attempt).await?;
+        let (state, failure, image) = match outcome {
+            AttemptOutcome::Pushed(image) => (BuildState::PushSuccess, None, Some(image)),
+            AttemptOutcome::Failed(state, failure) => (*state, Some(failure.clone()), None),
+            AttemptOutcome::PushFailed(failure, image) => {
+                (BuildState::PushFailed, Some(failure.clone()), Some(image))
+            }
+            AttemptOutcome::Requeue(..) | AttemptOutcome::Release => {
+                let reason = match outcome {
+                    AttemptOutcome::Requeue(reason, _) => *reason,
+                    _ => RequeueReason::ServiceStopped,
+                };
+                let is_last = reason.counts() && row.attempt - row.handed_back >= MAX_ATTEMPTS;
+                let failure = if row.cancel_requested {
+                    Failure::build_cancelled()
+                } else if is_last {
+                    Failure::build_lost(MAX_ATTEMPTS, outcome.failure().cloned())
+                } else {
+                    requeue(&tx, row, reason, now).await?;
+                    tx.commit().await?;
+                    self.notifier.notify_queue();
+                    self.notifier.notify_events();
+                    return Ok(Finished::Requeued(reason));
+                };
+                orphans::note(&tx, &row, now).await?;
+                (BuildState::BuildAbort, Some(failure), None)
+            }
+            AttemptOutcome::Fenced(_) => {
+                return Err(FencedError::Lost {
+                    build_id: attempt.build_id,
+                    attempt: attempt.number,
+                });
+            }
+        };
         let from = parse_state(&row.state)?;
-        if !end.state.is_terminal() || !from.may_become(end.state) {
+        if !state.is_terminal() || !from.may_become(state) {
             return Err(FencedError::NotAllowed {
                 build_id: attempt.build_id,
                 from,
-                to: end.state,
+                to: state,
             });
         }
+        let end = End {
+            state,
+            failure,
+            image: image.cloned(),
+            settings_revisions,
+        };
         let build = self.end(&tx, row, end, make_delivery, now).await?;
         tx.commit().await?;
         self.notifier.notify_events();
         self.notifier.notify_deliveries();
         // Its engine has room for another.
         self.notifier.notify_queue();
-        Ok(build)
-    }
-
-    /// Puts a build back into the queue in an orderly shutdown. The attempt does not count
-    /// against [`MAX_ATTEMPTS`].
-    ///
-    /// # Errors
-    /// [`FencedError::Lost`].
-    pub async fn release(
-        &self,
-        attempt: AttemptId,
-        now: Timestamp,
-    ) -> Result<RequeueOutcome, FencedError> {
-        let tx = self.begin().await?;
-        let row = fence::held(&tx, attempt).await?;
-        if row.cancel_requested {
-            return Ok(RequeueOutcome::CancelRequested);
-        }
-        let handed_back = row.handed_back + 1;
-        requeue(&tx, row, handed_back, now).await?;
-        tx.commit().await?;
-        self.notifier.notify_queue();
-        self.notifier.notify_events();
-        Ok(RequeueOutcome::Queued)
-    }
-
-    /// Puts a build whose engine was lost back into the queue for one more attempt.
-    ///
-    /// # Errors
-    /// [`FencedError::Lost`].
-    pub async fn requeue(
-        &self,
-        attempt: AttemptId,
-        now: Timestamp,
-    ) -> Result<RequeueOutcome, FencedError> {
-        let tx = self.begin().await?;
-        let row = fence::held(&tx, attempt).await?;
-        let handed_back = row.handed_back;
-        if row.cancel_requested {
-            return Ok(RequeueOutcome::CancelRequested);
-        }
-        if row.attempt - handed_back >= MAX_ATTEMPTS {
-            return Ok(RequeueOutcome::TooManyAttempts);
-        }
-        requeue(&tx, row, handed_back, now).await?;
-        tx.commit().await?;
-        self.notifier.notify_queue();
-        self.notifier.notify_events();
-        Ok(RequeueOutcome::Queued)
+        Ok(Finished::Ended(Box::new(build)))
     }
 
     /// Takes builds away from workers that are gone: those whose lease ran out before `now`, or
@@ -240,8 +267,7 @@ impl Store {
                 Failure::build_lost(counted, None)
             } else {
                 reconciled.requeued.push(row.id);
-                let handed_back = row.handed_back;
-                requeue(&tx, row, handed_back, now).await?;
+                requeue(&tx, row, RequeueReason::WorkerLost, now).await?;
                 continue;
             };
             reconciled
@@ -325,7 +351,7 @@ impl Store {
         self.end(tx, row, end, make_delivery, now).await
     }
 
-    /// Writes the end of a build, with its callback; the caller commits.
+    /// Writes the end of a build and its callback; the caller commits.
     async fn end(
         &self,
         tx: &DatabaseTransaction,
@@ -398,7 +424,7 @@ impl Store {
 async fn requeue(
     tx: &DatabaseTransaction,
     row: build::Model,
-    handed_back: i64,
+    reason: RequeueReason,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if row.retried_from.is_none() {
@@ -411,6 +437,7 @@ async fn requeue(
         state: BuildState::Queued,
     };
     fence::append(tx, row.id, row.attempt, &[event], now).await?;
+    let handed_back = row.handed_back + i64::from(!reason.counts());
     let mut row: build::ActiveModel = row.into();
     row.state = Set(BuildState::Queued.to_string());
     row.handed_back = Set(handed_back);

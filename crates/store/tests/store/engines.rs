@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
+    requeue::RequeueReason,
     settings::{DockerServerSettings, TlsMaterial},
 };
 use fastbuild_store::{
-    CancelOutcome, CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, FencedError, HealthState,
-    NewEngine, NewSettings, RemoveOutcome, RequeueOutcome, Store,
+    CancelOutcome, CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, FencedError, Finished,
+    HealthState, NewEngine, NewSettings, RemoveOutcome, Store,
 };
 use secrecy::ExposeSecret as _;
 
-use crate::parts::{LEASE, Site, at, callback, claim, enqueue, success};
+use crate::parts::{
+    LEASE, REVISIONS, Site, at, callback, claim, engine_lost, enqueue, no_callback, success,
+};
 
 fn server(port: u16) -> DockerServerSettings {
     DockerServerSettings {
@@ -246,7 +249,7 @@ async fn no_engine_gets_more_builds_than_its_capacity() {
     let first = &taken[0];
     crate::parts::run_up_to_the_push(&store, first.attempt, 2).await;
     store
-        .finish(first.attempt, success(), &|_| None, at(3))
+        .finish(first.attempt, &success(), REVISIONS, &no_callback, at(3))
         .await
         .unwrap();
     assert!(queue.has_changed().unwrap());
@@ -351,8 +354,17 @@ async fn a_lost_build_goes_to_another_engine_and_is_looked_for_on_the_first() {
     let build = enqueue(&store, 1, 0).await;
     let first = claim(&store, 1).await;
     assert_eq!(
-        store.requeue(first.attempt, at(2)).await.unwrap(),
-        RequeueOutcome::Queued
+        store
+            .finish(
+                first.attempt,
+                &engine_lost(),
+                REVISIONS,
+                &no_callback,
+                at(2)
+            )
+            .await
+            .unwrap(),
+        Finished::Requeued(RequeueReason::EngineLost)
     );
     let second = claim(&store, 3).await;
     assert_ne!(first.build.engine, second.build.engine);

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use fastbuild_spec::state::BuildState;
 use fastbuild_store::{
-    BuildId, BuildSearch, CancelOutcome, NewBuild, QueueCounts, QueuePosition, Store,
+    AttemptOutcome, BuildId, BuildSearch, CancelOutcome, NewBuild, QueueCounts, QueuePosition,
+    Store,
 };
 
 use crate::parts::{
-    Site, at, callback, claim, request, run_up_to_the_push, success, target, work_dir,
+    REVISIONS, Site, at, callback, claim, no_callback, request, run_up_to_the_push, success,
+    target, work_dir,
 };
 
 /// Queues a build of an owner; `number` makes its target.
@@ -161,7 +163,7 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
     let attempt = claim(&store, 0).await.attempt;
     run_up_to_the_push(&store, attempt, 1).await;
     store
-        .finish(attempt, success(), &|_| None, at(seconds[0]))
+        .finish(attempt, &success(), REVISIONS, &no_callback, at(seconds[0]))
         .await
         .unwrap();
     for (number, took) in seconds.into_iter().enumerate().skip(1) {
@@ -169,7 +171,7 @@ async fn the_usual_duration_is_the_median_of_builds_alike_or_of_all() {
         let attempt = claim(&store, 100).await.attempt;
         run_up_to_the_push(&store, attempt, 100).await;
         store
-            .finish(attempt, success(), &|_| None, at(100 + took))
+            .finish(attempt, &success(), REVISIONS, &no_callback, at(100 + took))
             .await
             .unwrap();
     }
@@ -207,7 +209,16 @@ async fn what_waits_and_runs_is_counted_and_a_wait_begins_anew_with_each_return(
         (2, Some(at(1)))
     );
     assert_eq!(queue_counts.running, [(BuildState::Started, 1)]);
-    store.release(claimed.attempt, at(20)).await.unwrap();
+    store
+        .finish(
+            claimed.attempt,
+            &AttemptOutcome::Release,
+            REVISIONS,
+            &no_callback,
+            at(20),
+        )
+        .await
+        .unwrap();
     let queue_counts = store.queue_counts().await.unwrap();
     assert_eq!((queue_counts.queued, queue_counts.running), (3, Vec::new()));
     let mut waits = Vec::new();

@@ -6,7 +6,7 @@ use fastbuild_spec::state::Step;
 use fastbuild_store::{Page, Seal, Store};
 
 use crate::parts::{
-    KEY, Site, at, callback, claim, claim_due, enqueue, log, run_up_to_the_push, success,
+    KEY, REVISIONS, Site, at, callback, claim, claim_due, enqueue, log, run_up_to_the_push, success,
 };
 
 #[tokio::test]
@@ -56,11 +56,11 @@ async fn no_secret_is_in_the_files_in_the_clear() {
         .add_settings(crate::stories::settings::whole_set(), at(0))
         .await
         .unwrap();
-    let build = enqueue(&store, 1, 0).await;
+    enqueue(&store, 1, 0).await;
     let claimed = claim(&store, 0).await;
     run_up_to_the_push(&store, claimed.attempt, 1).await;
     store
-        .finish(claimed.attempt, success(), &callback, at(2))
+        .finish(claimed.attempt, &success(), REVISIONS, &callback, at(2))
         .await
         .unwrap();
     let due = claim_due(&store, 2).await;
@@ -126,7 +126,7 @@ async fn everything_is_there_after_a_kill() {
         .unwrap();
     run_up_to_the_push(&store, attempt, 1).await;
     store
-        .finish(attempt, success(), &callback, at(2))
+        .finish(attempt, &success(), REVISIONS, &callback, at(2))
         .await
         .unwrap();
     let waiting = enqueue(&store, 2, 3).await;

@@ -6,14 +6,14 @@ use fastbuild_spec::{
     state::{BuildState, Step, StepStatus},
 };
 use fastbuild_store::{
-    BuildFilter, DeleteOutcome, End, EnqueueError, FencedError, ImageFilter, ImageKind, Page,
-    SettingsRevisions,
+    AttemptOutcome, BuildFilter, DeleteOutcome, EnqueueError, FencedError, ImageFilter, ImageKind,
+    Page,
 };
 use secrecy::ExposeSecret as _;
 
 use crate::parts::{
-    Site, at, callback, claim, claim_due, enqueue, log, request, run_up_to_the_push, success,
-    target, work_dir,
+    REVISIONS, Site, at, callback, claim, claim_due, ended, enqueue, log, no_callback, request,
+    run_up_to_the_push, success, target, work_dir,
 };
 
 #[tokio::test]
@@ -62,17 +62,18 @@ async fn a_build_lives_from_request_to_image() {
         .step_started(attempt, Step::Push, at(5))
         .await
         .unwrap();
-    let ended = store
-        .finish(attempt, success(), &callback, at(7))
+    let finished = store
+        .finish(attempt, &success(), REVISIONS, &callback, at(7))
         .await
         .unwrap();
+    let ended = ended(finished);
 
     assert_eq!(ended.state, BuildState::PushSuccess);
     assert_eq!(ended.finished_at, Some(at(7)));
     assert_eq!(ended.image_id.as_deref(), Some("sha256:feed"));
     assert_eq!(ended.image_size, Some(1_430_000_000));
     assert_eq!(ended.digest.as_deref(), Some("sha256:beef"));
-    assert_eq!(ended.settings_revisions, Some(success().settings_revisions));
+    assert_eq!(ended.settings_revisions, Some(REVISIONS));
     assert_eq!(store.build(queued.id).await.unwrap(), Some(ended));
 
     let steps = store.steps(queued.id).await.unwrap();
@@ -173,7 +174,7 @@ async fn states_follow_the_transition_table() {
         );
     }
     let refused = store
-        .finish(attempt, success(), &|_| None, at(1))
+        .finish(attempt, &success(), REVISIONS, &no_callback, at(1))
         .await
         .unwrap_err();
     assert!(
@@ -191,7 +192,7 @@ async fn an_end_is_written_with_its_image_and_its_callback_or_not_at_all() {
     run_up_to_the_push(&store, attempt, 1).await;
     site.refuse_inserts("deliveries").await;
     let failed = store
-        .finish(attempt, success(), &callback, at(2))
+        .finish(attempt, &success(), REVISIONS, &callback, at(2))
         .await
         .unwrap_err();
     assert!(matches!(failed, FencedError::Store(_)), "{failed}");
@@ -208,7 +209,7 @@ async fn an_end_is_written_with_its_image_and_its_callback_or_not_at_all() {
 
     site.take_inserts("deliveries").await;
     store
-        .finish(attempt, success(), &callback, at(3))
+        .finish(attempt, &success(), REVISIONS, &callback, at(3))
         .await
         .unwrap();
     assert_eq!(
@@ -238,7 +239,7 @@ async fn a_taken_target_is_refused_until_its_image_is_gone() {
     let attempt = claim(&store, 1).await.attempt;
     run_up_to_the_push(&store, attempt, 1).await;
     store
-        .finish(attempt, success(), &|_| None, at(2))
+        .finish(attempt, &success(), REVISIONS, &no_callback, at(2))
         .await
         .unwrap();
     let refused = store
@@ -294,15 +295,12 @@ async fn lists_show_pages_newest_first_and_deleting_forgets_everything() {
         DeleteOutcome::UnderWay(BuildState::Started)
     ));
     let failure = Failure::new(ReasonCode::BaseImageNotFound, "没有。", "There is none.");
-    let end = End {
-        state: BuildState::PullFailed,
-        failure: Some(failure.clone()),
-        image: None,
-        settings_revisions: SettingsRevisions::default(),
-    };
-
-    let ended = store.finish(attempt, end, &callback, at(10)).await.unwrap();
-    assert_eq!(ended.failure, Some(failure));
+    let end = AttemptOutcome::Failed(BuildState::PullFailed, failure.clone());
+    let finished = store
+        .finish(attempt, &end, REVISIONS, &callback, at(10))
+        .await
+        .unwrap();
+    assert_eq!(ended(finished).failure, Some(failure));
 
     let all = BuildFilter::default();
     let numbers = |builds: &[fastbuild_store::Build]| {

@@ -11,7 +11,10 @@ use fastbuild_store::{
     Store,
 };
 
-use crate::parts::{Site, at, claim, enqueue, log, run_up_to_the_push, success, target};
+use crate::parts::{
+    REVISIONS, Site, at, claim, enqueue, failed, log, no_callback, run_up_to_the_push, success,
+    target,
+};
 
 const ENGINE: &str = "10.0.0.7:2375";
 const BASE: &str = "registry.site:5000/base/debian:12";
@@ -118,10 +121,8 @@ async fn a_build_begins_its_targets_life_and_uses_its_base() {
     let claimed = claim(&store, 3).await;
     run_up_to_the_push(&store, claimed.attempt, 4).await;
     assert!(store.build_using(BASE).await.unwrap().is_some());
-    let mut end = success();
-    end.settings_revisions = revisions;
     store
-        .finish(claimed.attempt, end, &|_| None, at(50))
+        .finish(claimed.attempt, &success(), revisions, &no_callback, at(50))
         .await
         .unwrap();
     assert_eq!(store.build_using(BASE).await.unwrap(), None);
@@ -182,10 +183,16 @@ async fn a_build_is_cleaned_once_and_keeps_its_record_and_steps() {
     store.append_events(attempt, lines, at(2)).await.unwrap();
     // A build that runs keeps its log however old it is.
     assert_eq!(store.uncleaned_builds(at(99), 0, 10).await.unwrap(), []);
-    let mut end = success();
-    end.state = BuildState::PullFailed;
-    end.image = None;
-    store.finish(attempt, end, &|_| None, at(3)).await.unwrap();
+    store
+        .finish(
+            attempt,
+            &failed(BuildState::PullFailed),
+            REVISIONS,
+            &no_callback,
+            at(3),
+        )
+        .await
+        .unwrap();
 
     assert_eq!(store.uncleaned_builds(at(3), 0, 10).await.unwrap(), []);
     let [kept] = store

@@ -4,10 +4,11 @@ use fastbuild_spec::{
     failure::ReasonCode,
     state::{BuildState, Step, StepStatus},
 };
-use fastbuild_store::MAX_ATTEMPTS;
+use fastbuild_store::{AttemptOutcome, MAX_ATTEMPTS};
 
 use crate::parts::{
-    LEASE, Site, at, callback, claim, claim_due, enqueue, log, request, success, target, work_dir,
+    LEASE, REVISIONS, Site, at, callback, claim, claim_due, enqueue, log, no_callback, request,
+    success, target, work_dir,
 };
 
 #[tokio::test]
@@ -47,10 +48,19 @@ async fn an_attempt_that_lost_its_build_writes_nothing_more() {
                 .unwrap_err(),
             store.set_dockerfile(lost, "FROM x").await.unwrap_err(),
             store
-                .finish(lost, success(), &callback, at(40))
+                .finish(lost, &success(), REVISIONS, &callback, at(40))
                 .await
                 .unwrap_err(),
-            store.release(lost, at(40)).await.unwrap_err(),
+            store
+                .finish(
+                    lost,
+                    &AttemptOutcome::Release,
+                    REVISIONS,
+                    &no_callback,
+                    at(40),
+                )
+                .await
+                .unwrap_err(),
             store.heartbeat(lost, LEASE, at(40)).await.unwrap_err(),
         ];
         for refusal in refusals {
@@ -129,7 +139,16 @@ async fn what_is_handed_back_in_a_shutdown_does_not_count_as_lost() {
     for number in 1..=MAX_ATTEMPTS + 2 {
         let attempt = claim(&store, number).await.attempt;
         assert_eq!(attempt.number, number, "a number is never given twice");
-        store.release(attempt, at(number)).await.unwrap();
+        store
+            .finish(
+                attempt,
+                &AttemptOutcome::Release,
+                REVISIONS,
+                &no_callback,
+                at(number),
+            )
+            .await
+            .unwrap();
     }
     claim(&store, 50).await;
     let orphans = store

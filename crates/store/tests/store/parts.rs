@@ -4,14 +4,16 @@ use std::{collections::HashMap, time::Duration};
 
 use fastbuild_spec::{
     event::{Event, Progress},
+    failure::{Failure, ReasonCode},
     image_spec::{CondaSpec, ImageSpec, PipSpec, ServicePasswords, SystemSpec},
     limits::BuildLimits,
+    requeue::RequeueReason,
     settings::CallbackHeaders,
     state::{BuildState, Step},
 };
 use fastbuild_store::{
-    AttemptId, Build, ClaimRoom, ClaimedBuild, ClaimedDelivery, End, FinishedImage, NewBuild,
-    NewDelivery, SettingsRevisions, Store,
+    AttemptId, AttemptOutcome, Build, ClaimRoom, ClaimedBuild, ClaimedDelivery, Finished,
+    FinishedImage, NewBuild, NewDelivery, SettingsRevisions, Store,
 };
 use jiff::{Timestamp, ToSpan as _};
 
@@ -158,23 +160,43 @@ pub(crate) async fn run_up_to_the_push(store: &Store, attempt: AttemptId, second
     }
 }
 
-pub(crate) fn success() -> End {
-    End {
-        state: BuildState::PushSuccess,
-        failure: None,
-        image: Some(FinishedImage {
-            id: "sha256:feed".to_owned(),
-            size: 1_430_000_000,
-            digest: Some("sha256:beef".to_owned()),
-            on_engine: true,
-            build_reason: None,
-        }),
-        settings_revisions: SettingsRevisions {
-            host: Some(1),
-            registry: Some(2),
-            docker_server: Some(3),
-            headers: Some(4),
-            engine: None,
-        },
+pub(crate) const REVISIONS: SettingsRevisions = SettingsRevisions {
+    host: Some(1),
+    registry: Some(2),
+    docker_server: Some(3),
+    headers: Some(4),
+    engine: None,
+};
+
+pub(crate) fn success() -> AttemptOutcome {
+    AttemptOutcome::Pushed(FinishedImage {
+        id: "sha256:feed".to_owned(),
+        size: 1_430_000_000,
+        digest: Some("sha256:beef".to_owned()),
+        on_engine: true,
+        build_reason: None,
+    })
+}
+
+pub(crate) fn failed(state: BuildState) -> AttemptOutcome {
+    let failure = Failure::new(ReasonCode::StepFailed, "失败。", "It failed.");
+    AttemptOutcome::Failed(state, failure)
+}
+
+pub(crate) fn engine_lost() -> AttemptOutcome {
+    let failure = Failure::new(ReasonCode::EngineLost, "中断。", "It was lost.");
+    AttemptOutcome::Requeue(RequeueReason::EngineLost, failure)
+}
+
+/// The row of a build that has ended.
+pub(crate) fn ended(finished: Finished) -> Build {
+    match finished {
+        Finished::Ended(build) => *build,
+        Finished::Requeued(reason) => panic!("requeued: {reason}"),
     }
+}
+
+/// Makes no callback.
+pub(crate) fn no_callback(_: &Build) -> Option<NewDelivery> {
+    None
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use fastbuild_spec::{failure::ReasonCode, state::BuildState};
-use fastbuild_store::{BuildFilter, CancelOutcome, EnqueueError, Page};
+use fastbuild_store::{AttemptOutcome, BuildFilter, CancelOutcome, EnqueueError, Page};
 use tokio::task::JoinSet;
 
 use crate::parts::{
-    LEASE, Site, at, callback, claim, claim_due, enqueue, request, run_up_to_the_push, success,
-    target, work_dir,
+    LEASE, REVISIONS, Site, at, callback, claim, claim_due, enqueue, no_callback, request,
+    run_up_to_the_push, success, target, work_dir,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -30,7 +30,7 @@ async fn racing_workers_take_each_build_once() {
                 assert_eq!(claimed.attempt.number, 1);
                 run_up_to_the_push(&store, claimed.attempt, 1).await;
                 store
-                    .finish(claimed.attempt, success(), &callback, at(2))
+                    .finish(claimed.attempt, &success(), REVISIONS, &callback, at(2))
                     .await
                     .unwrap();
                 taken.push(claimed.attempt.build_id);
@@ -220,13 +220,22 @@ async fn whoever_subscribed_before_is_woken() {
     events.changed().await.unwrap();
     let attempt = claim(&store, 0).await.attempt;
     assert!(!queue.has_changed().unwrap());
-    store.release(attempt, at(0)).await.unwrap();
+    store
+        .finish(
+            attempt,
+            &AttemptOutcome::Release,
+            REVISIONS,
+            &no_callback,
+            at(0),
+        )
+        .await
+        .unwrap();
     queue.changed().await.unwrap();
     let attempt = claim(&store, 0).await.attempt;
     run_up_to_the_push(&store, attempt, 1).await;
     assert!(!deliveries.has_changed().unwrap());
     store
-        .finish(attempt, success(), &callback, at(2))
+        .finish(attempt, &success(), REVISIONS, &callback, at(2))
         .await
         .unwrap();
     deliveries.changed().await.unwrap();

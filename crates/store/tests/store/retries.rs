@@ -3,26 +3,18 @@
 use fastbuild_spec::{
     build_reason::BuildReason,
     failure::{Failure, ReasonCode},
+    requeue::RequeueReason,
     state::{BuildState, RetryFrom, Step, StepStatus},
 };
 use fastbuild_store::{
-    AttemptId, CallbackOutcome, CancelOutcome, End, EnqueueError, FinishedImage, MAX_ATTEMPTS,
-    RequeueOutcome, RetryOutcome, Store,
+    AttemptId, AttemptOutcome, CallbackOutcome, CancelOutcome, EnqueueError, Finished,
+    FinishedImage, MAX_ATTEMPTS, RetryOutcome, Store,
 };
 
 use crate::parts::{
-    LIMITS, Site, at, callback, claim, claim_due, enqueue, headers, request, run_up_to_the_push,
-    success, target, work_dir,
+    LIMITS, REVISIONS, Site, at, callback, claim, claim_due, engine_lost, enqueue, failed, headers,
+    no_callback, request, run_up_to_the_push, success, target, work_dir,
 };
-
-fn failed(state: BuildState) -> End {
-    End {
-        state,
-        failure: Some(Failure::new(ReasonCode::StepFailed, "失败。", "It failed.")),
-        image: None,
-        settings_revisions: success().settings_revisions,
-    }
-}
 
 /// Ends an attempt whose push failed; its image stays on the engine.
 async fn end_at_the_push(store: &Store, attempt: AttemptId) {
@@ -39,16 +31,19 @@ async fn end_at_the_push(store: &Store, attempt: AttemptId) {
         .step_started(attempt, Step::Push, at(3))
         .await
         .unwrap();
-    let mut end = failed(BuildState::PushFailed);
-    end.image = Some(FinishedImage {
+    let image = FinishedImage {
         id: "sha256:made".to_owned(),
         size: 7,
         digest: None,
         on_engine: true,
         build_reason: Some(BuildReason::NoneEqual),
-    });
-
-    store.finish(attempt, end, &callback, at(4)).await.unwrap();
+    };
+    let failure = Failure::new(ReasonCode::StepFailed, "失败。", "It failed.");
+    let end = AttemptOutcome::PushFailed(failure, image);
+    store
+        .finish(attempt, &end, REVISIONS, &callback, at(4))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -92,7 +87,7 @@ async fn a_failed_build_begins_from_its_start_with_all_its_attempts() {
     let attempt = claim(&store, 14).await.attempt;
     run_up_to_the_push(&store, attempt, 15).await;
     store
-        .finish(attempt, success(), &|_| None, at(16))
+        .finish(attempt, &success(), REVISIONS, &no_callback, at(16))
         .await
         .unwrap();
     assert_eq!(
@@ -131,10 +126,11 @@ async fn a_failed_push_is_tried_again_with_the_image_that_was_made() {
     for state in [BuildState::BuildSuccess, BuildState::CheckImageSizeSuccess] {
         store.transition(attempt, state, at(7)).await.unwrap();
     }
-    let ended = store
-        .finish(attempt, success(), &|_| None, at(8))
+    let finished = store
+        .finish(attempt, &success(), REVISIONS, &no_callback, at(8))
         .await
         .unwrap();
+    let ended = crate::parts::ended(finished);
     assert_eq!(ended.state, BuildState::PushSuccess);
     // The push alone was done again; why the image was built is still known.
     assert_eq!(ended.build_reason, Some(BuildReason::NoneEqual));
@@ -157,7 +153,7 @@ async fn a_push_without_its_image_becomes_a_whole_build() {
         .unwrap_err();
     run_up_to_the_push(&store, attempt, 8).await;
     store
-        .finish(attempt, success(), &|_| None, at(9))
+        .finish(attempt, &success(), REVISIONS, &no_callback, at(9))
         .await
         .unwrap();
 }
@@ -169,7 +165,13 @@ async fn only_a_failed_push_is_begun_from_the_push() {
     let task = enqueue(&store, 1, 0).await.id;
     let attempt = claim(&store, 1).await.attempt;
     store
-        .finish(attempt, failed(BuildState::PullFailed), &|_| None, at(2))
+        .finish(
+            attempt,
+            &failed(BuildState::PullFailed),
+            REVISIONS,
+            &no_callback,
+            at(2),
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -189,7 +191,7 @@ async fn only_a_failed_push_is_begun_from_the_push() {
     let attempt = claim(&store, 6).await.attempt;
     run_up_to_the_push(&store, attempt, 7).await;
     store
-        .finish(attempt, success(), &|_| None, at(8))
+        .finish(attempt, &success(), REVISIONS, &no_callback, at(8))
         .await
         .unwrap();
     let taken = store
@@ -220,7 +222,13 @@ async fn a_callback_is_sent_once_more_or_for_the_first_time() {
     assert_eq!(again(1).await, CallbackOutcome::NotFound);
     let attempt = claim(&store, 1).await.attempt;
     store
-        .finish(attempt, failed(BuildState::PullFailed), &|_| None, at(2))
+        .finish(
+            attempt,
+            &failed(BuildState::PullFailed),
+            REVISIONS,
+            &no_callback,
+            at(2),
+        )
         .await
         .unwrap();
     // Nobody was told; now somebody is, and the second time it is the same callback.
@@ -242,25 +250,54 @@ async fn a_callback_is_sent_once_more_or_for_the_first_time() {
 }
 
 #[tokio::test]
-async fn a_build_that_is_to_stop_is_not_put_back_into_the_queue() {
+async fn a_cancelled_build_ends_instead_of_being_requeued() {
+    for outcome in [AttemptOutcome::Release, engine_lost()] {
+        let site = Site::new();
+        let store = site.open().await;
+        let task = enqueue(&store, 1, 0).await.id;
+        let attempt = claim(&store, 1).await.attempt;
+        assert_eq!(
+            store.request_cancel(task, &callback, at(2)).await.unwrap(),
+            CancelOutcome::Requested
+        );
+        let finished = store
+            .finish(attempt, &outcome, REVISIONS, &callback, at(3))
+            .await
+            .unwrap();
+        let ended = crate::parts::ended(finished);
+        assert_eq!(ended.state, BuildState::BuildAbort);
+        assert_eq!(ended.failure.unwrap().code, ReasonCode::Cancelled);
+        assert_eq!(claim_due(&store, 3).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_build_ends_after_its_last_attempt_that_counts() {
     let site = Site::new();
     let store = site.open().await;
     let task = enqueue(&store, 1, 0).await.id;
-    let attempt = claim(&store, 1).await.attempt;
-    assert_eq!(
-        store.request_cancel(task, &callback, at(2)).await.unwrap(),
-        CancelOutcome::Requested
-    );
-    assert_eq!(
-        store.release(attempt, at(3)).await.unwrap(),
-        RequeueOutcome::CancelRequested
-    );
-    assert_eq!(
-        store.requeue(attempt, at(3)).await.unwrap(),
-        RequeueOutcome::CancelRequested
-    );
-    assert_eq!(
-        store.build(task).await.unwrap().unwrap().state,
-        BuildState::Started
-    );
+    let unavailable = || {
+        let failure = Failure::new(ReasonCode::RegistryUnavailable, "不可用。", "It is down.");
+        AttemptOutcome::Requeue(RequeueReason::RegistryUnavailable, failure)
+    };
+    for seconds in 1..MAX_ATTEMPTS {
+        for outcome in [engine_lost(), unavailable(), AttemptOutcome::Release] {
+            let attempt = claim(&store, seconds).await.attempt;
+            let finished = store
+                .finish(attempt, &outcome, REVISIONS, &callback, at(seconds))
+                .await
+                .unwrap();
+            assert!(matches!(finished, Finished::Requeued(_)), "{finished:?}");
+        }
+    }
+    let attempt = claim(&store, 50).await.attempt;
+    let finished = store
+        .finish(attempt, &engine_lost(), REVISIONS, &callback, at(51))
+        .await
+        .unwrap();
+    let ended = crate::parts::ended(finished);
+    assert_eq!((ended.id, ended.state), (task, BuildState::BuildAbort));
+    let failure = ended.failure.unwrap();
+    assert_eq!(failure.code, ReasonCode::EngineLost);
+    assert!(failure.message.en.contains("It was lost."), "{failure}");
 }
