@@ -1,4 +1,4 @@
-//! What a Docker Engine on plain TCP holds, asked over its API (1.39 and later).
+//! What a Docker Engine on plain TCP holds, asked over its API (1.40 and later).
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! - [`env`]: where the test environment that `cargo xtask env up` starts listens, and who may log in
 //! - [`service`], [`client`], [`request`]: the service as a process, a caller of it, build requests
 //! - [`container`], [`engine_api`], [`engines`], [`memory`], [`postgres`]: what real servers hold
-//! - [`fake_engine`], [`token_registry`], [`callback_receiver`], [`tcp_proxy`]: stand-ins for what
+//! - [`fake_engine`], [`token_registry`], [`scripted_registry`], [`callback_receiver`], [`tcp_proxy`]: stand-ins for what
 //!   the real ones do not do on demand
 //! - [`chaos`]: whole clusters under faults
 //! - [`wait`]: the one poll loop
@@ -34,6 +34,10 @@ pub mod ports;
 pub mod postgres;
 #[cfg(feature = "service")]
 pub mod request;
+#[cfg(feature = "service")]
+mod reverse_proxy;
+#[cfg(feature = "service")]
+pub mod scripted_registry;
 #[cfg(feature = "service")]
 pub mod service;
 #[cfg(feature = "service")]

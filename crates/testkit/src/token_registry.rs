@@ -11,7 +11,6 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use axum::{
     Json, Router,
-    body::Body,
     extract::{RawQuery, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -34,6 +33,7 @@ use crate::{
     child::wait_until_up,
     env::{EnginePart, Login, TestEnv},
     ports::free_ports,
+    reverse_proxy::ReverseProxy,
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -56,11 +56,10 @@ pub struct TokenRegistry {
 }
 
 struct Front {
-    registry: String,
+    registry: ReverseProxy,
     user: Login,
     key: EcdsaKeyPair,
     certificate: Vec<u8>,
-    http: reqwest::Client,
 }
 
 impl TokenRegistry {
@@ -97,7 +96,7 @@ impl TokenRegistry {
         let child = serve(&file, &folder)?;
 
         let front = Front {
-            registry: format!("http://127.0.0.1:{behind}"),
+            registry: ReverseProxy::new(format!("http://127.0.0.1:{behind}"), None)?,
             user: user.clone(),
             key: EcdsaKeyPair::from_pkcs8(
                 &ECDSA_P256_SHA256_FIXED_SIGNING,
@@ -106,11 +105,6 @@ impl TokenRegistry {
             )
             .map_err(|error| anyhow!("the token service's key cannot be used: {error}"))?,
             certificate: certificate.der().to_vec(),
-            http: reqwest::Client::builder()
-                .timeout(LIMIT)
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .build()?,
         };
         let routes = Router::new()
             .route("/service/token", get(token))
@@ -197,10 +191,7 @@ fn basic(user: &Login) -> String {
 
 /// Hands a request on to the registry behind, and its answer back.
 async fn forward(State(front): State<Arc<Front>>, request: Request) -> Response {
-    match front.exchange(request).await {
-        Ok(response) => response,
-        Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
-    }
+    front.registry.forward(request).await
 }
 
 /// Gives everything that was asked for to the one who may do everything.
@@ -262,34 +253,5 @@ impl Front {
             "{text}.{}",
             BASE64_URL_SAFE_NO_PAD.encode(signature)
         ))
-    }
-
-    async fn exchange(&self, request: Request) -> Result<Response> {
-        let (head, body) = request.into_parts();
-        let path = head
-            .uri
-            .path_and_query()
-            .context("a request without a path")?;
-        let mut headers = head.headers;
-        let has_body = headers.contains_key(header::CONTENT_LENGTH)
-            || headers.contains_key(header::TRANSFER_ENCODING);
-        for own in [header::HOST, header::TRANSFER_ENCODING, header::CONNECTION] {
-            headers.remove(own);
-        }
-        let mut onward = self
-            .http
-            .request(head.method, format!("{}{path}", self.registry))
-            .headers(headers);
-        if has_body {
-            onward = onward.body(reqwest::Body::wrap_stream(body.into_data_stream()));
-        }
-        let answer = onward.send().await?;
-        let mut response = Response::builder().status(answer.status());
-        if let Some(headers) = response.headers_mut() {
-            headers.extend(answer.headers().clone());
-            headers.remove(header::TRANSFER_ENCODING);
-            headers.remove(header::CONNECTION);
-        }
-        Ok(response.body(Body::from_stream(answer.bytes_stream()))?)
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn query(uri: &Uri) -> HashMap<String, String> {
     serde_urlencoded::from_str(uri.query().unwrap_or_default()).unwrap_or_default()
 }
 
-/// A path without its `/v1.39` in front.
+/// A path without its `/v1.40` in front.
 pub(super) fn unversioned(path: &str) -> &str {
     match path.strip_prefix("/v1.") {
         Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn versions_and_percent_signs_leave_a_path() {
-        assert_eq!(unversioned("/v1.39/images/a/json"), "/images/a/json");
+        assert_eq!(unversioned("/v1.40/images/a/json"), "/images/a/json");
         assert_eq!(unversioned("/_ping"), "/_ping");
         assert_eq!(decoded("127.0.0.1%3A5000/a+b:1"), "127.0.0.1:5000/a+b:1");
     }

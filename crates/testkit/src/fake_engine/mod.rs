@@ -1,4 +1,4 @@
-//! A Docker Engine by script: it speaks the part of the Engine API (1.39, the classic builder) that a
+//! A Docker Engine by script: it speaks the part of the Engine API (1.40, the classic builder) that a
 //! build needs, pretends to have almost every base image, takes as long over a build as it is told, and
 //! pushes a real, small image to the real registry. It stands for engines of which there cannot be
 //! many on one machine, and it remembers what was asked of it.

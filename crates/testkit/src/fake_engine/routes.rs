@@ -32,12 +32,12 @@ pub(super) async fn answer(
     };
     match (&method, pieces.as_slice()) {
         (_, ["_ping"]) => (
-            [("api-version", "1.39"), ("ostype", "linux"), ("builder-version", "1")],
+            [("api-version", "1.40"), ("ostype", "linux"), ("builder-version", "1")],
             "OK",
         )
             .into_response(),
         (_, ["version"]) => Json(json!({
-            "Version": "18.09.9", "ApiVersion": "1.39", "MinAPIVersion": "1.12",
+            "Version": "19.03.15", "ApiVersion": "1.40", "MinAPIVersion": "1.12",
             "Os": "linux", "Arch": "amd64",
         }))
         .into_response(),
