@@ -26,6 +26,15 @@ struct Inner {
     transport: Transport,
     limits: EngineLimits,
     docker: OnceCell<Docker>,
+    platform: OnceCell<Platform>,
+}
+
+/// The platform an engine runs on, in Go's words (`GET /version`).
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Platform {
+    pub(crate) os: String,
+    pub(crate) arch: String,
 }
 
 impl fmt::Debug for Engine {
@@ -49,6 +58,7 @@ impl Engine {
                 transport,
                 limits,
                 docker: OnceCell::new(),
+                platform: OnceCell::new(),
             }),
         })
     }
@@ -95,7 +105,13 @@ impl Engine {
                     bollard::API_DEFAULT_VERSION,
                 )
                 .map_err(|error| self.internal(error.to_string()))?;
-                self.short(docker.negotiate_version()).await
+                let docker = self.short(docker.negotiate_version()).await?;
+                let newest = docker.client_version();
+                self.require_api(&format!(
+                    "{}.{}",
+                    newest.major_version, newest.minor_version
+                ))?;
+                Ok(docker)
             })
             .await
     }
@@ -125,6 +141,26 @@ impl Engine {
             "/v{}.{}{path_and_query}",
             version.major_version, version.minor_version
         )))
+    }
+
+    /// The engine's platform; asked for once.
+    pub(crate) async fn platform(&self) -> Result<&Platform, EngineError> {
+        self.inner
+            .platform
+            .get_or_try_init(|| async { self.read(&self.get("/version").await?) })
+            .await
+    }
+
+    /// A short GET in the API version agreed on.
+    pub(crate) async fn get_versioned(
+        &self,
+        path: &str,
+    ) -> Result<http::Response<Bytes>, EngineError> {
+        let request = self.request(Method::GET, path).await?;
+        let request = request
+            .body(Full::default())
+            .map_err(|error| self.internal(error.to_string()))?;
+        self.inner.transport.exchange(request).await
     }
 
     /// An unversioned GET.

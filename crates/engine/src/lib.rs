@@ -33,9 +33,11 @@ pub use build::{BuildFile, Built, Compression, DiskFile, FileSource, ImageBuild}
 pub use connect::{Endpoint, EngineLimits};
 pub use disk_usage::DiskUsage;
 pub use engine::Engine;
-pub use error::{EngineError, NoAnswer, TlsProblem};
+pub use error::{
+    EngineError, NoAnswer, PushRefusal, RegistryProblem, TlsProblem, UnsupportedImage,
+};
 pub use images::{Discarded, ImageFound, Pushed};
 pub use orphans::{BUILD_LABEL, CONTAINER_LABEL, OWNER, OWNER_LABEL, Orphans};
 pub use ping::EngineInfo;
 pub use progress::{ProgressReceiver, ProgressSender, progress_channel};
-pub use registry::{InsecureRegistries, RegistryClient, RegistryError};
+pub use registry::{InsecureRegistries, RegistryClient, RegistryError, verify_registry};

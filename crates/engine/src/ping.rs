@@ -6,6 +6,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{Engine, EngineError, InsecureRegistries, NoAnswer, error::classify};
 
+/// The oldest API version FastBuild works with: Docker 19.03, whose classic builder takes what a plan needs.
+pub(crate) const MIN_API: &str = "1.40";
+
 /// What an engine is.
 #[expect(
     clippy::struct_excessive_bools,
@@ -74,8 +77,16 @@ impl Engine {
 
     async fn get_ping(&self) -> Result<Response<Bytes>, EngineError> {
         let ping = self.get("/_ping").await?;
-        if ping.status() == StatusCode::OK && ping.headers().contains_key("api-version") {
+        let version = ping.headers().get("api-version");
+        if let (StatusCode::OK, Some(version)) = (ping.status(), version) {
+            self.require_api(&String::from_utf8_lossy(version.as_bytes()))?;
             return Ok(ping);
+        }
+        if !ping.status().is_success() {
+            let text = crate::json_stream::error_text(ping.body());
+            if let Some(error) = classify::about_engine(self.address(), &text) {
+                return Err(error);
+            }
         }
         Err(self.no_engine(&format!(
             "its answer to /_ping has the status {}",
@@ -89,7 +100,8 @@ impl Engine {
     /// `Unreachable` when no engine answers, `Tls` when the certificates do not go together.
     pub async fn ping(&self) -> Result<EngineInfo, EngineError> {
         let ping = self.get_ping().await?;
-        let (version, info) = tokio::try_join!(self.get("/version"), self.get("/info"))?;
+        // One of them in the version agreed on: an engine that refuses it would refuse every other call.
+        let (version, info) = tokio::try_join!(self.get("/version"), self.get_versioned("/info"))?;
         let release: Release = self.read(&version)?;
         let info: Info = self.read(&info)?;
         let buildkit = has_buildkit(ping.headers(), &release.api_version);
@@ -116,6 +128,18 @@ impl Engine {
         })
     }
 
+    /// Refuses an engine whose newest API version is older than [`MIN_API`].
+    pub(crate) fn require_api(&self, newest: &str) -> Result<(), EngineError> {
+        match (parse_version(newest), parse_version(MIN_API)) {
+            (Some(newest), Some(minimum)) if newest < minimum => {}
+            _ => return Ok(()),
+        }
+        Err(EngineError::ApiVersion {
+            address: self.address().to_owned(),
+            detail: format!("its newest API version is {newest}"),
+        })
+    }
+
     fn no_engine(&self, detail: &str) -> EngineError {
         EngineError::Unreachable {
             address: self.address().to_owned(),
@@ -123,7 +147,10 @@ impl Engine {
         }
     }
 
-    fn read<T: DeserializeOwned>(&self, response: &Response<Bytes>) -> Result<T, EngineError> {
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        response: &Response<Bytes>,
+    ) -> Result<T, EngineError> {
         if !response.status().is_success() {
             let text = String::from_utf8_lossy(response.body());
             return Err(classify::answer_error(
@@ -147,10 +174,13 @@ fn has_buildkit(headers: &HeaderMap, api_version: &str) -> bool {
 }
 
 fn api_is_at_least(version: &str, wanted: (u32, u32)) -> bool {
-    version
-        .split_once('.')
-        .and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)))
-        .is_some_and(|version| version >= wanted)
+    parse_version(version).is_some_and(|version| version >= wanted)
+}
+
+/// An API version such as `1.41` as numbers.
+fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 impl EngineInfo {
@@ -185,6 +215,19 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn engine_older_than_the_minimum_api_is_refused() {
+        let endpoint = crate::Endpoint::Unix("/nowhere".into());
+        let engine = Engine::new(&endpoint, crate::EngineLimits::default()).unwrap();
+        for newest in ["1.40", "1.41", "1.51", "2.0"] {
+            assert_eq!(engine.require_api(newest), Ok(()), "{newest}");
+        }
+        for newest in ["1.24", "1.39"] {
+            let error = engine.require_api(newest).unwrap_err();
+            assert!(matches!(error, EngineError::ApiVersion { .. }), "{error}");
+        }
+    }
 
     #[test]
     fn buildkit_is_usable_since_api_1_41_and_never_on_windows() {

@@ -1,6 +1,6 @@
 //! Where builds run: an engine and the registry in force, with the revisions of both.
 
-use fastbuild_engine::{Endpoint, Engine, EngineLimits};
+use fastbuild_engine::{Endpoint, Engine, EngineLimits, verify_registry};
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     settings::{DockerServerSettings, RegistrySettings, Settings},
@@ -143,18 +143,16 @@ pub(crate) fn engine_within(
     Engine::new(&Endpoint::from(server), limits).map_err(|error| error.failure())
 }
 
-/// The two proofs: the engine answers, and the *engine* can log in to the registry.
+/// The proofs: the engine answers, the *engine* can log in to the registry, and what it logged in to is a registry.
 pub(crate) async fn prove(
     server: &DockerServerSettings,
     registry: Option<&RegistrySettings>,
 ) -> Result<(), Failure> {
     let engine = engine(server)?;
-    engine.ping().await.map_err(|error| error.failure())?;
+    let info = engine.ping().await?;
     if let Some(registry) = registry {
-        engine
-            .login(registry)
-            .await
-            .map_err(|error| error.failure())?;
+        engine.login(registry).await?;
+        verify_registry(&registry.registry, &info.insecure_registries).await?;
     }
     Ok(())
 }

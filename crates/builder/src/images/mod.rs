@@ -11,7 +11,7 @@ use fastbuild_engine::{
 use fastbuild_spec::{
     event::Progress,
     failure::{Failure, FieldError, ReasonCode},
-    probe,
+    plan, probe,
     profile::ImageProfile,
     reference::ImageReference,
 };
@@ -214,7 +214,11 @@ impl Images {
                 match (present, failure.code) {
                     (
                         Some(found),
-                        ReasonCode::BaseImageNotFound | ReasonCode::RegistryUnavailable,
+                        ReasonCode::BaseImageNotFound
+                        | ReasonCode::RegistryUnavailable
+                        | ReasonCode::RateLimited
+                        | ReasonCode::RegistryDiskFull
+                        | ReasonCode::NotARegistry,
                     ) => {
                         log(
                             progress,
@@ -372,8 +376,14 @@ impl Images {
             .await
             .map_err(|error| stored(&error))?;
         let was_known = known.is_some();
+        engine.require_platform(image, found).await?;
+        plan::check_base_image(image, &found.config)?;
         let profile = if let Some(known) = known {
-            known.profile
+            // A profile that an earlier version stored knows less of the configuration.
+            ImageProfile {
+                config: found.config.clone(),
+                ..known.profile
+            }
         } else {
             let output = engine
                 .run_probe(&found.id, probe::SCRIPT, label.text())

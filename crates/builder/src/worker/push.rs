@@ -6,7 +6,7 @@ use fastbuild_engine::{
     ProgressSender, Pushed,
     crash::{self, CrashPoint},
 };
-use fastbuild_spec::failure::{Failure, ReasonCode};
+use fastbuild_spec::failure::Failure;
 
 use crate::{
     images::log,
@@ -40,12 +40,12 @@ impl Attempt<'_> {
                 .engine
                 .push(target, Some(&self.context.registry), progress)
                 .await;
-            let failure = match pushed {
+            let error = match pushed {
                 Ok(pushed) => return Ok(pushed),
-                Err(error) => error.failure(),
+                Err(error) => error,
             };
-            let delay = delays.next();
-            let (ReasonCode::RegistryUnavailable, Some(delay)) = (failure.code, delay) else {
+            let failure = error.failure();
+            let (true, Some(delay)) = (error.is_transient(), delays.next()) else {
                 return Err(failure);
             };
             log(

@@ -38,9 +38,15 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let base = &request.base;
         let nothing = base.registry().is_none() && base.repository() == "scratch";
-        if !nothing && self.find_image(base).await?.is_none() {
-            self.pull(base, request.registry.as_ref(), progress).await?;
+        if nothing {
+            return Ok(());
         }
-        Ok(())
+        match self.find_image(base).await? {
+            Some(found) => self.require_platform(base, &found).await,
+            None => self
+                .pull(base, request.registry.as_ref(), progress)
+                .await
+                .map(drop),
+        }
     }
 }

@@ -157,6 +157,12 @@ impl Transport {
         if let Some(error) = cause::<rustls::Error>(error) {
             return self.tls(tls::problem(error, self.host()));
         }
+        // EMFILE and ENFILE (errno 24 and 23): the engine has no part in it.
+        if matches!(error.raw_os_error(), Some(23 | 24)) {
+            return EngineError::OpenFiles {
+                detail: error.to_string(),
+            };
+        }
         self.unreachable(match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => NoAnswer::Refused,
             io::ErrorKind::TimedOut => NoAnswer::Timeout(self.limits.connect),

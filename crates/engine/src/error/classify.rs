@@ -4,7 +4,8 @@ use bollard::errors::Error as ClientError;
 use http::StatusCode;
 
 use super::{
-    EngineError, NoAnswer, TlsProblem,
+    EngineError, NoAnswer, PushRefusal, RegistryProblem, TlsProblem, UnsupportedImage,
+    registry_words::{self, Answer, HTTP_AFTER_HTTPS},
     source::{cause, chain},
 };
 
@@ -19,92 +20,6 @@ pub(crate) struct Subject<'a> {
     pub(crate) registry: &'a str,
 }
 
-/// What a registry's refusal means, as far as the words alone tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// There is no such repository or tag.
-    NotFound,
-    /// Who asks is not known, or may not; only a login tells which.
-    Denied,
-    /// The registry does not answer, or with a server error, or in a way the engine cannot use.
-    Unavailable,
-    /// The engine's disk is full.
-    NoSpace,
-    /// None of these.
-    Other,
-}
-
-/// An engine that may use plain HTTP for a registry tries it after HTTPS was refused for want of an
-/// account, or broke off, and reports only what came last: what a TLS port says to plain HTTP.
-const HTTP_AFTER_HTTPS: &str = "http request to an https server";
-
-/// Reads a registry's refusal of a pull or push.
-pub(crate) fn refusal(message: &str) -> Refusal {
-    let text = message.to_ascii_lowercase();
-    let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
-    if has(&["no space left on device", "disk quota exceeded"]) {
-        Refusal::NoSpace
-    } else if unavailable(&text) {
-        Refusal::Unavailable
-    } else if has(&[
-        "denied",
-        "unauthorized",
-        "no basic auth credentials",
-        "authentication required",
-        "authorization failed",
-        "insufficient_scope",
-        "403 forbidden",
-        "project not found",
-        HTTP_AFTER_HTTPS,
-    ]) {
-        Refusal::Denied
-    } else if has(&[
-        "manifest unknown",
-        "name unknown",
-        "repository name not known",
-        "not found",
-        "no such image",
-        "no such manifest",
-        "does not exist",
-    ]) {
-        Refusal::NotFound
-    } else {
-        Refusal::Other
-    }
-}
-
-fn unavailable(text: &str) -> bool {
-    [
-        "dial tcp",
-        "connection refused",
-        "connection reset by peer",
-        "no such host",
-        "i/o timeout",
-        "tls handshake timeout",
-        "client.timeout exceeded",
-        "context deadline exceeded",
-        "no route to host",
-        "network is unreachable",
-        "x509:",
-        "server gave http response to https client",
-        "proxyconnect",
-        "received unexpected http status: 5",
-        "unexpected status code 5",
-        "500 internal server error",
-        "502 bad gateway",
-        "503 service unavailable",
-        "504 gateway timeout",
-        "toomanyrequests",
-        ": eof",
-        "unexpected eof",
-        "broken pipe",
-        "use of closed network connection",
-        "server closed idle connection",
-    ]
-    .iter()
-    .any(|needle| text.contains(needle))
-}
-
 /// What an engine's answer to `POST /auth` means.
 pub(crate) fn login_error(
     address: &str,
@@ -114,65 +29,83 @@ pub(crate) fn login_error(
 ) -> EngineError {
     let text = message.to_ascii_lowercase();
     let detail = tidy(message);
+    if wants_tls(StatusCode::BAD_REQUEST, message.as_bytes()) {
+        return EngineError::Tls {
+            address: address.to_owned(),
+            problem: TlsProblem::PortWantsTls,
+        };
+    }
+    if let Some(error) = about_engine(address, message) {
+        return error;
+    }
     // An engine that may use plain HTTP for a registry tries it after HTTPS was refused, and reports
     // only what came last: a TLS port's 400. It does not check that registry's certificate, so what was
     // refused is the account.
     let http_after_https =
         text.contains("login attempt to http://") && text.contains("400 bad request");
-    let refused = http_after_https
-        || [
-            "401",
-            "unauthorized",
-            "incorrect username",
-            "denied",
-            "403 forbidden",
-        ]
-        .iter()
-        .any(|needle| text.contains(needle));
-    if wants_tls(StatusCode::BAD_REQUEST, message.as_bytes()) {
-        EngineError::Tls {
-            address: address.to_owned(),
-            problem: TlsProblem::PortWantsTls,
-        }
-    } else if refused && !unavailable(&text) {
-        EngineError::RegistryLogin {
+    let answer = registry_words::read(message);
+    let refused = matches!(answer, Answer::Denied | Answer::ProjectMissing)
+        || text.contains("incorrect username");
+    if http_after_https || refused {
+        return EngineError::RegistryLogin {
             registry: registry.to_owned(),
             username: username.to_owned(),
             detail,
-        }
-    } else {
-        EngineError::RegistryUnavailable {
-            registry: registry.to_owned(),
-            detail,
-        }
+        };
+    }
+    let problem = match answer {
+        Answer::Problem(problem) => problem,
+        // Every registry has `/v2/`.
+        Answer::NotFound => RegistryProblem::NotARegistry,
+        _ => RegistryProblem::Unrecognised,
+    };
+    EngineError::RegistryUnavailable {
+        registry: registry.to_owned(),
+        problem,
+        detail,
     }
 }
 
 /// What a refused pull means; `Denied` stands for `PullDenied` until a login says otherwise.
 pub(crate) fn pull_error(subject: Subject<'_>, message: &str) -> EngineError {
     let (image, detail) = (subject.image.to_owned(), tidy(message));
-    match refusal(message) {
-        Refusal::NotFound => EngineError::ImageNotFound { image, detail },
-        Refusal::Denied => EngineError::PullDenied { image, detail },
-        other => registry_error(subject, other, detail),
+    match registry_words::read(message) {
+        Answer::Denied => EngineError::PullDenied { image, detail },
+        // Harbor says so of a project that the account may not see, too.
+        Answer::ProjectMissing if detail.contains("unauthorized") => {
+            EngineError::PullDenied { image, detail }
+        }
+        Answer::NotFound | Answer::ProjectMissing => EngineError::ImageNotFound { image, detail },
+        Answer::Forbidden(_) => EngineError::PullForbidden { image, detail },
+        other => registry_error(subject, other, message),
     }
 }
 
 /// What a refused push means; `Denied` stands for `PushDenied` until a login says otherwise.
 pub(crate) fn push_error(subject: Subject<'_>, message: &str) -> EngineError {
-    let (image, detail) = (subject.image.to_owned(), tidy(message));
-    let on_engine = [
+    let denied = |reason| EngineError::PushDenied {
+        image: subject.image.to_owned(),
+        reason,
+        detail: tidy(message),
+    };
+    let gone = [
         "does not exist locally",
         "tag does not exist",
         "No such image",
     ]
     .iter()
     .any(|needle| message.contains(needle));
-    match refusal(message) {
-        Refusal::Denied => EngineError::PushDenied { image, detail },
+    match registry_words::read(message) {
+        _ if gone => registry_error(subject, Answer::Lost, message),
+        Answer::Denied => denied(PushRefusal::Rights),
         // Harbor answers so when the project is missing.
-        Refusal::NotFound if !on_engine => EngineError::PushDenied { image, detail },
-        other => registry_error(subject, other, detail),
+        Answer::NotFound | Answer::ProjectMissing => denied(PushRefusal::ProjectMissing),
+        Answer::Forbidden(reason) => denied(reason),
+        // A registry in read-only mode has no uploads (distribution, `storage.maintenance.readonly`).
+        Answer::Unsupported => {
+            registry_error(subject, Answer::Problem(RegistryProblem::ReadOnly), message)
+        }
+        other => registry_error(subject, other, message),
     }
 }
 
@@ -184,6 +117,7 @@ pub(crate) fn denied_with_login(error: EngineError, registry: &str) -> EngineErr
         {
             EngineError::RegistryUnavailable {
                 registry: registry.to_owned(),
+                problem: RegistryProblem::Unreachable,
                 detail,
             }
         }
@@ -191,16 +125,50 @@ pub(crate) fn denied_with_login(error: EngineError, registry: &str) -> EngineErr
     }
 }
 
-fn registry_error(subject: Subject<'_>, refusal: Refusal, detail: String) -> EngineError {
-    let address = subject.address.to_owned();
-    match refusal {
-        Refusal::Unavailable => EngineError::RegistryUnavailable {
-            registry: subject.registry.to_owned(),
-            detail,
-        },
-        Refusal::NoSpace => EngineError::NoSpaceLeft { address, detail },
-        _ => EngineError::Internal { address, detail },
+/// The meanings that pulls and pushes share.
+fn registry_error(subject: Subject<'_>, answer: Answer, message: &str) -> EngineError {
+    let (address, image, detail) = (
+        subject.address.to_owned(),
+        subject.image.to_owned(),
+        tidy(message),
+    );
+    if let Some(error) = about_engine(subject.address, message) {
+        return error;
     }
+    let problem = match answer {
+        Answer::Image(reason) => {
+            return EngineError::ImageUnsupported {
+                image,
+                reason,
+                detail,
+            };
+        }
+        Answer::Lost => {
+            return EngineError::ImageLost {
+                address,
+                image,
+                detail,
+            };
+        }
+        Answer::EngineDiskFull => return EngineError::NoSpaceLeft { address, detail },
+        Answer::Problem(problem) => problem,
+        _ => RegistryProblem::Unrecognised,
+    };
+    EngineError::RegistryUnavailable {
+        registry: subject.registry.to_owned(),
+        problem,
+        detail,
+    }
+}
+
+/// What an engine says of itself in the place of any answer.
+pub(crate) fn about_engine(address: &str, message: &str) -> Option<EngineError> {
+    let version = message.contains("client version")
+        && (message.contains("is too old") || message.contains("is too new"));
+    version.then(|| EngineError::ApiVersion {
+        address: address.to_owned(),
+        detail: tidy(message),
+    })
 }
 
 /// The step that failed, as far as it is known.
@@ -220,7 +188,7 @@ pub(crate) fn build_error(
 ) -> EngineError {
     let address = subject.address.to_owned();
     let detail = tidy(message);
-    let full = |text: &str| refusal(text) == Refusal::NoSpace;
+    let full = |text: &str| registry_words::read(text) == Answer::EngineDiskFull;
     if full(message)
         || step
             .as_ref()
@@ -244,6 +212,9 @@ pub(crate) fn build_error(
                 detail,
             }
         };
+    }
+    if let Some(error) = about_engine(subject.address, message) {
+        return error;
     }
     if about_base_image(message, step.as_ref(), subject) {
         return pull_error(subject, message);
@@ -283,7 +254,9 @@ fn about_base_image(message: &str, step: Option<&FailedStep>, subject: Subject<'
         || message.contains(subject.registry)
         || words.iter().any(|word| message.contains(word))
         || step.is_some_and(|step| step.stage.contains("] FROM "));
-    names && refusal(message) != Refusal::Other
+    let answer = registry_words::read(message);
+    matches!(answer, Answer::Lost | Answer::Image(_))
+        || names && !matches!(answer, Answer::Unknown | Answer::Unsupported)
 }
 
 /// The exit code a build's error speaks of: BuildKit says `exit code: N`, the classic builder
@@ -302,11 +275,19 @@ pub(crate) fn exit_code(message: &str) -> Option<i64> {
 pub(crate) fn probe_error(address: &str, image: &str, message: &str) -> EngineError {
     let image_error = |detail: &str| EngineError::ImageUnsupported {
         image: image.to_owned(),
+        reason: UnsupportedImage::Probe,
         detail: detail.to_owned(),
     };
     let has = |needle: &str| message.contains(needle);
     if has("exec format error") {
-        image_error("it is made for another processor architecture than the Docker server's")
+        EngineError::ImageUnsupported {
+            image: image.to_owned(),
+            reason: UnsupportedImage::Platform {
+                image: None,
+                engine: None,
+            },
+            detail: tidy(message),
+        }
     } else if has("executable file not found") || has("no such file or directory") {
         image_error("it has no POSIX shell (sh)")
     } else if has("permission denied") {
@@ -365,7 +346,10 @@ pub(crate) fn client_error(address: &str, error: &ClientError) -> EngineError {
 
 /// What an answer with an error status means when nothing more exact is known.
 pub(crate) fn answer_error(address: String, status: u16, message: &str) -> EngineError {
-    if refusal(message) == Refusal::NoSpace {
+    if let Some(error) = about_engine(&address, message) {
+        return error;
+    }
+    if registry_words::read(message) == Answer::EngineDiskFull {
         return EngineError::NoSpaceLeft {
             address,
             detail: tidy(message),
@@ -377,10 +361,15 @@ pub(crate) fn answer_error(address: String, status: u16, message: &str) -> Engin
     }
 }
 
-/// An engine's message as the inside of a sentence: one line, without a closing stop, not endless.
+/// An engine's message as the inside of a sentence: one line, without a closing stop, not endless, without the web page
+/// that a gateway sent. Engines with containerd's store say some refusals twice, each time on a line of its own.
 pub(crate) fn tidy(message: &str) -> String {
     const LONGEST: usize = 600;
-    let text = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = message.split(": \"<").next().unwrap_or_default();
+    let mut lines: Vec<&str> = message.lines().collect();
+    lines.dedup_by(|line, before| before.ends_with(line.trim()));
+    let words = lines.iter().flat_map(|line| line.split_whitespace());
+    let text = words.collect::<Vec<_>>().join(" ");
     let text = text.trim_end_matches(['.', '。']);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),

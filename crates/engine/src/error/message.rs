@@ -2,7 +2,8 @@
 
 use fastbuild_spec::failure::{Failure, ReasonCode};
 
-use super::{EngineError, NoAnswer, TlsProblem};
+use super::{EngineError, NoAnswer, PushRefusal, TlsProblem};
+use crate::ping::MIN_API;
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
@@ -22,13 +23,19 @@ impl EngineError {
         match self {
             Self::Unreachable { .. } => ReasonCode::EngineUnreachable,
             Self::Tls { .. } => ReasonCode::EngineTlsFailed,
-            Self::Unsupported { .. } => ReasonCode::EngineUnsupported,
+            Self::Unsupported { .. } | Self::ApiVersion { .. } => ReasonCode::EngineUnsupported,
             Self::RegistryLogin { .. } => ReasonCode::RegistryLoginFailed,
-            Self::RegistryUnavailable { .. } => ReasonCode::RegistryUnavailable,
+            Self::RegistryUnavailable { problem, .. } => problem.code(),
             Self::ImageNotFound { .. } => ReasonCode::BaseImageNotFound,
-            Self::PullDenied { .. } => ReasonCode::BaseImagePullDenied,
+            Self::PullDenied { .. } | Self::PullForbidden { .. } => ReasonCode::BaseImagePullDenied,
             Self::ImageUnsupported { .. } => ReasonCode::BaseImageUnsupported,
+            Self::ImageLost { .. } => ReasonCode::ImageLost,
+            Self::PushDenied {
+                reason: PushRefusal::TagImmutable,
+                ..
+            } => ReasonCode::TargetTaken,
             Self::PushDenied { .. } => ReasonCode::PushDenied,
+            Self::OpenFiles { .. } => ReasonCode::TooManyOpenFiles,
             Self::StepFailed { .. } => ReasonCode::StepFailed,
             Self::NoSpaceLeft { .. } => ReasonCode::NoSpaceLeft,
             Self::OutOfMemory { .. } => ReasonCode::OutOfMemory,
@@ -72,20 +79,28 @@ impl EngineError {
                 format!("The registry {registry} refused the login of {username}: {detail}."),
             )
             .with_culprit(registry),
-            Self::RegistryUnavailable { registry, detail } => {
-                let failure = failure(
-                    format!("Docker 服务器无法使用镜像仓库 {registry}：{detail}。"),
-                    format!("The Docker Engine cannot use the registry {registry}: {detail}."),
+            Self::ApiVersion { address, detail } => failure(
+                format!("Docker 服务器 {address} 与 FastBuild 没有共同的 API 版本：{detail}。"),
+                format!("The Docker Engine at {address} and FastBuild have no API version in common: {detail}."),
+            )
+            .with_hint(
+                format!("FastBuild 需要 Docker API {MIN_API} 以上（Docker 19.03 起）。请管理员升级该服务器上的 Docker Engine；如其版本过新，请升级 FastBuild。"),
+                format!("FastBuild needs Docker API {MIN_API} or newer (Docker 19.03). Ask the operator to upgrade the Docker Engine on that server, or FastBuild if the engine is the newer one."),
+            )
+            .with_culprit(address),
+            Self::RegistryUnavailable {
+                registry,
+                problem,
+                detail,
+            } => {
+                let (zh, en) = problem.reason();
+                let (hint_zh, hint_en) = problem.hint(registry);
+                failure(
+                    format!("镜像仓库 {registry} {zh}：{detail}。"),
+                    format!("The registry {registry} {en}: {detail}."),
                 )
-                .with_culprit(registry);
-                if detail.contains("x509") || detail.contains("HTTP response to HTTPS client") {
-                    failure.with_hint(
-                        format!("请管理员在 Docker 服务器的 /etc/docker/certs.d/{registry}/ca.crt 中安装该仓库的 CA，或将其配置为 insecure-registries。"),
-                        format!("Ask the operator to install the registry's CA on the Docker server as /etc/docker/certs.d/{registry}/ca.crt, or to list it under insecure-registries."),
-                    )
-                } else {
-                    failure
-                }
+                .with_hint(hint_zh, hint_en)
+                .with_culprit(registry)
             }
             Self::ImageNotFound { image, detail } => failure(
                 format!("镜像 {image} 不存在：{detail}。"),
@@ -97,16 +112,47 @@ impl EngineError {
                 format!("The image {image} may not be pulled, or does not exist: {detail}."),
             )
             .with_culprit(image),
-            Self::ImageUnsupported { image, detail } => failure(
-                format!("无法检查镜像 {image}：{detail}。"),
-                format!("The image {image} cannot be inspected: {detail}."),
+            Self::PullForbidden { image, detail } => failure(
+                format!("镜像仓库的规则禁止拉取镜像 {image}：{detail}。"),
+                format!("A rule of the registry forbids pulling the image {image}: {detail}."),
+            )
+            .with_hint(
+                "请更换基础镜像，或请项目管理员调整该规则（漏洞、签名等策略）。",
+                "Choose another base image, or ask the project's administrator to change the rule (vulnerabilities, signatures).",
             )
             .with_culprit(image),
-            Self::PushDenied { image, detail } => failure(
-                format!("无权推送镜像 {image}：{detail}。"),
-                format!("The image {image} may not be pushed: {detail}."),
+            Self::ImageUnsupported {
+                image,
+                reason,
+                detail,
+            } => {
+                let (zh, en) = reason.reason(image, detail);
+                let (hint_zh, hint_en) = reason.hint();
+                failure(zh, en)
+                    .with_hint(hint_zh, hint_en)
+                    .with_culprit(image)
+            }
+            Self::ImageLost {
+                address,
+                image,
+                detail,
+            } => failure(
+                format!("Docker 服务器 {address} 上的镜像 {image} 或其中的层已丢失：{detail}。"),
+                format!("The Docker Engine at {address} lost the image {image} or one of its layers: {detail}."),
             )
             .with_culprit(image),
+            Self::PushDenied {
+                image,
+                reason,
+                detail,
+            } => {
+                let (zh, en) = reason.reason(image);
+                let failure = failure(format!("{zh}：{detail}。"), format!("{en}: {detail}."));
+                let (hint_zh, hint_en) = reason.hint();
+                failure
+                    .with_hint(hint_zh, hint_en)
+                    .with_culprit(image)
+            }
             Self::StepFailed { stage, exit_code, lines, detail } => {
                 let mut failure = match exit_code {
                     Some(code) => failure(
@@ -149,11 +195,15 @@ impl EngineError {
                 format!("The connection to the Docker Engine at {address} broke: {detail}."),
             )
             .with_culprit(address),
+            Self::OpenFiles { detail } => failure(
+                format!("FastBuild 打开的文件和连接过多：{detail}。"),
+                format!("FastBuild has too many open files and connections: {detail}."),
+            ),
+            // The address is where the words came from, not who is to blame.
             Self::Internal { address, detail } => failure(
-                format!("Docker 服务器 {address} 返回了无法处理的结果：{detail}。"),
-                format!("The Docker Engine at {address} gave an answer that FastBuild does not understand: {detail}."),
-            )
-            .with_culprit(address),
+                format!("FastBuild 不理解收到的应答（来自 {address}）：{detail}。"),
+                format!("FastBuild does not understand an answer it got (from {address}): {detail}."),
+            ),
         }
     }
 }

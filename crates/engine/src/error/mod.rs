@@ -2,6 +2,8 @@
 
 pub(crate) mod classify;
 mod message;
+mod registry_message;
+pub(crate) mod registry_words;
 pub(crate) mod source;
 
 use std::time::Duration;
@@ -36,6 +38,14 @@ pub enum EngineError {
         /// What it cannot do.
         detail: String,
     },
+    /// The engine and FastBuild have no API version in common.
+    #[error("the Docker Engine at {address} has no API version in common with FastBuild: {detail}")]
+    ApiVersion {
+        /// The engine's address.
+        address: String,
+        /// The engine's words, or the newest version it speaks.
+        detail: String,
+    },
     /// The registry refused the user name or password.
     #[error("registry {registry} refused the login of {username}: {detail}")]
     RegistryLogin {
@@ -46,11 +56,13 @@ pub enum EngineError {
         /// The engine's words.
         detail: String,
     },
-    /// The engine gets no sensible answer from the registry.
-    #[error("registry {registry} is not available to the engine: {detail}")]
+    /// The registry cannot be used, whoever asks.
+    #[error("registry {registry} cannot be used, {problem:?}: {detail}")]
     RegistryUnavailable {
         /// The registry.
         registry: String,
+        /// Why.
+        problem: RegistryProblem,
         /// The engine's words.
         detail: String,
     },
@@ -70,19 +82,41 @@ pub enum EngineError {
         /// The engine's words.
         detail: String,
     },
-    /// A container of the image cannot run our script.
-    #[error("image {image} cannot be inspected: {detail}")]
+    /// A rule of the registry forbids reading the image, such as one about vulnerabilities.
+    #[error("a rule of the registry forbids pulling image {image}: {detail}")]
+    PullForbidden {
+        /// The image.
+        image: String,
+        /// The engine's words.
+        detail: String,
+    },
+    /// The image is of a kind that FastBuild cannot extend on this engine.
+    #[error("image {image} cannot be used, {reason:?}: {detail}")]
     ImageUnsupported {
         /// The image.
         image: String,
-        /// Why.
+        /// What is wrong with it.
+        reason: UnsupportedImage,
+        /// Details, or the engine's words.
         detail: String,
     },
-    /// The registry does not let this account write the image.
-    #[error("image {image} may not be pushed: {detail}")]
+    /// The engine no longer has the image, or a layer of it.
+    #[error("the Docker Engine at {address} lost image {image} or a part of it: {detail}")]
+    ImageLost {
+        /// The engine's address.
+        address: String,
+        /// The image.
+        image: String,
+        /// The engine's words.
+        detail: String,
+    },
+    /// The registry does not take the image.
+    #[error("image {image} may not be pushed, {reason:?}: {detail}")]
     PushDenied {
         /// The image.
         image: String,
+        /// Why not.
+        reason: PushRefusal,
         /// The engine's words.
         detail: String,
     },
@@ -134,7 +168,13 @@ pub enum EngineError {
         /// How.
         detail: String,
     },
-    /// The engine answered what we do not understand, or a fault of ours.
+    /// This process has no file descriptor left for a connection.
+    #[error("this process has too many open files: {detail}")]
+    OpenFiles {
+        /// The operating system's words.
+        detail: String,
+    },
+    /// FastBuild does not understand an answer of the engine, or has a defect.
     #[error("unexpected answer of the Docker Engine at {address}: {detail}")]
     Internal {
         /// The engine's address.
@@ -142,6 +182,103 @@ pub enum EngineError {
         /// What.
         detail: String,
     },
+}
+
+/// Why a registry cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryProblem {
+    /// No connection, or one that broke: refused, timed out, reset.
+    Unreachable,
+    /// It answers with a server error (5xx), or a gateway does so in its place.
+    ServerError,
+    /// It asks to slow down (429).
+    RateLimited {
+        /// When to come back, where the registry says it (`Retry-After`, RFC 9110 section 10.2.3).
+        retry_after: Option<Duration>,
+    },
+    /// Its disk is full.
+    DiskFull,
+    /// It is in read-only mode.
+    ReadOnly,
+    /// What answers at the address is not a registry, such as a web page.
+    NotARegistry,
+    /// It speaks plain HTTP, and the engine insists on TLS.
+    PlainHttp,
+    /// Its certificate is signed by an authority the engine does not know.
+    UnknownAuthority,
+    /// Its certificate has expired, or is not valid yet by the engine's clock.
+    CertificateExpired,
+    /// Its certificate is for another name, or unusable in another way.
+    CertificateUnusable,
+    /// A layer that the image's manifest names is missing in it.
+    LayerMissing,
+    /// A gateway in front of it refuses a layer for its size (413).
+    LayerTooLarge,
+    /// It refuses, in words that FastBuild does not know.
+    Unrecognised,
+}
+
+/// Why a registry does not take an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushRefusal {
+    /// The account may not write there.
+    Rights,
+    /// The project (first part of the repository's name) does not exist.
+    ProjectMissing,
+    /// The project's storage quota is used up.
+    Quota,
+    /// The tag exists and may not be overwritten.
+    TagImmutable,
+    /// Another rule of the project, such as one about signatures.
+    Policy,
+}
+
+/// Why an image cannot be extended on an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnsupportedImage {
+    /// It has no variant for the engine's platform.
+    Platform {
+        /// The image's platform as `os/architecture`, where it is known.
+        image: Option<String>,
+        /// The engine's platform, where it is known.
+        engine: Option<String>,
+    },
+    /// It is in a format that the engine does not take, or not a container image at all.
+    Format,
+    /// It is `scratch`, the empty image.
+    Scratch,
+    /// It has more layers than the engine can stack.
+    TooManyLayers,
+    /// A container of it cannot run the inspection script.
+    Probe,
+}
+
+impl EngineError {
+    /// Whether the same call may succeed a little later without anybody changing anything: the registry or the
+    /// way to it was unavailable.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::RegistryUnavailable {
+                problem: RegistryProblem::Unreachable
+                    | RegistryProblem::ServerError
+                    | RegistryProblem::RateLimited { .. },
+                ..
+            }
+        )
+    }
+
+    /// How long the registry asks to wait before the next try, where it says so. Engines do not pass the header
+    /// on; [`RegistryClient::retry_after`](crate::RegistryClient::retry_after) asks the registry for it.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RegistryUnavailable {
+                problem: RegistryProblem::RateLimited { retry_after },
+                ..
+            } => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 /// Why nothing that speaks for an engine answers.

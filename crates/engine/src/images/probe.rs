@@ -12,7 +12,7 @@ use futures_util::TryStreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine, EngineError,
+    Engine, EngineError, UnsupportedImage,
     crash::{self, CrashPoint},
     error::classify,
     images::is_missing,
@@ -140,6 +140,7 @@ async fn probe(
     Err(match error {
         EngineError::Internal { .. } => EngineError::ImageUnsupported {
             image: image_id,
+            reason: UnsupportedImage::Probe,
             detail: format!(
                 "the inspection script ended with exit code {} ({})",
                 ended.exit_code,

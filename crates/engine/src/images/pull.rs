@@ -6,7 +6,7 @@ use http::Method;
 use http_body_util::Full;
 
 use crate::{
-    Engine, EngineError, ImageFound, ProgressSender,
+    Engine, EngineError, ImageFound, ProgressSender, UnsupportedImage,
     crash::{self, CrashPoint},
     error::classify::{self, Subject},
     images::image_ref_on_engine,
@@ -19,13 +19,21 @@ impl Engine {
     /// registry. Dropping the future stops the pull.
     ///
     /// # Errors
-    /// `ImageNotFound`, `PullDenied`, `RegistryLogin`, `RegistryUnavailable`, `NoSpaceLeft`, `Lost`.
+    /// `ImageNotFound`, `PullDenied`, `PullForbidden`, `RegistryLogin`, `RegistryUnavailable`, `NoSpaceLeft`, `Lost`;
+    /// `ImageUnsupported` for what cannot be a base image on this engine.
     pub async fn pull(
         &self,
         image: &ImageReference,
         credentials: Option<&RegistrySettings>,
         progress: &ProgressSender,
     ) -> Result<ImageFound, EngineError> {
+        if image.registry().is_none() && image.repository() == "scratch" {
+            return Err(EngineError::ImageUnsupported {
+                image: image.to_string(),
+                reason: UnsupportedImage::Scratch,
+                detail: "it is empty".to_owned(),
+            });
+        }
         let name = image.name();
         let query = serde_urlencoded::to_string([
             ("fromImage", name.as_str()),
@@ -65,8 +73,15 @@ impl Engine {
                     .await);
             }
         }
-        self.inspect(&image_ref_on_engine(image))
+        let found = self
+            .inspect(&image_ref_on_engine(image))
             .await?
-            .ok_or_else(|| self.internal(format!("the image {image} was pulled and is not there")))
+            .ok_or_else(|| EngineError::ImageLost {
+                address: self.address().to_owned(),
+                image: image.to_string(),
+                detail: "it was pulled and is not there".to_owned(),
+            })?;
+        self.require_platform(image, &found).await?;
+        Ok(found)
     }
 }

@@ -25,7 +25,7 @@ const MAX_CONCURRENT: usize = 8;
 /// A client of registries. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
-    http: Client,
+    pub(super) http: Client,
 }
 
 /// Why a registry request failed. Not fatal for a build: the engine can still build and push.
@@ -198,7 +198,7 @@ impl RegistryClient {
 }
 
 /// The scope of a token to read an image (Docker registry token authentication).
-fn pull_scope(image: &ImageReference) -> String {
+pub(super) fn pull_scope(image: &ImageReference) -> String {
     format!("repository:{}:pull", image.path())
 }
 
@@ -209,7 +209,7 @@ fn digest_header(answer: &Response) -> Option<&str> {
 }
 
 /// Requests to one registry that share a scheme and credentials.
-struct Conversation<'a> {
+pub(super) struct Conversation<'a> {
     http: &'a Client,
     account: &'a RegistrySettings,
     registry: &'a str,
@@ -219,7 +219,7 @@ struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    async fn begin(
+    pub(super) async fn begin(
         http: &'a Client,
         account: &'a RegistrySettings,
         registry: &'a str,
@@ -320,7 +320,7 @@ impl<'a> Conversation<'a> {
             .ok_or_else(|| refused("the login", "the answer has no token"))
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         method: Method,
         path: &str,

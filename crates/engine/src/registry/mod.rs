@@ -4,7 +4,9 @@
 mod client;
 mod insecure;
 mod login;
+mod verify;
 
 pub use client::{RegistryClient, RegistryError};
 pub use insecure::InsecureRegistries;
 pub(crate) use login::{auth_header, config_header, is_for_host, registry_of};
+pub use verify::verify_registry;

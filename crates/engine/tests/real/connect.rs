@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use fastbuild_engine::{Endpoint, Engine, EngineError, EngineLimits, NoAnswer, TlsProblem};
+use fastbuild_engine::{
+    Endpoint, Engine, EngineError, EngineLimits, NoAnswer, ProgressSender, TlsProblem,
+};
 use fastbuild_spec::{failure::ReasonCode, settings::TlsMaterial};
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::common::{channel, engine, env, material, plain, tls};
+use crate::common::{channel, engine, env, material, plain, registry, tls};
 
 async fn tls_problem(endpoint: &Endpoint) -> TlsProblem {
     let error = engine(endpoint).ping().await.unwrap_err();
@@ -331,5 +333,80 @@ async fn dropping_a_pull_or_push_closes_its_connection() {
             tokio::time::timeout(Duration::from_secs(2), reports.recv()).await,
             Ok(Some(()))
         );
+    }
+}
+
+/// An engine that answers `/_ping` and `/version` with this API version, and any versioned path with `refusal`.
+async fn engine_of_api(newest: &'static str, refusal: &'static str) -> Engine {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                let mut some = [0; 1024];
+                match stream.read(&mut some).await {
+                    Ok(read) if read > 0 => head.extend_from_slice(&some[..read]),
+                    _ => break,
+                }
+            }
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let versioned = head
+                .split(' ')
+                .nth(1)
+                .is_some_and(|path| path.starts_with("/v1."));
+            let (status, body) = if versioned {
+                ("400 Bad Request", format!(r#"{{"message":"{refusal}"}}"#))
+            } else {
+                let body = format!(
+                    r#"{{"Version":"x","ApiVersion":"{newest}","Os":"linux","Arch":"amd64"}}"#
+                );
+                ("200 OK", body)
+            };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nApi-Version: {newest}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            // A client that has gone needs no answer.
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    engine(&Endpoint::Tcp {
+        host: "127.0.0.1".into(),
+        port,
+    })
+}
+
+#[tokio::test]
+async fn engine_without_a_common_api_version_is_unsupported_in_every_call() {
+    let too_new = "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version";
+    for (newest, says) in [("1.24", "1.24"), ("1.41", "1.44")] {
+        let engine = engine_of_api(newest, too_new).await;
+        let registry = registry(&env());
+        let image = "debian:12".parse().unwrap();
+        let progress = ProgressSender::discarding();
+        for (what, error) in [
+            ("ping", engine.ping().await.unwrap_err()),
+            ("login", engine.login(&registry).await.unwrap_err()),
+            ("find", engine.find_image(&image).await.unwrap_err()),
+            (
+                "pull",
+                engine.pull(&image, None, &progress).await.unwrap_err(),
+            ),
+            (
+                "push",
+                engine.push(&image, None, &progress).await.unwrap_err(),
+            ),
+        ] {
+            let failure = error.failure();
+            assert_eq!(
+                failure.code,
+                ReasonCode::EngineUnsupported,
+                "{what} {newest}: {error}"
+            );
+            assert!(failure.message.en.contains(says), "{what}: {failure:?}");
+            assert_eq!(failure.culprit.as_deref(), Some(engine.address()), "{what}");
+            assert!(failure.hint.en.contains("1.40"), "{what}: {failure:?}");
+        }
     }
 }

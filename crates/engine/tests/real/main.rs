@@ -13,3 +13,4 @@ mod image_names;
 mod orphans;
 mod probe;
 mod registry;
+mod registry_answers;

@@ -236,7 +236,10 @@ async fn failed_push_has_a_reason() {
     engine.remove_image(&nowhere.to_string()).await.unwrap();
 
     let missing = engine.push(&tag, Some(&ours), &silent).await.unwrap_err();
-    assert!(matches!(missing, EngineError::Internal { .. }), "{missing}");
+    assert!(
+        matches!(missing, EngineError::ImageLost { .. }),
+        "{missing}"
+    );
 }
 
 #[tokio::test]

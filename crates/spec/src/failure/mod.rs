@@ -141,6 +141,16 @@ pub enum ReasonCode {
     PushDenied,
     /// The registry does not answer or answers with a server error.
     RegistryUnavailable,
+    /// The registry asks for fewer requests (429).
+    RateLimited,
+    /// The registry is in read-only mode.
+    RegistryReadOnly,
+    /// The registry's disk is full.
+    RegistryDiskFull,
+    /// What answers at the registry's address is not a registry.
+    NotARegistry,
+    /// The engine no longer has an image that it had, or a layer of it.
+    ImageLost,
     /// The build took longer, or was silent for longer, than allowed.
     TimedOut,
     /// Somebody cancelled the build.
@@ -149,6 +159,8 @@ pub enum ReasonCode {
     EngineLost,
     /// The service's own database does not answer.
     DatabaseUnavailable,
+    /// The service has no file descriptor left.
+    TooManyOpenFiles,
     /// A fault of FastBuild itself.
     Internal,
 }
@@ -192,8 +204,14 @@ impl ReasonCode {
             | Self::NoSpaceLeft
             | Self::OutOfMemory
             | Self::RegistryUnavailable
+            | Self::RateLimited
+            | Self::RegistryReadOnly
+            | Self::RegistryDiskFull
+            | Self::NotARegistry
+            | Self::ImageLost
             | Self::EngineLost
             | Self::DatabaseUnavailable
+            | Self::TooManyOpenFiles
             | Self::Internal => Fault::Errored,
         }
     }
@@ -333,6 +351,26 @@ impl ReasonCode {
                 "请管理员检查镜像仓库是否正常运行、Docker 服务器能否访问它，然后重试。",
                 "Ask the operator to check that the registry is up and reachable from the Docker server, then try again.",
             ),
+            Self::RateLimited => (
+                "请稍后重试；如经常发生，请管理员提高该仓库的限额。",
+                "Try again later; if it happens often, ask the operator to raise the registry's limit.",
+            ),
+            Self::RegistryReadOnly => (
+                "请管理员关闭镜像仓库的只读模式后重试。",
+                "Ask the operator to end the registry's read-only mode, then try again.",
+            ),
+            Self::RegistryDiskFull => (
+                "请管理员清理镜像仓库的存储空间后重试。",
+                "Ask the operator to free the registry's storage, then try again.",
+            ),
+            Self::NotARegistry => (
+                "请管理员检查所配置的仓库地址和端口，以及它前面的网关。",
+                "Ask the operator to check the registry's configured address and port, and the gateway in front of it.",
+            ),
+            Self::ImageLost => (
+                "请管理员在该 Docker 服务器上删除并重新拉取基础镜像，然后重新提交。",
+                "Ask the operator to remove the base image on that Docker server and pull it again, then submit again.",
+            ),
             Self::TimedOut => (
                 "请减少安装的内容或更换更快的镜像源，或请管理员调高时间上限。",
                 "Install less or choose a faster mirror, or ask the operator to raise the time limit.",
@@ -349,9 +387,13 @@ impl ReasonCode {
                 "请稍后重试；如仍失败，请管理员检查 FastBuild 的数据库和磁盘，服务日志中有详细原因。",
                 "Try again a little later; if it fails again, ask the operator to check FastBuild's database and disk: the service log holds the cause.",
             ),
+            Self::TooManyOpenFiles => (
+                "请管理员提高 FastBuild 进程的文件描述符上限（例如 systemd 的 LimitNOFILE）并检查连接数。",
+                "Ask the operator to raise the limit of open files of the FastBuild process, such as systemd's LimitNOFILE, and to check the number of connections.",
+            ),
             Self::Internal => (
-                "请将任务编号告知管理员，服务日志中有详细原因。",
-                "Tell the operator the build's number; the service log holds the cause.",
+                "这是 FastBuild 自身的问题；服务日志中有该任务编号的详细原因，请附上日志报告。",
+                "This is a defect of FastBuild: the service log holds the cause under the build's number; report it with that log.",
             ),
         };
         Sentence::new(zh, en)

@@ -1,6 +1,7 @@
 //! What can be refused before anything runs.
 
 use super::{
+    base_image::check_base_image,
     conda, pip,
     python::{self, PythonTool},
     ssh,
@@ -45,6 +46,7 @@ pub fn check(
     let Some(profile) = profile else {
         return Ok(());
     };
+    check_base_image(&spec.base, &profile.config)?;
     if let Some(tool) = &python_tool {
         python::check(tool, spec, profile)?;
     }

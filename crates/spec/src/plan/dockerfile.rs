@@ -214,6 +214,11 @@ impl Dockerfile {
         self.instruction(&format!("ENTRYPOINT {}", exec_form(words)));
     }
 
+    /// `SHELL`.
+    pub(super) fn shell(&mut self, words: &[String]) {
+        self.instruction(&format!("SHELL {}", exec_form(words)));
+    }
+
     /// `CMD` in exec form.
     pub(super) fn command(&mut self, words: &[String]) {
         self.instruction(&format!("CMD {}", exec_form(words)));

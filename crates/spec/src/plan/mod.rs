@@ -1,6 +1,7 @@
 //! From what an image should be, and what its base contains, to the Dockerfile that makes it.
 
 mod apt;
+mod base_image;
 mod check;
 mod conda;
 mod dockerfile;
@@ -22,6 +23,7 @@ mod uv;
 mod yum;
 
 pub use self::{
+    base_image::check_base_image,
     check::check,
     key::{KeyFacts, key, nameless},
     purpose::purpose,
@@ -37,7 +39,7 @@ use crate::{
     catalog::{Catalog, MirrorFile, ToolFile},
     failure::{Failure, ReasonCode},
     image_spec::ImageSpec,
-    profile::ImageProfile,
+    profile::{ImageConfig, ImageProfile},
 };
 
 /// The stage that the image and its Python packages stand on.
@@ -167,7 +169,9 @@ pub fn plan(
         files: vec![],
         secrets: vec![],
     };
-    Ok(planner.render())
+    let plan = planner.render();
+    base_image::check_layers(spec, profile, &plan.dockerfile)?;
+    Ok(plan)
 }
 
 /// A plan in the making: what was decided, and what is written so far.
@@ -246,6 +250,10 @@ impl Planner<'_> {
     /// The base image, with the rights to change it.
     fn base(&mut self, stage: Option<&str>) {
         self.out.from(&self.spec.base.to_string(), stage);
+        if self.profile.config.has_own_shell() {
+            // Scripts are written for `sh -c`; the image's own shell comes back at the end.
+            self.out.shell(&ImageConfig::default_shell());
+        }
         if !self.user_is_root() {
             self.out.user("root");
         }
@@ -333,6 +341,9 @@ impl Planner<'_> {
         entrypoint::entrypoint(self);
         if !self.user_is_root() {
             self.out.user(&self.profile.config.user);
+        }
+        if self.profile.config.has_own_shell() {
+            self.out.shell(&self.profile.config.shell);
         }
         labels::write(self);
     }

@@ -62,6 +62,27 @@ pub struct ImageConfig {
     pub working_dir: String,
     /// `Env`, as `NAME=value`.
     pub env: Vec<String>,
+    /// `OnBuild`, the triggers that the next build would run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_build: Vec<String>,
+    /// `Shell`, what the next build would run `RUN` lines with; empty when unset.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
+    /// How many layers the image has (OCI `rootfs.diff_ids`); 0 in a profile made before this was counted.
+    #[serde(default)]
+    pub layers: u32,
+}
+
+impl ImageConfig {
+    /// The shell of `RUN` where an image sets none, and that FastBuild's scripts are written for.
+    pub(crate) fn default_shell() -> [String; 2] {
+        ["/bin/sh".to_owned(), "-c".to_owned()]
+    }
+
+    /// Whether the next build would run `RUN` lines with another shell than [`Self::default_shell`].
+    pub(crate) fn has_own_shell(&self) -> bool {
+        !self.shell.is_empty() && self.shell != Self::default_shell()
+    }
 }
 
 /// The distribution, from `/etc/os-release` and, for CentOS, `/etc/centos-release`.

@@ -93,3 +93,62 @@ fn an_engine_without_buildkit_gets_no_passwords() {
     assert_eq!(failure.code, ReasonCode::EngineUnsupported);
     assert!(failure.sentence(Language::English).contains("no BuildKit"));
 }
+
+#[test]
+fn base_image_with_onbuild_triggers_is_refused_by_name() {
+    let mut base = debian_python();
+    base.config.on_build = vec!["COPY requirements.txt /usr/src/app/".to_owned()];
+    let failure = check(&nothing(), Some(&base), &catalog()).unwrap_err();
+    assert_eq!(failure.code, ReasonCode::BaseImageUnsupported);
+    let message = failure.sentence(Language::English);
+    assert!(
+        message.contains("ONBUILD COPY requirements.txt"),
+        "{message}"
+    );
+    assert!(failure.message.zh.contains("ONBUILD"), "{failure:?}");
+}
+
+#[test]
+fn base_image_whose_layers_leave_no_room_is_refused_with_the_numbers() {
+    let context = PlanContext {
+        dialect: Dialect::BuildKit,
+        link: false,
+        lists_fresh_minutes: 60,
+        build_id: TASK,
+    };
+    let mut base = debian_python();
+    let planned = |base: &ImageProfile| plan(&apt_and_pip(), base, &catalog(), &context);
+    base.config.layers = 60;
+    planned(&base).unwrap();
+    base.config.layers = 124;
+    let failure = planned(&base).unwrap_err();
+    assert_eq!(failure.code, ReasonCode::BaseImageUnsupported);
+    let message = failure.sentence(Language::English);
+    assert!(message.contains("has 124 layers"), "{message}");
+    assert!(message.contains("at most 125"), "{message}");
+    base.config.layers = 125;
+    assert!(check(&nothing(), Some(&base), &catalog()).is_err());
+}
+
+#[test]
+fn shell_of_the_base_image_is_set_aside_for_the_build_and_put_back() {
+    let mut base = debian_python();
+    base.config.shell = vec!["/bin/bash".to_owned()];
+    let text = render(&apt_and_pip(), &base, Dialect::BuildKit).dockerfile;
+    let lines: Vec<_> = text.lines().collect();
+    let at = |wanted: &str| lines.iter().position(|line| *line == wanted);
+    let ours = at(r#"SHELL ["/bin/sh", "-c"]"#).unwrap();
+    let first_run = lines
+        .iter()
+        .position(|line| line.starts_with("RUN"))
+        .unwrap();
+    let last_run = lines
+        .iter()
+        .rposition(|line| line.starts_with("RUN"))
+        .unwrap();
+    let theirs = at(r#"SHELL ["/bin/bash"]"#).unwrap();
+    assert!(ours < first_run && last_run < theirs, "{text}");
+    base.config.shell = vec!["/bin/sh".to_owned(), "-c".to_owned()];
+    let text = render(&apt_and_pip(), &base, Dialect::BuildKit).dockerfile;
+    assert!(!text.contains("SHELL"), "{text}");
+}

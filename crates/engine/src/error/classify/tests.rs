@@ -45,6 +45,7 @@ fn pull_errors_map_to_reason_codes() {
                 "Get \"http://harbor.example/v2/\": dial tcp 10.0.0.9:80: connect: connection refused",
                 "Get \"https://harbor.example/v2/\": x509: certificate signed by unknown authority",
                 "Get \"https://harbor.example/v2/\": http: server gave HTTP response to HTTPS client",
+                "Get \"https://harbor.example/v2/\": tls: first record does not look like a TLS handshake",
                 "Get \"https://harbor.example/v2/\": dial tcp: lookup harbor.example on 10.0.0.1:53: no such host",
                 "Get \"https://harbor.example/v2/\": net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
                 "received unexpected HTTP status: 503 Service Unavailable",
@@ -57,7 +58,37 @@ fn pull_errors_map_to_reason_codes() {
                 "failed to register layer: Error processing tar file(exit status 1): write /usr/lib/x: no space left on device",
             ],
         ),
-        (ReasonCode::Internal, &["something nobody has seen before"]),
+        (
+            ReasonCode::BaseImageUnsupported,
+            &[
+                "no matching manifest for linux/amd64 in the manifest list entries",
+                "no matching manifest for linux/amd64 in the manifest list entries: no match for platform in manifest: not found",
+                "image operating system \"windows\" cannot be used on this platform",
+                "unexpected end of JSON input",
+                "not implemented: media type \"application/vnd.docker.distribution.manifest.v1+prettyjws\" is no longer supported since containerd v2.1, please rebuild the image as \"application/vnd.docker.distribution.manifest.v2+json\"",
+                "unsupported media type application/vnd.cncf.helm.config.v1+json",
+                "failed to unpack image on snapshotter overlayfs: unexpected media type application/x-nonsense for sha256:1b: not found",
+                "'scratch' is a reserved name",
+                "failed to register layer: max depth exceeded",
+            ],
+        ),
+        (
+            ReasonCode::ImageLost,
+            &[
+                "content digest sha256:1111: not found",
+                "missing content: content digest sha256:1111: not found",
+            ],
+        ),
+        (
+            ReasonCode::EngineUnsupported,
+            &[
+                "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version",
+            ],
+        ),
+        (
+            ReasonCode::RegistryUnavailable,
+            &["something nobody has seen before"],
+        ),
     ] {
         for message in messages {
             assert_eq!(pull_error(SUBJECT, message).code(), code, "{message}");
@@ -105,12 +136,20 @@ fn push_errors_map_to_reason_codes() {
             "Get \"https://harbor.example/v2/\": dial tcp 10.0.0.9:443: i/o timeout",
         ),
         (
-            ReasonCode::Internal,
+            ReasonCode::ImageLost,
             "tag does not exist: harbor.example/base/debian:12",
         ),
         (
-            ReasonCode::Internal,
+            ReasonCode::ImageLost,
             "An image does not exist locally with the tag: harbor.example/base/debian",
+        ),
+        (
+            ReasonCode::ImageLost,
+            "content digest sha256:1111: not found",
+        ),
+        (
+            ReasonCode::RegistryUnavailable,
+            "something nobody has seen before",
         ),
     ] {
         assert_eq!(push_error(SUBJECT, message).code(), code, "{message}");
@@ -145,8 +184,12 @@ fn login_errors_map_to_reason_codes() {
             "Get \"https://harbor.example/v2/\": x509: certificate signed by unknown authority",
         ),
         (
-            ReasonCode::RegistryUnavailable,
+            ReasonCode::NotARegistry,
             "login attempt to https://harbor.example/v2/ failed with status: 404 Not Found",
+        ),
+        (
+            ReasonCode::EngineUnsupported,
+            "client version 1.41 is too old. Minimum supported API version is 1.44",
         ),
         (
             ReasonCode::EngineTlsFailed,
@@ -219,6 +262,16 @@ fn build_errors_map_to_reason_codes() {
             "dockerfile parse error line 3: Unknown flag: link",
         ),
         (
+            ReasonCode::BaseImageUnsupported,
+            run(),
+            "max depth exceeded",
+        ),
+        (
+            ReasonCode::ImageLost,
+            Some(step("exporting to image", &[])),
+            "failed to solve: missing content: content digest sha256:1111: not found",
+        ),
+        (
             ReasonCode::EngineUnsupported,
             Some(step("[2/3] RUN", &[])),
             "the --mount option requires BuildKit. Refer to the documentation",
@@ -254,7 +307,7 @@ fn probe_errors_name_what_the_image_lacks() {
             "failed to create shim: OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"sh\": executable file not found in $PATH: unknown",
         ),
         (
-            "another processor architecture",
+            "Platform",
             "standard_init_linux.go:228: exec user process caused: exec format error",
         ),
         (
@@ -272,6 +325,14 @@ fn probe_errors_name_what_the_image_lacks() {
 #[test]
 fn long_message_is_trimmed_to_one_line() {
     assert_eq!(tidy(" a\n  b.\n"), "a b");
+    assert_eq!(
+        tidy("error from registry: denied\ndenied"),
+        "error from registry: denied"
+    );
+    assert_eq!(
+        tidy("error parsing HTTP 413 response body: \"<html>413</html>\""),
+        "error parsing HTTP 413 response body"
+    );
     assert_eq!(tidy(&"é".repeat(700)).chars().count(), 603);
 }
 
@@ -285,4 +346,58 @@ fn transport_error_survives_wrapping_by_the_client_library() {
         err: std::io::Error::other(own.clone()),
     };
     assert_eq!(client_error("10.0.0.1:2375", &wrapped), own);
+}
+
+/// A case of `golden/registry_answers.json`: an answer of a registry, and for each engine what it prints for it and what
+/// that means. The real test `registry_answers` replays them on the engines.
+#[derive(serde::Deserialize)]
+struct Golden {
+    name: String,
+    call: String,
+    engines: std::collections::BTreeMap<String, Expected>,
+}
+
+#[derive(serde::Deserialize)]
+struct Expected {
+    words: String,
+    code: ReasonCode,
+}
+
+#[test]
+fn registry_answers_have_the_expected_code_and_text_on_both_engines() {
+    use fastbuild_spec::failure::Language;
+
+    let cases: Vec<Golden> =
+        serde_json::from_str(include_str!("../golden/registry_answers.json")).unwrap();
+    let mut texts = String::new();
+    for Golden {
+        name,
+        call,
+        engines,
+    } in cases
+    {
+        for (version, Expected { words, code }) in engines {
+            let error = match call.as_str() {
+                "login" => login_error(SUBJECT.address, SUBJECT.registry, "robot", &words),
+                "pull" => pull_error(SUBJECT, &words),
+                "push" => push_error(SUBJECT, &words),
+                other => panic!("{name}: no such call {other}"),
+            };
+            let failure = error.failure();
+            assert_eq!(failure.code, code, "{name} {version}: {words}");
+            assert_ne!(failure.code, ReasonCode::Internal);
+            let transient = if error.is_transient() {
+                ", transient"
+            } else {
+                ""
+            };
+            texts.push_str(&format!(
+                "{name} {version}: {code} {:?}{transient}\n  {}\n  {}\n",
+                code.fault(),
+                failure.sentence(Language::English),
+                failure.sentence(Language::Chinese),
+            ));
+        }
+    }
+    insta::assert_snapshot!(texts);
 }

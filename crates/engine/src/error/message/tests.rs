@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::{RegistryProblem, UnsupportedImage};
 
 #[test]
 fn every_error_has_message_and_hint_in_both_languages() {
@@ -39,9 +40,9 @@ fn every_error_has_message_and_hint_in_both_languages() {
             username: text(),
             detail: text(),
         },
-        EngineError::RegistryUnavailable {
-            registry: text(),
-            detail: "x509: unknown".into(),
+        EngineError::ApiVersion {
+            address: text(),
+            detail: text(),
         },
         EngineError::ImageNotFound {
             image: text(),
@@ -51,11 +52,12 @@ fn every_error_has_message_and_hint_in_both_languages() {
             image: text(),
             detail: text(),
         },
-        EngineError::ImageUnsupported {
+        EngineError::PullForbidden {
             image: text(),
             detail: text(),
         },
-        EngineError::PushDenied {
+        EngineError::ImageLost {
+            address: text(),
             image: text(),
             detail: text(),
         },
@@ -89,12 +91,59 @@ fn every_error_has_message_and_hint_in_both_languages() {
             address: text(),
             detail: text(),
         },
-        EngineError::Internal {
-            address: text(),
-            detail: text(),
-        },
     ];
-    for error in errors {
+    let registry = [
+        RegistryProblem::Unreachable,
+        RegistryProblem::ServerError,
+        RegistryProblem::RateLimited { retry_after: None },
+        RegistryProblem::DiskFull,
+        RegistryProblem::ReadOnly,
+        RegistryProblem::NotARegistry,
+        RegistryProblem::PlainHttp,
+        RegistryProblem::UnknownAuthority,
+        RegistryProblem::CertificateExpired,
+        RegistryProblem::CertificateUnusable,
+        RegistryProblem::LayerMissing,
+        RegistryProblem::LayerTooLarge,
+        RegistryProblem::Unrecognised,
+    ]
+    .map(|problem| EngineError::RegistryUnavailable {
+        registry: text(),
+        problem,
+        detail: text(),
+    });
+    let push = [
+        PushRefusal::Rights,
+        PushRefusal::ProjectMissing,
+        PushRefusal::Quota,
+        PushRefusal::TagImmutable,
+        PushRefusal::Policy,
+    ]
+    .map(|reason| EngineError::PushDenied {
+        image: text(),
+        reason,
+        detail: text(),
+    });
+    let images = [
+        UnsupportedImage::Platform {
+            image: Some(text()),
+            engine: Some(text()),
+        },
+        UnsupportedImage::Platform {
+            image: None,
+            engine: None,
+        },
+        UnsupportedImage::Format,
+        UnsupportedImage::Scratch,
+        UnsupportedImage::TooManyLayers,
+        UnsupportedImage::Probe,
+    ]
+    .map(|reason| EngineError::ImageUnsupported {
+        image: text(),
+        reason,
+        detail: text(),
+    });
+    for error in errors.into_iter().chain(registry).chain(push).chain(images) {
         let failure = error.failure();
         assert!(
             failure.message.zh.ends_with('。') && !failure.message.zh.contains("。。"),
@@ -113,16 +162,43 @@ fn every_error_has_message_and_hint_in_both_languages() {
 }
 
 #[test]
-fn untrusted_registry_certificate_hint_names_the_ca_path() {
-    let error = EngineError::RegistryUnavailable {
-        registry: "harbor.example".into(),
-        detail: "x509: certificate signed by unknown authority".into(),
+fn certificate_hints_name_the_remedy() {
+    let hint = |problem| {
+        let error = EngineError::RegistryUnavailable {
+            registry: "harbor.example".into(),
+            problem,
+            detail: "x509".into(),
+        };
+        error.failure().hint.en
     };
+    let unknown = hint(RegistryProblem::UnknownAuthority);
     assert!(
-        error
-            .failure()
-            .hint
-            .en
-            .contains("/etc/docker/certs.d/harbor.example/ca.crt")
+        unknown.contains("/etc/docker/certs.d/harbor.example/ca.crt"),
+        "{unknown}"
     );
+    let expired = hint(RegistryProblem::CertificateExpired);
+    assert!(
+        expired.contains("renew") && !expired.contains("ca.crt"),
+        "{expired}"
+    );
+}
+
+#[test]
+fn internal_error_and_open_files_blame_no_engine() {
+    for error in [
+        EngineError::Internal {
+            address: "10.0.0.5:2376".into(),
+            detail: "x".into(),
+        },
+        EngineError::OpenFiles {
+            detail: "Too many open files (os error 24)".into(),
+        },
+    ] {
+        let failure = error.failure();
+        assert_eq!(failure.culprit, None, "{failure:?}");
+        assert!(
+            !failure.hint.en.contains("Tell the operator"),
+            "{failure:?}"
+        );
+    }
 }

@@ -134,9 +134,9 @@ fn status(code: ReasonCode) -> StatusCode {
         }
         ReasonCode::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
         // For a while: until somebody configures it, or its own database is back.
-        ReasonCode::NotConfigured | ReasonCode::DatabaseUnavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        ReasonCode::NotConfigured
+        | ReasonCode::DatabaseUnavailable
+        | ReasonCode::TooManyOpenFiles => StatusCode::SERVICE_UNAVAILABLE,
         ReasonCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         code if code.fault() == Fault::Failed => StatusCode::UNPROCESSABLE_ENTITY,
         // Something behind this service: an engine, a registry, a mirror.
