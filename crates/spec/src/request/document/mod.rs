@@ -71,7 +71,7 @@ const FIELDS: [&str; 19] = [
 /// let body = read("base: 'A B'\npip: ['-r x']\n", Syntax::Yaml).unwrap();
 /// let mistakes = parse_document(&body, &policy).unwrap_err();
 /// let places: Vec<&str> = mistakes.reported().iter().map(|one| one.path.as_str()).collect();
-/// assert_eq!(places, ["/base", "/target", "/pip/packages/0"]);
+/// assert_eq!(places, ["/base", "/target", "/pip/0"]);
 /// # Ok::<(), fastbuild_spec::request::WireKeyError>(())
 /// ```
 pub fn parse_document(body: &Value, policy: &RequestPolicy) -> Result<BuildRequest, FieldErrors> {
