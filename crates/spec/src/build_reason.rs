@@ -1,35 +1,34 @@
-//! Why the image of a build was built, where an equal build's might have done.
+//! Why an image was built and not reused from an equal build.
 
 use strum::{Display, EnumIter, EnumString};
 
 use crate::failure::Sentence;
 
-/// Why an image was built rather than given to its build under a new name. The code is stable
-/// (`no_cache`).
+/// Why no image of an equal build was reused. The code (`no_cache`) is stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, EnumIter)]
 #[strum(serialize_all = "snake_case")]
 pub enum BuildReason {
     /// The request says `no_cache`.
     NoCache,
-    /// The configuration reuses no images.
+    /// Reuse is off in the configuration.
     ReuseOff,
     /// The image goes to a registry that is not the configured one.
     OtherRegistry,
     /// A password goes into the image.
     HoldsPassword,
-    /// A file that goes into the image could not be read beforehand.
+    /// A file of the build context could not be read, so the plan has no key.
     FileUnreadable,
-    /// No equal build has ended within the time in which images count as fresh.
+    /// No equal build has succeeded within `builds.reuse_seconds`.
     NoneEqual,
-    /// Equal builds have ended, but the registry does not have their images any more.
+    /// Equal builds have succeeded, but their images are no longer in the registry.
     EqualGone,
-    /// An equal build has ended, but its image could not be given the new name in the registry; the log
-    /// of the build says why.
+    /// An equal build has succeeded, but the registry refused to tag its image again; the build's log
+    /// says why.
     RegistryRefused,
 }
 
 impl BuildReason {
-    /// The reason for a person.
+    /// The reason as a sentence.
     pub fn sentence(self) -> Sentence {
         let (zh, en) = match self {
             Self::NoCache => (
@@ -38,7 +37,7 @@ impl BuildReason {
             ),
             Self::ReuseOff => (
                 "配置关闭了镜像复用（builds.reuse_seconds 为 0）。",
-                "The configuration reuses no images (builds.reuse_seconds is 0).",
+                "Reuse of images is off (builds.reuse_seconds is 0).",
             ),
             Self::OtherRegistry => (
                 "目标镜像不在已配置的仓库里。",
@@ -50,19 +49,19 @@ impl BuildReason {
             ),
             Self::FileUnreadable => (
                 "要放进镜像的一个文件事先无法读取。",
-                "A file that goes into the image could not be read beforehand.",
+                "A file of the build context could not be read before the build.",
             ),
             Self::NoneEqual => (
                 "在复用期限内没有相同的构建成功过。",
-                "No equal build has succeeded within the time of reuse.",
+                "No equal build has succeeded within builds.reuse_seconds.",
             ),
             Self::EqualGone => (
                 "相同构建的镜像已不在仓库里。",
-                "The images of equal builds are not in the registry any more.",
+                "The images of equal builds are no longer in the registry.",
             ),
             Self::RegistryRefused => (
                 "相同构建的镜像无法在仓库里取得新名称，原因见构建日志。",
-                "The image of an equal build could not be given the new name in the registry; the log says why.",
+                "The registry refused to tag the image of an equal build again; the build's log says why.",
             ),
         };
         Sentence::new(zh, en)

@@ -1,4 +1,4 @@
-//! The mirrors and tools an operator has put on disk, as a listing.
+//! The catalog: package mirror files and tool files that an operator has put on disk.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
@@ -87,7 +87,7 @@ pub struct ToolFile {
     pub file_name: String,
 }
 
-/// The mirrors and tools that exist right now.
+/// A listing of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalog {
     /// Every mirror file, sorted.
@@ -97,7 +97,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The program of a kind that is one program, called like its folder.
+    /// The tool of a kind that is a single program, named like its folder.
     pub fn program(&self, kind: ToolKind) -> Option<ToolFile> {
         let file = ToolFile {
             kind,

@@ -1,5 +1,5 @@
-//! Which family of distributions an image belongs to: what decides how its mirrors, packages and
-//! services are set up.
+//! Distribution families. The family of an image decides how mirrors, packages and services are
+//! set up in it.
 
 use crate::{
     image_spec::PackageManager,

@@ -1,5 +1,5 @@
-//! What happens during a build, as one numbered sequence: the truth about its progress. Step
-//! logs, progress records and event streams are views of it.
+//! Events of a build: one numbered sequence, from which step logs, progress records and event
+//! streams are derived.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,12 +25,12 @@ pub enum Progress {
         total: u32,
         /// Its name as the engine gives it, for example `[2/5] RUN apt-get update`.
         name: String,
-        /// How it stands.
+        /// Its state.
         status: StageStatus,
         /// How long it took, once it ended.
         duration_ms: Option<u64>,
     },
-    /// A layer travels between engine and registry.
+    /// A layer is being transferred between engine and registry.
     Transfer {
         /// The layer's short id.
         layer: String,
@@ -43,7 +43,7 @@ pub enum Progress {
     },
 }
 
-/// How a stage of the Dockerfile stands.
+/// State of a stage of the Dockerfile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageStatus {
@@ -88,14 +88,14 @@ pub enum Event {
         #[serde(flatten)]
         progress: Progress,
     },
-    /// Something people should know that does not end the build.
+    /// A warning or notice that does not end the build.
     Warning {
         /// The step it is about.
         step: Option<Step>,
         /// What it is.
         message: Sentence,
     },
-    /// The build came to an end; what it came to.
+    /// The build ended.
     Result {
         /// The state it ended in.
         state: BuildState,

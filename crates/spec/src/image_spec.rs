@@ -1,5 +1,5 @@
-//! What an image should be: the one form both wire shapes parse into. Every name in it has been
-//! parsed; nothing of it needs checking again, and no secret is in it.
+//! The image spec: what both request formats are parsed into. Every name in it is valid, and it
+//! holds no secret.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub struct ImageSpec {
     /// Labels of the image, beside those FastBuild gives it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Whether it is to be built anew, whatever there is of earlier builds.
+    /// Whether neither images nor layers of earlier builds may be reused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_cache: bool,
 }
@@ -127,8 +127,8 @@ impl ImageSpec {
         self.pip.get_pip || !self.pip.requirements.is_empty() || self.jupyter_lab
     }
 
-    /// What builds have in common that take about as long: the base image and the installers that
-    /// run on it, whatever packages they install.
+    /// Equal for builds that take about the same time: base image and installers, without the
+    /// packages. Durations of past builds are looked up by it to estimate new ones.
     pub fn similarity_key(&self) -> String {
         let mut parts = vec![self.base.to_string()];
         if let Some(python) = &self.python {

@@ -1,13 +1,13 @@
-//! What programs print, as a log keeps it: whole lines of bounded length, as a terminal would show
-//! them last, without colours, controls and secrets.
+//! Turns program output into log lines: whole lines of bounded length, as a terminal would show
+//! them in the end (carriage returns applied), without colours, control characters and secrets.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// A line of a log has no more bytes than this, the mark of a cut not counted.
+/// Most bytes of a log line, not counting the mark of a cut.
 pub const LONGEST_LINE: usize = 16 * 1024;
-/// Held beyond it, so that no secret is cut in two before it is masked.
+/// Bytes kept beyond [`LONGEST_LINE`], so that no secret is cut in two before it is masked.
 const SLACK: usize = 1024;
-/// A secret shorter than this is not looked for: masking it would shred the log and hide little.
+/// Shorter secrets are not masked: that would shred the log and hide little.
 const SHORTEST_MASKED: usize = 4;
 
 /// Replaces secrets in text that people will read.
@@ -37,7 +37,7 @@ impl Mask {
     }
 }
 
-/// A line that ended, or was ended.
+/// A finished line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     text: String,
@@ -70,8 +70,8 @@ impl Line {
     }
 }
 
-/// A line in the making, of which output comes in pieces of any size. Holds a bounded part of it,
-/// whatever its length.
+/// A line under construction; output arrives in pieces of any size. Its memory is bounded,
+/// whatever the length of the line.
 #[derive(Debug, Clone, Default)]
 pub struct OpenLine {
     bytes: Vec<u8>,
@@ -84,7 +84,7 @@ pub struct OpenLine {
 }
 
 impl OpenLine {
-    /// Takes output, and hands on every line that ends in it.
+    /// Takes output and returns every line that ends in it.
     pub fn feed(&mut self, output: &[u8], mut ended: impl FnMut(Line)) {
         for piece in output.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             let (text, end) = match piece.split_last() {

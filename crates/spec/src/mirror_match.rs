@@ -1,6 +1,6 @@
-//! Whether a mirror file fits a base image, by the file's name: its ending says which package
-//! manager reads it, and the distribution, version and service pack in it, where there are any,
-//! which image. What a name leaves out is not compared.
+//! Decides by its name whether a mirror file fits a base image. The extension says which package
+//! manager reads it; distribution, version and service pack in the name are compared with the
+//! image. What a name does not say is not compared.
 
 use crate::{
     catalog::{MirrorFile, MirrorKind},

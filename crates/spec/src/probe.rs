@@ -1,7 +1,8 @@
-//! What an image contains, found by one script run in a container of it.
+//! The probe: a script that inspects a base image from inside a container, and the parser of its
+//! output.
 //!
-//! The script prints lines of `@@key value` and ends with `@@end`; anything else in the output
-//! (a shell's complaints, an image's own greetings) is passed over.
+//! The script prints lines of `@@key value` and ends with `@@end`. Everything else in the output
+//! (warnings of a shell, banners of an image) is ignored.
 
 use crate::{
     failure::{Failure, ReasonCode},
@@ -24,7 +25,7 @@ const MIRRORS: [(&str, &[&str]); 4] = [
     ("ustc", &["ustc.edu.cn"]),
 ];
 
-/// Why a probe's output is no finding.
+/// Why a probe's output cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// The script did not reach its end.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-/// The state of a build, spelt as the old protocol spells it (`PUSH_SUCCESS`).
+/// State of a build, in the old protocol's spelling (`PUSH_SUCCESS`).
 #[derive(
     Debug,
     Clone,
@@ -28,7 +28,7 @@ pub enum BuildState {
     Started,
     /// The base image is on the engine.
     PullSuccess,
-    /// The base image could not be brought to the engine.
+    /// The base image could not be pulled.
     PullFailed,
     /// The base image's profile is known and fits the request.
     CheckSuccess,
@@ -97,8 +97,8 @@ impl BuildState {
         }
     }
 
-    /// Whether a build that ended in this state may be begun again from there. What is pushed
-    /// stays as it is, and only a failed push leaves an image to push.
+    /// Whether a build that ended in this state may be retried from there. What is pushed stays as
+    /// it is, and only a failed push leaves an image to push.
     pub fn may_be_retried(self, from: RetryFrom) -> bool {
         match from {
             RetryFrom::Start => self.is_terminal() && self != Self::PushSuccess,
@@ -125,7 +125,7 @@ impl BuildState {
     }
 }
 
-/// From where a build that has ended is begun again.
+/// From where a finished build is retried.
 #[derive(
     Debug,
     Clone,
@@ -171,7 +171,7 @@ pub enum RetryFrom {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Step {
-    /// Bring the base image to the engine.
+    /// Pull the base image.
     Pull,
     /// Find out what it contains and whether the request fits.
     Check,
@@ -183,7 +183,7 @@ pub enum Step {
     Push,
 }
 
-/// How a step stands, spelt as the old protocol spells it.
+/// State of a step, in the old protocol's spelling.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
 )]
@@ -192,9 +192,9 @@ pub enum Step {
 pub enum StepStatus {
     /// Under way.
     Running,
-    /// Ended well.
+    /// It succeeded.
     Success,
-    /// Ended with a failure.
+    /// It failed.
     Fail,
 }
 

@@ -1,5 +1,5 @@
-//! Logins in callback addresses. Old installations took `http://user:password@host/`; here an
-//! address is stored and shown, so that a login in one is parted from it.
+//! Splits `user:password@` off callback addresses. Old installations accepted them; here addresses
+//! are stored and shown, so an imported login becomes an `Authorization` header.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::percent_decode_str;
@@ -18,8 +18,7 @@ pub struct PartedAddress {
     pub login: Option<SecretString>,
 }
 
-/// Parts the login from an address. `None` for a text in which a login may stand that cannot be
-/// told from the rest.
+/// Splits the login off an address. `None` where the text may contain a login but is no address.
 pub fn part_login(text: &str) -> Option<PartedAddress> {
     let without = |url: &str| PartedAddress {
         url: url.to_owned(),

@@ -1,4 +1,5 @@
-//! What a caller is told once a build has ended.
+//! Callbacks: the message a caller gets when a build has ended, the rules for its address, and its
+//! signature. Sending is the builder's.
 
 mod login;
 mod signature;

@@ -10,9 +10,9 @@ use sha2::Sha256;
 
 use crate::failure::Sentence;
 
-/// The header that names a message: the same in every try of one delivery.
+/// The header with the message id: the same in every attempt of one delivery.
 pub const ID_HEADER: &str = "webhook-id";
-/// The header that says when a try was made, in seconds since the Unix epoch.
+/// The header with the time of the attempt, in seconds since the Unix epoch.
 pub const TIMESTAMP_HEADER: &str = "webhook-timestamp";
 /// The header with the signature.
 pub const SIGNATURE_HEADER: &str = "webhook-signature";

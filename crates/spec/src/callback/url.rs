@@ -7,7 +7,7 @@ use crate::failure::Sentence;
 /// Longest callback address in bytes; longer ones are a mistake or an attack.
 const LONGEST_URL: usize = 2048;
 
-/// Why a text is no callback address.
+/// Why a callback address is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackUrlError {
     /// It holds a user name or a password: it must not be repeated.
@@ -32,8 +32,8 @@ impl CallbackUrlError {
     }
 }
 
-/// The host that a callback address leads to, by which deliveries are kept apart; the whole text
-/// where it is no address.
+/// The host of a callback address, by which deliveries are grouped; the whole text where it is no
+/// address.
 pub fn receiver(url: &str) -> String {
     Url::parse(url)
         .ok()

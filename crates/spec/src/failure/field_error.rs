@@ -168,7 +168,7 @@ impl IntoIterator for FieldErrors {
 
 impl From<FieldError> for FieldErrors {
     fn from(error: FieldError) -> Self {
-        Self::from_iter([error])
+        [error].into_iter().collect()
     }
 }
 
@@ -216,7 +216,7 @@ impl From<FieldErrors> for Failure {
 impl Failure {
     /// The mistakes of a request as one failure.
     pub fn invalid_fields(errors: &[FieldError]) -> Self {
-        FieldErrors::from_iter(errors.iter().cloned()).into()
+        errors.iter().cloned().collect::<FieldErrors>().into()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Why something failed, whose it is, and what to do: the closed list of reason codes and the
-//! one shape every failure takes on its way to a caller, an operator and a user.
+//! Failures: the closed list of reason codes, and the one type in which every failure reaches
+//! callers, operators and users: what happened, whose fault it is, what to do.
 
 mod build;
 mod field_error;

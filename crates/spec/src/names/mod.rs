@@ -1,6 +1,5 @@
-//! Names a request may hold, each parsed by the rules of the tool that will read it. What these
-//! parsers return needs no quoting against its own tool's option or URL syntax; whoever writes it
-//! into a shell line quotes it all the same.
+//! Parsers of names in requests, each by the rules of the tool that will read the name. A parsed
+//! name cannot be mistaken for an option or URL by its tool. It must still be quoted in shell text.
 
 mod conda;
 mod debian;
@@ -24,7 +23,7 @@ pub use text::{parse_description, parse_line};
 
 use crate::failure::Sentence;
 
-/// Why a text is no name of its kind.
+/// Why a name is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", allowed.en)]
 pub struct NameError {

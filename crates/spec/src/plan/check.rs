@@ -1,4 +1,4 @@
-//! What can be refused before anything runs.
+//! Checks of a request against catalog and base image, before anything runs.
 
 use super::{
     base_image::check_base_image,
@@ -68,7 +68,7 @@ fn files(
         if let (Some(file), Some(_)) = (system, &profile.package_manager) {
             failures.extend(mirror_match::check(file, profile).err());
         }
-        // What is for another system is not worth looking for.
+        // A mirror for another system is not looked up.
         system = system.filter(|_| failures.is_empty());
     }
     let mirrors = [system, spec.pip.mirror.as_ref(), spec.conda.mirror.as_ref()];

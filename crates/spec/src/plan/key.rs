@@ -1,4 +1,4 @@
-//! The key of a plan: equal for two builds whose images would be equal but for their names.
+//! The plan key: equal for two builds whose images would be equal but for their names.
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,12 +12,12 @@ pub struct KeyFacts<'a> {
     pub base_id: &'a str,
     /// Operating system and processor of the engine.
     pub platform: &'a str,
-    /// By what means the image is made: the builder and how layers are packed.
+    /// The build strategy: the builder, and how layers are packed.
     pub means: &'a str,
 }
 
-/// The plan as it would be for any other name of the image, whose text and files the key is made of. `None` for an image
-/// that holds secrets: their values are not in the plan.
+/// The plan without the image's name and the build's number, from which the key is computed. `None`
+/// for an image with secrets: their values are not in the plan.
 ///
 /// # Errors
 /// Those of [`plan`].
@@ -43,8 +43,8 @@ pub fn nameless(
     plan(&spec, profile, catalog, &context).map(Some)
 }
 
-/// The key of a plan that [`nameless`] made. `file` tells the content of a file of the catalog, or what stands for it; a file
-/// it cannot tell gives no key.
+/// The key of a plan that [`nameless`] made. `file` returns the content of a catalog file, or a
+/// digest of it; without it there is no key.
 pub fn key(
     plan: &BuildPlan,
     facts: KeyFacts<'_>,

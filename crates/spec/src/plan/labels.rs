@@ -1,4 +1,4 @@
-//! What the image says about itself.
+//! Labels of the image.
 
 use super::Planner;
 

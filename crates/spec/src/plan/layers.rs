@@ -1,6 +1,6 @@
-//! The layers that a Python environment goes into. It is copied in several parts: a package more, or another
-//! version of one, changes the parts that it is in, and the engine has the other layers already, packed and pushed.
-//! Without `COPY --link` it has those of the parts before the first that changed, and makes the later ones again.
+//! Spreads a Python environment over several layers. A new package or version changes only the
+//! layers it is in; the engine has the others already, packed and pushed. Without `COPY --link` only
+//! the layers before the first changed one are kept.
 
 use super::{
     ContextSource, PYTHON_PACKAGES, Planner,

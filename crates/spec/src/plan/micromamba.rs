@@ -1,4 +1,4 @@
-//! micromamba, which installs in conda's place where the operator has laid it into the catalog.
+//! micromamba, which installs instead of conda if it is in the catalog.
 
 use super::{
     ContextSource, Planner,

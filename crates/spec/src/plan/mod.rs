@@ -1,4 +1,5 @@
-//! From what an image should be, and what its base contains, to the Dockerfile that makes it.
+//! The build plan: from an image spec and the profile of its base image to a Dockerfile, its context
+//! files and secrets. Pure; the builder gives the plan to an engine.
 
 mod apt;
 mod base_image;

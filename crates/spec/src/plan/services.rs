@@ -1,4 +1,4 @@
-//! What the services need that depends on the build itself: the secrets, and the PATH that SSH
+//! The parts of services that depend on the build itself: secrets, and the variables that SSH
 //! sessions see.
 
 use super::{

@@ -1,4 +1,4 @@
-//! The base image's package manager: its mirror and its installing, told apart in one place.
+//! System packages: chooses the base image's package manager, its mirror and its install commands.
 
 use super::{
     Dialect, PlanContext, Planner, apt,
@@ -101,8 +101,8 @@ pub(super) fn cache_id(tool: &str, profile: &ImageProfile, mirror: Option<&Mirro
     ))
 }
 
-/// Whether what pip does may depend on one of these packages: headers, libraries and compilers for what it compiles,
-/// or Python packages it finds installed. Said too often rather than too seldom.
+/// Whether pip may depend on one of these packages: headers, libraries and compilers for what it
+/// compiles, or Python packages it finds installed. Errs on the side of yes.
 pub(super) fn serve_pip(packages: &[SystemPackage]) -> bool {
     const ENDS: [&str; 5] = ["-dev", "-devel", "-headers", "-static", "-config"];
     const PARTS: [&str; 22] = [

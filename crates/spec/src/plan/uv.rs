@@ -1,4 +1,4 @@
-//! uv, which installs in pip's place where the operator has laid it into the catalog.
+//! uv, which installs instead of pip if it is in the catalog.
 
 use super::{
     ContextSource, Planner,

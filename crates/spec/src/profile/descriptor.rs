@@ -1,4 +1,4 @@
-//! An image profile as the old protocol's `check-image` answers it.
+//! An image profile in the form of the old protocol's `check-image` answer.
 
 use serde::{Deserialize, Serialize};
 

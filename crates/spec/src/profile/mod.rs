@@ -1,4 +1,4 @@
-//! What an image contains, as found by the probe.
+//! The image profile: what the probe found in an image.
 
 mod descriptor;
 

@@ -84,7 +84,8 @@ pub(super) fn conda_installer(name: &str) -> Result<ToolFile, NameError> {
         ToolKind::Conda,
         name,
         |name| {
-            name.ends_with(".sh") && CONDA_INSTALLERS.iter().any(|start| name.starts_with(start))
+            ends_with_any(name, &[".sh"])
+                && CONDA_INSTALLERS.iter().any(|start| name.starts_with(start))
         },
         || {
             Sentence::new(

@@ -154,19 +154,21 @@ impl Reader {
 
     /// The items of a list of at most [`MAX_ITEMS`]; none where there is no list.
     pub(crate) fn items<'body>(&mut self, place: &Place<'body>) -> Vec<Place<'body>> {
-        match place.value {
-            None => Vec::new(),
-            Some(Value::Array(items)) if self.fits_length(place, items.len(), MAX_ITEMS) => items
-                .iter()
-                .enumerate()
-                .map(|(index, item)| place.item(index, item))
-                .collect(),
-            Some(Value::Array(_)) => Vec::new(),
-            Some(other) => {
-                self.refuse_type(place, other, Sentence::new("应为列表", "must be a list"));
-                Vec::new()
-            }
+        let Some(value) = place.value else {
+            return Vec::new();
+        };
+        let Some(items) = value.as_array() else {
+            self.refuse_type(place, value, Sentence::new("应为列表", "must be a list"));
+            return Vec::new();
+        };
+        if !self.fits_length(place, items.len(), MAX_ITEMS) {
+            return Vec::new();
         }
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| place.item(index, item))
+            .collect()
     }
 
     /// Refuses a place with more than `longest` items.

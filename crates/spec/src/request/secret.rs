@@ -1,6 +1,5 @@
 //! The wire form of passwords: AES-128-CBC with PKCS#7 padding (RFC 5652, 6.3) and one fixed IV,
-//! in base64. It keeps a password out of plain sight on the way and no more than that; the key is
-//! known to every front end.
+//! in base64. It only keeps passwords out of plain sight on the way: every front end has the key.
 
 use std::fmt;
 

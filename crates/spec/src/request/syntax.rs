@@ -1,4 +1,4 @@
-//! From the text of a document to its values.
+//! Reads the text of a document, JSON or YAML, into values.
 
 use serde_json::Value;
 

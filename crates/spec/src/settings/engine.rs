@@ -1,5 +1,4 @@
-//! The engine documents of the API's version 1: an engine to be added, and what is to change about
-//! one.
+//! Engine documents of the API's version 1: an engine to add, and a patch of one.
 
 use std::collections::BTreeMap;
 

@@ -35,14 +35,7 @@ pub struct SiteSettings {
 pub fn parse_site_form<V: AsRef<[u8]>>(
     parts: &BTreeMap<String, V>,
 ) -> Result<SiteSettings, FieldErrors> {
-    parse(parts, |form| {
-        let (host, registry, docker_server) = (form.host(), form.registry(), form.docker_server());
-        Some(SiteSettings {
-            host: host?,
-            registry: registry?,
-            docker_server: docker_server?,
-        })
-    })
+    parse(parts, Form::site)
 }
 
 /// Parses the form of `update-host`: `fastbuild_host`, `fastbuild_port` (48001 unless given).
@@ -79,14 +72,14 @@ pub fn parse_docker_server_form<V: AsRef<[u8]>>(
 
 fn parse<'parts, V: AsRef<[u8]>, T>(
     parts: &'parts BTreeMap<String, V>,
-    read: impl FnOnce(&mut Form<'parts, V>) -> Option<T>,
+    read: impl FnOnce(&mut Form<'parts, V>) -> Result<T, Refused>,
 ) -> Result<T, FieldErrors> {
     let mut form = Form {
         parts,
         errors: FieldErrors::default(),
     };
     let value = read(&mut form);
-    form.errors.or(value)
+    form.errors.or(value.ok())
 }
 
 /// The parts of a form and the mistakes found in them.
@@ -95,23 +88,37 @@ struct Form<'parts, V> {
     errors: FieldErrors,
 }
 
+/// A field is wrong, and [`Form::errors`] says how.
+#[derive(Debug)]
+struct Refused;
+
 impl<'parts, V: AsRef<[u8]>> Form<'parts, V> {
-    fn host(&mut self) -> Option<HostSettings> {
+    fn site(&mut self) -> Result<SiteSettings, Refused> {
+        // All three are read before the first mistake ends it.
+        let (host, registry, docker_server) = (self.host(), self.registry(), self.docker_server());
+        Ok(SiteSettings {
+            host: host?,
+            registry: registry?,
+            docker_server: docker_server?,
+        })
+    }
+
+    fn host(&mut self) -> Result<HostSettings, Refused> {
         let host = self.required("fastbuild_host", parse_host);
         let port = self.port("fastbuild_port", DEFAULT_PORT);
-        Some(HostSettings {
+        Ok(HostSettings {
             host: host?,
             port: port?,
         })
     }
 
-    fn registry(&mut self) -> Option<RegistrySettings> {
+    fn registry(&mut self) -> Result<RegistrySettings, Refused> {
         let username = self.required("harbor_username", |text| parse_line(text, LONGEST_USERNAME));
         // Blanks around a password belong to it.
         let password = self.required_text("harbor_password");
         let registry = self.required("harbor_registry", registry_address);
         let registry_dns = self.optional("harbor_registry_dns", registry_address);
-        Some(RegistrySettings {
+        Ok(RegistrySettings {
             username: username?,
             password: password?.into(),
             registry: registry?,
@@ -119,52 +126,45 @@ impl<'parts, V: AsRef<[u8]>> Form<'parts, V> {
         })
     }
 
-    fn docker_server(&mut self) -> Option<DockerServerSettings> {
+    fn docker_server(&mut self) -> Result<DockerServerSettings, Refused> {
         let host = self.required("docker_host", parse_host);
         let port = self.port("docker_port", DEFAULT_DOCKER_PORT);
         let archive = self.content("docker_tls_tar_file");
-        let tls = match archive.map(tls_archive::read).transpose() {
-            Ok(tls) => Some(tls),
-            Err(allowed) => {
-                self.refuse_unshown("docker_tls_tar_file", allowed);
-                None
-            }
-        };
-        Some(DockerServerSettings {
+        let tls = archive
+            .map(tls_archive::read)
+            .transpose()
+            .map_err(|allowed| self.refuse("docker_tls_tar_file", allowed));
+        Ok(DockerServerSettings {
             host: host?,
             port: port?,
             tls: tls?,
         })
     }
 
-    fn port(&mut self, name: &str, default: u16) -> Option<u16> {
-        self.optional(name, parse_port)
-            .map(|port| port.unwrap_or(default))
+    fn port(&mut self, name: &str, default: u16) -> Result<u16, Refused> {
+        Ok(self.optional(name, parse_port)?.unwrap_or(default))
     }
 
-    /// A field that must be given. `None` after a mistake.
+    /// A field that must be given.
     fn required<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, NameError>,
-    ) -> Option<T> {
+    ) -> Result<T, Refused> {
         match self.required_text(name)?.trim() {
-            "" => {
-                self.refuse_unshown(name, required());
-                None
-            }
+            "" => Err(self.refuse(name, required())),
             text => self.parsed(name, text, parse),
         }
     }
 
-    /// A field that may be missing or blank: `Some(None)`. `None` after a mistake.
+    /// A field that may be missing or blank.
     fn optional<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, NameError>,
-    ) -> Option<Option<T>> {
+    ) -> Result<Option<T>, Refused> {
         match self.text(name)?.map(str::trim) {
-            None | Some("") => Some(None),
+            None | Some("") => Ok(None),
             Some(text) => self.parsed(name, text, parse).map(Some),
         }
     }
@@ -174,29 +174,26 @@ impl<'parts, V: AsRef<[u8]>> Form<'parts, V> {
         name: &str,
         text: &str,
         parse: impl FnOnce(&str) -> Result<T, NameError>,
-    ) -> Option<T> {
-        parse(text)
-            .map_err(|error| self.errors.push(FieldError::new(name, text, error.allowed)))
-            .ok()
+    ) -> Result<T, Refused> {
+        parse(text).map_err(|error| {
+            self.errors.push(FieldError::new(name, text, error.allowed));
+            Refused
+        })
     }
 
-    fn required_text(&mut self, name: &str) -> Option<&'parts str> {
-        let text = self.text(name)?;
-        if text.is_none() {
-            self.refuse_unshown(name, required());
-        }
-        text
+    fn required_text(&mut self, name: &str) -> Result<&'parts str, Refused> {
+        self.text(name)?
+            .ok_or_else(|| self.refuse(name, required()))
     }
 
-    /// The text of a field: `Some(None)` where it is not given, `None` where it is no text.
-    fn text(&mut self, name: &str) -> Option<Option<&'parts str>> {
-        match self.content(name).map(str::from_utf8).transpose() {
-            Ok(text) => Some(text),
-            Err(_not_utf8) => {
-                self.refuse_unshown(name, Sentence::new("应为 UTF-8 文本", "must be UTF-8 text"));
-                None
-            }
-        }
+    /// The text of a field, where it is given.
+    fn text(&mut self, name: &str) -> Result<Option<&'parts str>, Refused> {
+        self.content(name)
+            .map(str::from_utf8)
+            .transpose()
+            .map_err(|_not_utf8| {
+                self.refuse(name, Sentence::new("应为 UTF-8 文本", "must be UTF-8 text"))
+            })
     }
 
     /// The content of a part. Browsers send an empty one for a file that was not chosen.
@@ -205,8 +202,10 @@ impl<'parts, V: AsRef<[u8]>> Form<'parts, V> {
         (!content.is_empty()).then_some(content)
     }
 
-    fn refuse_unshown(&mut self, name: &str, allowed: Sentence) {
+    /// Notes a mistake without repeating the value.
+    fn refuse(&mut self, name: &str, allowed: Sentence) -> Refused {
         self.errors.push(FieldError::without_value(name, allowed));
+        Refused
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a site configures while the service runs: the host callers reach it under, the registry,
-//! the Docker Engine, and the headers of its callbacks. Plain data; secrets redact themselves.
+//! Settings that an operator changes while the service runs: its own address, the registry, the
+//! Docker Engine, callback headers. Plain data and its parsers; secrets redact themselves in output.
 
 mod engine;
 mod form;
