@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use fastbuild_spec::{
-    catalog::{MirrorFile, MirrorKind},
+    catalog::{Catalog, MirrorFile, MirrorKind},
     image_spec::PackageManager,
     mirror_match,
     names::parse_file_name,
@@ -212,7 +212,7 @@ fn every_file_fits_its_system_and_no_other() {
         let file = mirror_file(starter.path);
         let own = system(&file);
         for (word, id, version, _) in SYSTEMS {
-            let fits = mirror_match::check(&file, &image(id, version)).is_ok();
+            let fits = mirror_match::check(&file, &image(id, version), &Catalog::default()).is_ok();
             let expected = match own {
                 Some((own_id, own_version, _)) => (own_id, own_version) == (id, version),
                 None => matches!(file.kind, MirrorKind::Pip | MirrorKind::Conda),

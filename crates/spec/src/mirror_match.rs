@@ -3,7 +3,7 @@
 //! image. What a name does not say is not compared.
 
 use crate::{
-    catalog::{MirrorFile, MirrorKind},
+    catalog::{Catalog, MirrorFile, MirrorKind},
     distro::{Family, RedHatKind},
     failure::{Failure, ReasonCode, Sentence},
     image_spec::PackageManager,
@@ -73,25 +73,45 @@ const COUNTING: [&str; 14] = [
     "ubuntu",
 ];
 
+/// At most so many files are proposed instead of one that does not fit.
+const MAX_PROPOSED: usize = 5;
+
 /// Whether `file` fits the image with `profile`. Names that tell no distribution fit any image
 /// with the right package manager; pip's and conda's files fit every image.
 ///
 /// # Errors
-/// A `MirrorMismatch` that says what is expected.
-pub fn check(file: &MirrorFile, profile: &ImageProfile) -> Result<(), Failure> {
+/// A `MirrorMismatch` that names files of the catalog which fit.
+pub fn check(file: &MirrorFile, profile: &ImageProfile, catalog: &Catalog) -> Result<(), Failure> {
+    match misfit(file, profile) {
+        None => Ok(()),
+        Some(Misfit::Ending(found)) => Err(mismatch(file, profile, &ending_expected(found))),
+        Some(Misfit::Name) => {
+            let expected = name_expected(&proposed(file, profile, catalog));
+            Err(mismatch(file, profile, &expected))
+        }
+    }
+}
+
+/// Why a mirror file does not fit an image.
+enum Misfit {
+    /// Its ending is for another package manager than the image's.
+    Ending(Option<PackageManager>),
+    /// Its name tells another system than the image's.
+    Name,
+}
+
+fn misfit(file: &MirrorFile, profile: &ImageProfile) -> Option<Misfit> {
     let by_kind = match file.kind {
-        MirrorKind::Pip | MirrorKind::Conda => return Ok(()),
+        MirrorKind::Pip | MirrorKind::Conda => return None,
         MirrorKind::Apt => PackageManager::Apt,
         MirrorKind::Yum => PackageManager::Yum,
     };
     let needed = by_ending(&file.file_name).unwrap_or(by_kind);
     let found = profile.package_manager.as_ref().map(|manager| manager.kind);
     if found != Some(needed) || needed != by_kind {
-        return Err(mismatch(file, profile, &ending_expected(found)));
+        return Some(Misfit::Ending(found));
     }
-    let Some((family, version)) = named(&file.file_name) else {
-        return Ok(());
-    };
+    let (family, version) = named(&file.file_name)?;
     let pack = service_pack(&file.file_name);
     let family_fits = family_fits(family, profile.family());
     let version_fits = version.as_deref().is_none_or(|version| {
@@ -100,10 +120,21 @@ pub fn check(file: &MirrorFile, profile: &ImageProfile) -> Result<(), Failure> {
     let pack_fits = pack.is_none_or(|pack| {
         image_service_pack(family, &profile.os).is_none_or(|found| found == pack)
     });
-    if family_fits && version_fits && pack_fits {
-        return Ok(());
-    }
-    Err(mismatch(file, profile, &name_expected(profile)))
+    (!(family_fits && version_fits && pack_fits)).then_some(Misfit::Name)
+}
+
+/// The files of the catalog that fit the image: those of the same group first, and those that name its system
+/// before those that name none.
+fn proposed<'a>(
+    file: &MirrorFile,
+    profile: &ImageProfile,
+    catalog: &'a Catalog,
+) -> Vec<&'a MirrorFile> {
+    let fits = |other: &&MirrorFile| other.kind == file.kind && misfit(other, profile).is_none();
+    let mut files: Vec<&MirrorFile> = catalog.mirrors.iter().filter(fits).collect();
+    files.sort_by_key(|other| (other.group != file.group, named(&other.file_name).is_none()));
+    files.truncate(MAX_PROPOSED);
+    files
 }
 
 fn mismatch(file: &MirrorFile, profile: &ImageProfile, expected: &Sentence) -> Failure {
@@ -140,33 +171,22 @@ fn ending_expected(found: Option<PackageManager>) -> Sentence {
     }
 }
 
-fn name_expected(profile: &ImageProfile) -> Sentence {
-    let os = &profile.os;
-    let id = if os.id.is_empty() {
-        "centos"
-    } else {
-        os.id.as_str()
-    };
-    let ending = match profile.package_manager.as_ref().map(|manager| manager.kind) {
-        Some(PackageManager::Yum) => "repo",
-        _ => "list",
-    };
-    let version = if os.version_id.is_empty() {
-        numbers(&os.release_line)
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    } else {
-        os.version_id.clone()
-    };
-    let example = if version.is_empty() {
-        format!("{id}.{ending}")
-    } else {
-        format!("{id}-{version}.{ending}")
+fn name_expected(proposed: &[&MirrorFile]) -> Sentence {
+    if proposed.is_empty() {
+        return Sentence::new(
+            "目录中没有适用于该系统的源文件，请管理员上传，或将源留空",
+            "the catalog has no file for this system; ask the operator to upload one, or choose none",
+        );
+    }
+    let names = |between: &str| {
+        let names = proposed
+            .iter()
+            .map(|file| format!("{}/{}", file.group, file.file_name));
+        names.collect::<Vec<_>>().join(between)
     };
     Sentence::new(
-        format!("应选择适用于该系统的源文件，例如 {example}"),
-        format!("a file for this system is expected, such as {example}"),
+        format!("可选择适用于该系统的源文件：{}", names("、")),
+        format!("choose a file for this system: {}", names(", ")),
     )
 }
 

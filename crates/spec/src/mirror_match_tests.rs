@@ -44,6 +44,18 @@ fn file(name: &str) -> MirrorFile {
     }
 }
 
+/// A catalog with these files, by group and name.
+fn catalog(files: &[(&str, &str)]) -> Catalog {
+    let files = files.iter().map(|(group, name)| MirrorFile {
+        group: (*group).to_owned(),
+        ..file(name)
+    });
+    Catalog {
+        mirrors: files.collect(),
+        tools: Vec::new(),
+    }
+}
+
 fn ubuntu_20() -> ImageProfile {
     image("ubuntu", "Ubuntu", "20.04.6 LTS (Focal Fossa)", "20.04", "")
 }
@@ -55,21 +67,38 @@ fn centos_7() -> ImageProfile {
 
 #[test]
 fn the_contracts_mismatches_read_as_they_were_recorded() {
-    let failure = check(&file("ubuntu-18.04.list"), &ubuntu_20()).unwrap_err();
+    let catalog = catalog(&[
+        ("163", "CentOS7-Base-163.repo"),
+        ("163", "ubuntu-20.04.list"),
+        ("ali", "Centos-7.repo"),
+        ("ali", "Centos-8.repo"),
+        ("ali", "ubuntu-18.04.list"),
+        ("ali", "ubuntu-20.04.sources"),
+    ]);
+    let failure = check(&file("ubuntu-18.04.list"), &ubuntu_20(), &catalog).unwrap_err();
     assert_eq!(failure.code, ReasonCode::MirrorMismatch);
     assert_eq!(failure.culprit.as_deref(), Some("ali/ubuntu-18.04.list"));
     assert_eq!(
         failure.message.zh,
         "镜像操作系统Ubuntu:20.04.6 LTS (Focal Fossa)版本与配置的包管理源文件名称不匹配: \
-         ubuntu-18.04.list，应选择适用于该系统的源文件，例如 ubuntu-20.04.list。"
+         ubuntu-18.04.list，可选择适用于该系统的源文件：ali/ubuntu-20.04.sources、163/ubuntu-20.04.list。"
     );
-    let failure = check(&file("Centos-8.repo"), &centos_7()).unwrap_err();
+    let failure = check(&file("Centos-8.repo"), &centos_7(), &catalog).unwrap_err();
     assert_eq!(
         failure.message.en,
         "The mirror file Centos-8.repo does not fit the image's system Centos CentOS Linux \
-         release 7.9.2009 (Core): a file for this system is expected, such as centos-7.repo."
+         release 7.9.2009 (Core): choose a file for this system: ali/Centos-7.repo, \
+         163/CentOS7-Base-163.repo."
     );
-    let failure = check(&file("ubuntu-20.04.list"), &centos_7()).unwrap_err();
+    let failure = check(&file("Centos-8.repo"), &centos_7(), &Catalog::default()).unwrap_err();
+    assert!(
+        failure.message.en.ends_with(
+            "the catalog has no file for this system; ask the operator to upload one, or choose none."
+        ),
+        "{}",
+        failure.message.en
+    );
+    let failure = check(&file("ubuntu-20.04.list"), &centos_7(), &Catalog::default()).unwrap_err();
     assert!(
         failure
             .message
@@ -185,7 +214,7 @@ fn files_fit_their_distribution_and_version() {
     ] {
         for name in fitting {
             assert_eq!(
-                check(&file(name), profile),
+                check(&file(name), profile, &Catalog::default()),
                 Ok(()),
                 "{name} on {}",
                 profile.os.id
@@ -193,7 +222,7 @@ fn files_fit_their_distribution_and_version() {
         }
         for name in other {
             assert!(
-                check(&file(name), profile).is_err(),
+                check(&file(name), profile, &Catalog::default()).is_err(),
                 "{name} on {}",
                 profile.os.id
             );
@@ -231,14 +260,14 @@ fn service_packs_are_compared_where_the_file_and_the_image_name_one() {
     ] {
         for name in fitting {
             assert_eq!(
-                check(&file(name), &euler(version)),
+                check(&file(name), &euler(version), &Catalog::default()),
                 Ok(()),
                 "{name} on {version}"
             );
         }
         for name in other {
             assert!(
-                check(&file(name), &euler(version)).is_err(),
+                check(&file(name), &euler(version), &Catalog::default()).is_err(),
                 "{name} on {version}"
             );
         }
@@ -249,17 +278,17 @@ fn service_packs_are_compared_where_the_file_and_the_image_name_one() {
 fn a_file_in_the_wrong_folder_or_for_no_manager_does_not_fit() {
     let mut misplaced = file("x.repo");
     misplaced.kind = MirrorKind::Apt;
-    assert!(check(&misplaced, &ubuntu_20()).is_err());
-    assert!(check(&misplaced, &centos_7()).is_err());
+    assert!(check(&misplaced, &ubuntu_20(), &Catalog::default()).is_err());
+    assert!(check(&misplaced, &centos_7(), &Catalog::default()).is_err());
     let mut bare = ubuntu_20();
     bare.package_manager = None;
-    assert!(check(&file("ubuntu-20.04.list"), &bare).is_err());
+    assert!(check(&file("ubuntu-20.04.list"), &bare, &Catalog::default()).is_err());
     for kind in [MirrorKind::Pip, MirrorKind::Conda] {
         let any = MirrorFile {
             kind,
             group: "ali".into(),
             file_name: "ubuntu-1.list".into(),
         };
-        assert_eq!(check(&any, &bare), Ok(()));
+        assert_eq!(check(&any, &bare, &Catalog::default()), Ok(()));
     }
 }

@@ -66,7 +66,7 @@ fn files(
     if let Some(profile) = profile {
         failures.extend(manager(spec, profile).err());
         if let (Some(file), Some(_)) = (system, &profile.package_manager) {
-            failures.extend(mirror_match::check(file, profile).err());
+            failures.extend(mirror_match::check(file, profile, catalog).err());
         }
         // A mirror for another system is not looked up.
         system = system.filter(|_| failures.is_empty());
