@@ -143,7 +143,8 @@ pub(crate) fn engine_within(
     Engine::new(&Endpoint::from(server), limits).map_err(|error| error.failure())
 }
 
-/// The proofs: the engine answers, the *engine* can log in to the registry, and what it logged in to is a registry.
+/// The proofs: the engine answers, the *engine* can log in to the registry, and what it logged in to is a
+/// registry; the same under the registry's second name.
 pub(crate) async fn prove(
     server: &DockerServerSettings,
     registry: Option<&RegistrySettings>,
@@ -153,8 +154,31 @@ pub(crate) async fn prove(
     if let Some(registry) = registry {
         engine.login(registry).await?;
         verify_registry(&registry.registry, &info.insecure_registries).await?;
+        if let Some(second) = by_second_name(registry) {
+            engine
+                .login(&second)
+                .await
+                .map_err(|error| no_second_name(error.failure()))?;
+        }
     }
     Ok(())
+}
+
+/// The registry under its second name, where it has one.
+fn by_second_name(registry: &RegistrySettings) -> Option<RegistrySettings> {
+    let second = registry.registry_dns.as_ref()?;
+    (*second != registry.registry).then(|| RegistrySettings {
+        registry: second.clone(),
+        ..registry.clone()
+    })
+}
+
+fn no_second_name(failure: Failure) -> Failure {
+    failure.with_hint(
+        "harbor_registry_dns 应是同一镜像仓库的另一个名字，Docker 服务器须能解析并登录；没有时请留空。",
+        "harbor_registry_dns is a second name of the same registry, which the Docker server must be able to \
+         resolve and to log in to. Leave it empty where there is none.",
+    )
 }
 
 /// The refusal of a name that no engine has.
