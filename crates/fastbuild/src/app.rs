@@ -8,7 +8,7 @@ use fastbuild_builder::{
     clock::{Clock as _, SystemClock},
     options::Options,
 };
-use fastbuild_server::{AllowedOrigins, AppState, BuildInfo, ServerOptions};
+use fastbuild_server::{AllowedOrigins, AppState, BuildInfo, ConnectionLimits, ServerOptions};
 use fastbuild_spec::settings::HostSettings;
 use fastbuild_store::{Seal, Store};
 use tokio::net::{TcpListener, TcpSocket};
@@ -38,6 +38,7 @@ pub struct App {
     listener: TcpListener,
     allowed_origins: AllowedOrigins,
     stream_clients: usize,
+    connection_limits: ConnectionLimits,
 }
 
 impl App {
@@ -46,6 +47,7 @@ impl App {
     /// # Errors
     /// A sentence that names the folder, file or port in the way.
     pub async fn prepare(config: Config) -> Result<Self> {
+        let open_files = open_files::raise();
         skeleton::check(&config)?;
         let lock = lock(&config.base_dir)?;
         let seal = Seal::load_or_create(&config.seal_key_file)?;
@@ -97,6 +99,7 @@ impl App {
             listener,
             allowed_origins: config.allowed_origins,
             stream_clients: config.stream_clients,
+            connection_limits: connection_limits(open_files, config.stream_clients),
         })
     }
 
@@ -142,18 +145,22 @@ impl App {
             },
         );
         let told = shutdown.clone();
-        // A router by itself would be made anew, with every route and layer, for each connection.
-        let service = router.into_make_service();
-        let serving = axum::serve(self.listener, service).with_graceful_shutdown(async move {
+        tokio::spawn(async move {
             told.cancelled().await;
             state.end_streams();
         });
+        let serving = fastbuild_server::serve(
+            self.listener,
+            router,
+            self.connection_limits,
+            shutdown.clone(),
+        );
         let grace = async {
             shutdown.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            served = serving.into_future() => served?,
+            () = serving => {}
             () = grace => tracing::warn!("requests still under way are dropped"),
         }
         shutdown.cancel();
@@ -168,7 +175,6 @@ impl App {
 /// # Errors
 /// A sentence that says what stood in the way.
 pub fn serve(config: Config) -> Result<()> {
-    open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -212,6 +218,24 @@ async fn cancel_on_signals(shutdown: CancellationToken, hurry: CancellationToken
             }
         }
     }
+}
+
+/// The connections that the descriptors leave room for; says so where that is less than the service is made for.
+fn connection_limits(open_files: u64, stream_clients: usize) -> ConnectionLimits {
+    let limits = ConnectionLimits::within(open_files, stream_clients);
+    let wanted = ConnectionLimits::open_files_wanted(stream_clients);
+    if open_files < wanted {
+        tracing::warn!(
+            open_files,
+            connections = limits.total,
+            "the limit of open files is low: the service takes {} connections at a time and closes idle \
+             ones for new ones. Raise it to {wanted} (LimitNOFILE= of the systemd unit, --ulimit nofile= of \
+             the container). 进程可打开的文件数上限过低：最多同时接受 {} 个连接，请将上限提高到 {wanted}。",
+            limits.total,
+            limits.total,
+        );
+    }
+    limits
 }
 
 /// Listens on an address.

@@ -7,9 +7,22 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::Subscr
 
 use crate::config::{LogConfig, LogFormat};
 
+/// Crates whose lines say again, and louder, what a failure says already: a certificate that is not trusted is
+/// an answer to be shown to the caller, not an error of this process.
+const REPEATING: [&str; 1] = ["rustls_platform_verifier"];
+
+/// The configured filter, without the lines of repeating crates unless it names them.
+fn filter(configured: &str) -> EnvFilter {
+    let mut directives = configured.to_owned();
+    for name in REPEATING.iter().filter(|name| !configured.contains(**name)) {
+        directives += &format!(",{name}=off");
+    }
+    EnvFilter::try_new(directives).unwrap_or_else(|_error| EnvFilter::new("info"))
+}
+
 /// Starts logging for the whole process. Only the first call has an effect.
 pub fn start(config: &LogConfig) {
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_error| EnvFilter::new("info"));
+    let filter = filter(&config.filter);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.format {
         LogFormat::Text => registry
@@ -30,5 +43,20 @@ pub fn start(config: &LogConfig) {
     };
     if let Err(error) = started {
         tracing::debug!(%error, "logging was started before");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeating_crates_are_silent_unless_the_operator_asks_for_them() {
+        assert_eq!(
+            filter("info").to_string(),
+            "rustls_platform_verifier=off,info"
+        );
+        let asked = "rustls_platform_verifier=debug,warn";
+        assert_eq!(filter(asked).to_string(), asked);
     }
 }

@@ -32,6 +32,7 @@ mod router;
 mod state;
 mod streams;
 
-pub use options::{AllowedOrigins, BuildInfo, InvalidOrigin, ServerOptions};
+pub use http::serve::serve;
+pub use options::{AllowedOrigins, BuildInfo, ConnectionLimits, InvalidOrigin, ServerOptions};
 pub use router::{openapi, router};
 pub use state::AppState;

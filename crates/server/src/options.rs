@@ -1,5 +1,7 @@
 //! What the server is told at its start; the binary makes it from the configuration.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Uri};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -8,6 +10,52 @@ use tower_http::cors::{Any, CorsLayer};
 pub struct ServerOptions {
     /// Whose pages may read the old protocol and the files under `/task` (CORS).
     pub allowed_origins: AllowedOrigins,
+}
+
+/// How many connections may be open, and how long they may do nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections in all.
+    pub total: usize,
+    /// Connections of one client: an IPv4 address, or a /64 network of IPv6.
+    pub per_address: usize,
+    /// How long a new connection may take until its first request's head has come.
+    pub first_request: Duration,
+    /// How long a connection may stay without a request under way.
+    pub idle: Duration,
+}
+
+impl ConnectionLimits {
+    /// Connections where the descriptors allow it.
+    const TOTAL: u64 = 8_192;
+    /// Descriptors that are left for the database, engines, registries, callbacks and files.
+    const RESERVED: u64 = 512;
+    /// Connections at least, however few descriptors there are.
+    const LEAST: u64 = 16;
+
+    /// What fits a process that may have so many files open, with room for the clients that follow builds.
+    pub fn within(open_files: u64, stream_clients: usize) -> Self {
+        let reserved = Self::RESERVED.min(open_files / 2);
+        let wanted = Self::wanted(stream_clients);
+        let total = wanted.min(open_files - reserved).max(Self::LEAST);
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        Self {
+            total,
+            // A reverse proxy is one address with nearly all clients behind it.
+            per_address: total / 4 * 3,
+            first_request: Duration::from_secs(10),
+            idle: Duration::from_mins(1),
+        }
+    }
+
+    /// How many files a process must be able to open for all its connections.
+    pub fn open_files_wanted(stream_clients: usize) -> u64 {
+        Self::wanted(stream_clients) + Self::RESERVED
+    }
+
+    fn wanted(stream_clients: usize) -> u64 {
+        Self::TOTAL.max(2 * stream_clients as u64)
+    }
 }
 
 /// Of what the program was built; the binary knows.
@@ -112,6 +160,18 @@ fn parse_origin(text: &str) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_fit_the_descriptors() {
+        let total = |open_files, clients| ConnectionLimits::within(open_files, clients).total;
+        assert_eq!(total(1_048_576, 2_000), 8_192);
+        assert_eq!(total(1_048_576, 10_000), 20_000);
+        assert_eq!(total(1_024, 2_000), 512);
+        assert_eq!(total(256, 2_000), 128);
+        assert_eq!(total(8, 2_000), 16);
+        assert_eq!(ConnectionLimits::within(1_024, 2_000).per_address, 384);
+        assert_eq!(ConnectionLimits::open_files_wanted(2_000), 8_704);
+    }
 
     #[test]
     fn a_list_of_origins_is_read_or_every_bad_one_named() {

@@ -8,40 +8,44 @@ use fastbuild_spec::{
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde_json::Value;
 
-use super::json;
+use super::{body, json};
 use crate::error::Error;
 
 /// A build document. `Content-Type` says its syntax; without one, what begins with `{` is JSON.
 #[derive(Debug)]
 pub(crate) struct Document(pub(crate) Value);
 
-impl<S: Send + Sync> FromRequest<S> for Document {
+impl<S: Sync> FromRequest<S> for Document {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
         let declared = declared(request.headers());
-        let body = json::body(request, state).await?;
-        let malformed = |Sentence { zh, en }: Sentence| {
-            let failure = Failure::new(
-                ReasonCode::SpecInvalid,
-                format!("请求体{zh}。"),
-                format!("The request's body cannot be read: {en}."),
-            );
-            Error::from(failure).with_status(StatusCode::BAD_REQUEST)
-        };
-        let text = std::str::from_utf8(&body)
-            .map_err(|_| malformed(Sentence::new("不是 UTF-8 文本", "it is no UTF-8 text")))?;
-        let syntax = declared.unwrap_or_else(|| {
-            if text.trim_start().starts_with('{') {
-                Syntax::Json
-            } else {
-                Syntax::Yaml
-            }
-        });
-        read(text, syntax)
+        let body = body::read(request, json::LIMIT).await?;
+        body::work_on(body, move |body| parse(body, declared))
+            .await?
             .map(Self)
-            .map_err(|error| malformed(error.sentence()))
     }
+}
+
+fn parse(body: &[u8], declared: Option<Syntax>) -> Result<Value, Error> {
+    let malformed = |Sentence { zh, en }: Sentence| {
+        let failure = Failure::new(
+            ReasonCode::SpecInvalid,
+            format!("请求体{zh}。"),
+            format!("The request's body cannot be read: {en}."),
+        );
+        Error::from(failure).with_status(StatusCode::BAD_REQUEST)
+    };
+    let text = std::str::from_utf8(body)
+        .map_err(|_| malformed(Sentence::new("不是 UTF-8 文本", "it is no UTF-8 text")))?;
+    let syntax = declared.unwrap_or_else(|| {
+        if text.trim_start().starts_with('{') {
+            Syntax::Json
+        } else {
+            Syntax::Yaml
+        }
+    });
+    read(text, syntax).map_err(|error| malformed(error.sentence()))
 }
 
 fn declared(headers: &HeaderMap) -> Option<Syntax> {

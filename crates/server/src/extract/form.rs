@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::MultipartError};
+use axum::{
+    body::Body,
+    extract::{DefaultBodyLimit, FromRequest, Multipart, Request},
+};
 use bytes::Bytes;
-use http::StatusCode;
 
-use super::{MEGABYTE, no_form, reject_announced, too_large, unreadable};
+use super::{MEGABYTE, body, no_form, unreadable};
 use crate::error::Error;
 
 /// Three certificates and a handful of names, many times over.
@@ -21,9 +23,12 @@ pub(crate) struct Form {
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Error;
 
-    async fn from_request(mut request: Request, state: &S) -> Result<Self, Error> {
-        reject_announced(request.headers(), LIMIT)?;
-        DefaultBodyLimit::max(LIMIT).apply(&mut request);
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let (head, body) = request.into_parts();
+        // Read whole before it is taken apart, so that it counts among the bodies in memory.
+        let body = body::read(Request::from_parts(head.clone(), body), LIMIT).await?;
+        let mut request = Request::from_parts(head, Body::from(Bytes::clone(&body)));
+        DefaultBodyLimit::disable().apply(&mut request);
         let mut multipart = Multipart::from_request(request, state)
             .await
             .map_err(|_rejection| no_form())?;
@@ -31,21 +36,19 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         while let Some(field) = multipart
             .next_field()
             .await
-            .map_err(|error| explain(&error))?
+            .map_err(|_malformed| incomplete())?
         {
             let Some(name) = field.name().map(str::to_owned) else {
                 continue;
             };
-            parts.insert(name, field.bytes().await.map_err(|error| explain(&error))?);
+            let content = field.bytes().await.map_err(|_malformed| incomplete())?;
+            parts.insert(name, content);
         }
         Ok(Self { parts })
     }
 }
 
-fn explain(error: &MultipartError) -> Error {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large(LIMIT);
-    }
+fn incomplete() -> Error {
     unreadable(
         "multipart/form-data 请求体不完整或格式有误。",
         "The multipart/form-data body is incomplete or malformed.",

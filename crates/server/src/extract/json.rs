@@ -1,32 +1,34 @@
 //! A JSON body.
 
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
-use bytes::Bytes;
+use axum::extract::{FromRequest, Request};
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::{MEGABYTE, reject_announced, required, too_large, unreadable};
+use super::{MEGABYTE, body, required, unreadable};
 use crate::error::Error;
 
 /// Far more than the longest package list needs.
-const LIMIT: usize = 2 * MEGABYTE;
+pub(super) const LIMIT: usize = 2 * MEGABYTE;
 
 /// A JSON body, whatever content type it is sent with: the callers in the field differ.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let body = body(request, state).await?;
-        let parser = &mut serde_json::Deserializer::from_slice(&body);
-        let value =
-            serde_path_to_error::deserialize(&mut *parser).map_err(|error| explain(&error))?;
-        parser.end().map_err(|error| malformed(&error))?;
-        Ok(Self(value))
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
+        let body = body::read(request, LIMIT).await?;
+        body::work_on(body, read_json).await?.map(Self)
     }
+}
+
+fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let parser = &mut serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut *parser).map_err(|error| explain(&error))?;
+    parser.end().map_err(|error| malformed(&error))?;
+    Ok(value)
 }
 
 /// The JSON object of a request of version 1; each field that is wrong is named by its JSON pointer
@@ -34,12 +36,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for JsonBody<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let body = body(request, state).await?;
-        read_fields(&body).map(Self)
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
+        let body = body::read(request, LIMIT).await?;
+        body::work_on(body, read_fields).await?.map(Self)
     }
 }
 
@@ -100,24 +102,6 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 /// A name as a JSON pointer writes it.
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
-}
-
-/// The whole body, within the limit.
-pub(super) async fn body<S: Send + Sync>(mut request: Request, state: &S) -> Result<Bytes, Error> {
-    reject_announced(request.headers(), LIMIT)?;
-    DefaultBodyLimit::max(LIMIT).apply(&mut request);
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                too_large(LIMIT)
-            } else {
-                unreadable(
-                    "请求体没有完整到达。",
-                    "The request's body did not arrive whole.",
-                )
-            }
-        })
 }
 
 fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {

@@ -1,6 +1,7 @@
 //! What a handler takes from a request. Each extractor refuses with the envelope and names the
 //! field; none lets the framework's own rejections through.
 
+mod body;
 mod document;
 mod files;
 mod form;
@@ -8,6 +9,7 @@ mod json;
 mod path;
 mod query;
 
+pub(crate) use body::off_async_threads;
 pub(crate) use document::{Document, IdempotencyKey};
 pub(crate) use files::receive_files;
 pub(crate) use form::Form;

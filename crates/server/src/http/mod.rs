@@ -1,6 +1,8 @@
-//! The layers around all routes: what every request passes whatever it asks for.
+//! Connections, and the layers around all routes: what every request passes whatever it asks for.
 
+mod connections;
 pub(crate) mod drain_body;
 pub(crate) mod localize;
 pub(crate) mod request_log;
 pub(crate) mod request_metrics;
+pub(crate) mod serve;

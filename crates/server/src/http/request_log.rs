@@ -1,4 +1,4 @@
-//! One line in the log per request: method, path, status and milliseconds. Never the query or a
+//! One line in the log per request, at debug: method, path, status and milliseconds. Never the query or a
 //! body, which hold what callers build, and never a header.
 
 use std::time::Duration;
@@ -30,13 +30,9 @@ pub(crate) fn span(request: &Request) -> Span {
     )
 }
 
-/// The line that ends a request.
+/// The line that ends a request, for those who look for it: what goes wrong is logged where it is known why.
 pub(crate) fn answered(response: &Response<Body>, latency: Duration, _span: &Span) {
     let status = response.status().as_u16();
     let duration_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-    if response.status().is_server_error() {
-        tracing::warn!(http.status = status, duration_ms, "request failed");
-    } else {
-        tracing::info!(http.status = status, duration_ms, "request answered");
-    }
+    tracing::debug!(http.status = status, duration_ms, "answered a request");
 }
