@@ -16,6 +16,8 @@ pub(crate) struct Error {
     pub(crate) failure: Arc<Failure>,
     /// A status that HTTP itself asks for, instead of the one that follows from the failure.
     pub(crate) status: Option<StatusCode>,
+    /// Whether the old protocol tells it as what the caller can act on, whatever failed.
+    pub(crate) is_refusal: bool,
     /// The word in `data` by which old callers know this failure.
     pub(crate) data: Option<&'static str>,
     /// What the log says and the caller does not see.
@@ -37,6 +39,15 @@ impl Error {
         Self {
             cause: Some(cause.to_string().into()),
             ..Self::from(failure)
+        }
+    }
+
+    /// A failure that the old protocol answers with HTTP 200 and `code` -1 even where an engine or a registry
+    /// failed: the callers of the operation show nothing of another status.
+    pub(crate) fn refusal(failure: Failure) -> Self {
+        Self {
+            is_refusal: true,
+            ..failure.into()
         }
     }
 
@@ -88,6 +99,7 @@ impl From<Failure> for Error {
         Self {
             failure: Arc::new(failure),
             status: None,
+            is_refusal: false,
             data: None,
             cause: None,
             retry_after: None,

@@ -6,7 +6,7 @@ use fastbuild_spec::{
     plan::{self, BuildPlan, Dialect, PlanContext},
     request::{self, BuildRequest},
 };
-use fastbuild_store::{IdempotencyKey, StoredResponse};
+use fastbuild_store::{Build, BuildId, IdempotencyKey, StoredResponse};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -14,11 +14,17 @@ use crate::{builds::Builds, builds::submit::Submitted, common::stored};
 
 /// What became of a build document.
 #[derive(Debug)]
-pub enum Submission {
-    /// It was queued.
-    Queued(Box<Submitted>),
-    /// The same document came before under the same key; this is what became of it then.
-    Replayed(StoredResponse),
+pub struct Submission {
+    /// The build it became, now or when it came before under the same key.
+    pub build_id: BuildId,
+    /// What its caller is answered: the same each time it is sent under the key.
+    pub answer: String,
+}
+
+/// A build that its caller was answered, or is still to be.
+enum Replay {
+    Answered(Submission),
+    Unanswered(Build),
 }
 
 /// What a build document would become.
@@ -31,34 +37,70 @@ pub struct Rendered {
 }
 
 impl Builds {
-    /// Takes a build document; under a `key`, at most once.
+    /// Takes a build document; under a `key`, at most once. `answer` writes what the caller is told of
+    /// the build, which is stored with the key.
     ///
     /// # Errors
     /// Everything that can be refused before queueing: `NotConfigured`, `SpecInvalid` with every
     /// bad field, `MirrorMismatch`, `ToolMissing`, `TargetTaken`; `IdempotencyKeyReused` when the
     /// key came with another document before.
-    pub async fn submit_document(
+    pub async fn submit_document<E: From<Failure>>(
         &self,
         body: &Value,
         key: Option<String>,
-    ) -> Result<Submission, Failure> {
+        answer: impl AsyncFnOnce(Build) -> Result<String, E>,
+    ) -> Result<Submission, E> {
         let key = key.map(|name| IdempotencyKey {
             name,
             request_hash: Sha256::digest(body.to_string()).to_vec(),
         });
-        if let Some(before) = self.stored_answer(key.as_ref()).await? {
-            return Ok(Submission::Replayed(before));
+        let build = match self.stored_answer(key.as_ref()).await? {
+            Some(before) => self.replayed(before).await?,
+            None => match self.accept_document(body, key.clone()).await {
+                Ok(submitted) => Replay::Unanswered(submitted.build),
+                // Sent twice at once: the other one was faster, and this one failed on what it did.
+                Err(failure) => match self.stored_answer(key.as_ref()).await? {
+                    Some(before) => self.replayed(before).await?,
+                    None => return Err(failure.into()),
+                },
+            },
+        };
+        match build {
+            Replay::Answered(submission) => Ok(submission),
+            Replay::Unanswered(build) => {
+                let build_id = build.id;
+                let answer = answer(build).await?;
+                if let Some(key) = &key {
+                    let store = &self.common.store;
+                    let written = store.store_response(&key.name, &answer).await;
+                    written.map_err(|error| stored(&error))?;
+                }
+                Ok(Submission { build_id, answer })
+            }
         }
+    }
+
+    async fn accept_document(
+        &self,
+        body: &Value,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Submitted, Failure> {
         self.engines.default_context().await?;
         let request = self.parse(body)?;
-        match self.accept(request, key.clone()).await {
-            Ok(submitted) => Ok(Submission::Queued(Box::new(submitted))),
-            // Sent twice at once: the other one was faster, and this one failed on what it did.
-            Err(failure) => match self.stored_answer(key.as_ref()).await? {
-                Some(before) => Ok(Submission::Replayed(before)),
-                None => Err(failure),
-            },
+        self.accept(request, key).await
+    }
+
+    /// What is answered to a document that came before; the process may have died before it answered.
+    async fn replayed(&self, before: StoredResponse) -> Result<Replay, Failure> {
+        let build_id = before.build_id;
+        if let Some(answer) = before.answer {
+            return Ok(Replay::Answered(Submission { build_id, answer }));
         }
+        let build = self.common.store.build(build_id).await;
+        build
+            .map_err(|error| stored(&error))?
+            .map(Replay::Unanswered)
+            .ok_or_else(|| Failure::build_not_found(build_id))
     }
 
     /// What became of the request that came under this key, if one did.

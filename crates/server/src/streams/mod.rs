@@ -7,6 +7,7 @@
 //! time. Opening a stream starts nothing and holds nothing back: a slow client is slow alone.
 
 mod client;
+mod log;
 mod pages;
 mod render;
 
@@ -23,8 +24,8 @@ use tokio::{
     task::AbortHandle,
 };
 
-pub(crate) use self::render::Format;
 use self::{client::Client, pages::Pages};
+pub(crate) use self::{log::step_log, render::Format};
 use crate::error::Error;
 
 /// How long a feed waits for the bell before it looks by itself.

@@ -147,6 +147,7 @@ async fn a_task_has_every_field_callers_have_seen() {
         "callback_url": "",
         "create_time": "[time]",
         "description": "d",
+        "detail_state": "QUEUED",
         "dockerfile_path": "[base]/task/[folder]/Dockerfile",
         "image_build_log_path": "[base]/task/[folder]/build.log",
         "image_name": "10.0.0.9/base/a:1",
@@ -211,7 +212,7 @@ async fn a_failed_task_says_why_in_the_callers_language() {
     let task = &service.send(Method::GET, &path, "en").await.json()["data"];
     assert_eq!(
         [&task["state"], &task["reason"], &task["pid"]],
-        ["PULL_FAILED", "BaseImageNotFound", "worker-7"]
+        ["BUILD_FAILED", "BaseImageNotFound", "worker-7"]
     );
     assert_snapshot!(task["message"].as_str().unwrap(), @"The base image 10.0.0.9/base/ubuntu:18.04 does not exist. Check that the base image's name and tag exist in the registry.");
     assert_snapshot!(service.get(&path).await.json()["data"]["message"].as_str().unwrap(), @"找不到基础镜像 10.0.0.9/base/ubuntu:18.04。请检查基础镜像的名称和标签是否存在于仓库中。");

@@ -260,6 +260,47 @@ async fn the_greeting_has_no_envelope() {
 }
 
 #[test]
+fn summaries_are_one_plain_line() {
+    for (path, item) in document()["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            let summary = operation["summary"].as_str().unwrap();
+            // Pages show a summary as it is, without markup.
+            let is_plain = !summary.contains(['`', '\n']) && summary.ends_with('.');
+            assert!(is_plain && summary.len() < 100, "{path}: {summary}");
+        }
+    }
+}
+
+#[test]
+fn examples_use_addresses_for_documentation() {
+    let text = document().to_string();
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || ".-".contains(c)));
+    let mut addresses = 0;
+    for word in words {
+        if let Ok(address) = word.parse::<std::net::Ipv4Addr>() {
+            // RFC 5737.
+            let is_example = ["192.0.2.", "198.51.100.", "203.0.113."]
+                .iter()
+                .any(|network| word.starts_with(network));
+            assert!(is_example, "{address}");
+            addresses += 1;
+        }
+    }
+    assert!(addresses > 5, "{addresses}");
+}
+
+#[test]
+fn the_form_of_the_whole_site_is_filled_with_examples() {
+    let schemas = document()["components"]["schemas"].clone();
+    for form in ["HostFields", "HarborFields", "DockerServerFields"] {
+        for (name, field) in schemas[form]["properties"].as_object().unwrap() {
+            let is_file = field["format"] == "binary";
+            assert!(is_file || field["example"].is_string(), "{name}: {field}");
+        }
+    }
+}
+
+#[test]
 fn every_operation_has_a_name_of_its_own() {
     let document = document();
     let mut names = Vec::new();

@@ -87,6 +87,7 @@ async fn an_image_has_every_field_of_the_protocol() {
             "create_time": "[time]",
             "description": "预置镜像",
             "id": "e682b1caa2a13f2eaa3dbdec92e96159dc1ab3fba6a2262382cfc1de2657f26d",
+            "image_id": "e682b1caa2a13f2eaa3dbdec92e96159dc1ab3fba6a2262382cfc1de2657f26d",
             "interaction": "",
             "name": "10.0.0.9:30003/base/ubuntu",
             "primary_id": 1,
@@ -129,7 +130,7 @@ async fn an_image_has_every_field_of_the_protocol() {
         )
     );
     assert_eq!(
-        (&made["description"], &made["id"]),
+        (&made["description"], &made["image_id"]),
         (&json!("d"), &json!(ID))
     );
 }

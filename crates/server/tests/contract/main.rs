@@ -12,6 +12,7 @@ mod files;
 mod health;
 mod images;
 mod metrics;
+mod old_surface;
 mod protocol;
 mod service;
 mod streams;

@@ -276,10 +276,10 @@ async fn every_mistake_has_its_pointer_in_both_languages() {
     422 {
       "code": "SpecInvalid",
       "culprit": "/base, /pip/0, /env/a~1b",
-      "detail": "The request has 3 mistake(s): /base is \"A\" but must be an image name, [registry[:port]/]name[:tag] with lower case letters, digits and . _ - / in the name, such as harbor.example:30003/base/ubuntu:18.04; /pip/0 is \"-r x\" but must be a Python package in PEP 508 form, perhaps with extras and version specifiers, without URL, marker or option, such as requests[socks]>=2,<3; /env/a~1b is \"a/b\" but must be the name of a variable: letters, digits and underscores, not beginning with a digit, and not PATH.",
+      "detail": "The request has 3 mistake(s): /base is \"A\" but must be an image name with lower case letters, digits and . _ - / after the registry; upper case letters are not allowed there; /pip/0 is \"-r x\" but must be a Python package in PEP 508 form, perhaps with extras and version specifiers, without URL, marker or option, such as requests[socks]>=2,<3; /env/a~1b is \"a/b\" but must be the name of a variable: letters, digits and underscores, not beginning with a digit, and not PATH.",
       "errors": [
         {
-          "detail": "is \"A\" but must be an image name, [registry[:port]/]name[:tag] with lower case letters, digits and . _ - / in the name, such as harbor.example:30003/base/ubuntu:18.04",
+          "detail": "is \"A\" but must be an image name with lower case letters, digits and . _ - / after the registry; upper case letters are not allowed there",
           "pointer": "/base"
         },
         {

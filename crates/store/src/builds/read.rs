@@ -48,13 +48,13 @@ impl Page {
     }
 }
 
-/// Which builds a list shows. Both texts are searched for as parts, upper and lower case alike.
+/// Which builds a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildFilter {
-    /// Part of the target image's name with its tag.
+    /// Part of the target image's name with its tag, upper and lower case alike.
     pub image_name: Option<String>,
-    /// Part of the state's name.
-    pub state: Option<String>,
+    /// In one of these states; `None` for any.
+    pub states: Option<Vec<BuildState>>,
 }
 
 /// What a request to forget a build came to.
@@ -146,8 +146,9 @@ impl Store {
         if let Some(part) = filter.image_name.as_deref().filter(|part| !part.is_empty()) {
             condition = condition.add(contains(build::Column::TargetImage, part));
         }
-        if let Some(part) = filter.state.as_deref().filter(|part| !part.is_empty()) {
-            condition = condition.add(contains(build::Column::State, part));
+        if let Some(states) = &filter.states {
+            let states = states.iter().map(BuildState::to_string);
+            condition = condition.add(build::Column::State.is_in(states));
         }
         let search = (!condition.is_empty()).then_some(condition);
         // One transaction sees one moment: rows and total agree.
@@ -181,7 +182,7 @@ impl Store {
     pub async fn builds_by_target(&self, part: &str) -> Result<Vec<Build>, StoreError> {
         let filter = BuildFilter {
             image_name: Some(part.to_owned()),
-            state: None,
+            states: None,
         };
         Ok(self.builds(Page::ALL, &filter).await?.0)
     }

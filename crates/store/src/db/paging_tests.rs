@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use fastbuild_spec::state::BuildState;
 use sea_orm::ConnectionTrait as _;
 
 use crate::{BuildFilter, ImageFilter, Page, Seal, Store};
@@ -84,12 +85,16 @@ async fn no_page_of_a_search_costs_much_more_than_its_total() {
     let (store, count) = counted().await;
     for (name, state, found) in [
         (Some("image"), None, ROWS),
-        (None, Some("FAILED"), ROWS / 100),
-        (Some("r/IMAGE-"), Some("success"), ROWS / 100 * 99),
+        (None, Some(BuildState::BuildFailed), ROWS / 100),
+        (
+            Some("r/IMAGE-"),
+            Some(BuildState::PushSuccess),
+            ROWS / 100 * 99,
+        ),
     ] {
         let filter = BuildFilter {
             image_name: name.map(str::to_owned),
-            state: state.map(str::to_owned),
+            states: state.map(|state| vec![state]),
         };
         let last = found / PAGE;
         let mut costs = Vec::new();

@@ -5,7 +5,7 @@ use fastbuild_spec::{reference::ImageReference, settings::host_and_port};
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, sea_query::Expr,
+    QueryOrder as _, QuerySelect as _, sea_query::Expr,
 };
 use strum::{Display, EnumString};
 
@@ -232,10 +232,11 @@ impl Store {
         Ok(())
     }
 
-    /// Every life, newest first.
-    pub async fn image_lives(&self) -> Result<Vec<ImageLifetime>, StoreError> {
+    /// At most `limit` times of images on engines, newest first.
+    pub async fn image_lives(&self, limit: u64) -> Result<Vec<ImageLifetime>, StoreError> {
         image_lifetime::Entity::find()
             .order_by_desc(image_lifetime::Column::Id)
+            .limit(limit)
             .all(self.reader())
             .await?
             .into_iter()

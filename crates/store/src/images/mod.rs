@@ -3,6 +3,8 @@
 pub(crate) mod lifetime;
 pub(crate) mod profiles;
 
+use std::collections::HashMap;
+
 use fastbuild_spec::{image_spec::ImageSpec, reference::ImageReference};
 use jiff::Timestamp;
 use sea_orm::{
@@ -261,6 +263,23 @@ impl Store {
             .into_iter()
             .map(Image::try_from)
             .collect()
+    }
+
+    /// The oldest row of each of these engine's ids: several names of one image are several rows.
+    pub async fn oldest_rows_of_images(
+        &self,
+        image_ids: impl IntoIterator<Item = &str>,
+    ) -> Result<HashMap<String, i64>, StoreError> {
+        let rows: Vec<(String, i64)> = image::Entity::find()
+            .select_only()
+            .column(image::Column::ImageId)
+            .column_as(image::Column::Id.min(), "oldest")
+            .filter(image::Column::ImageId.is_in(image_ids))
+            .group_by(image::Column::ImageId)
+            .into_tuple()
+            .all(self.reader())
+            .await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Forgets an image by its row's number, which frees its name for another build; says

@@ -4,7 +4,7 @@ use fastbuild_spec::profile::ImageProfile;
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    sea_query::OnConflict,
+    QuerySelect as _, sea_query::OnConflict,
 };
 
 use crate::{
@@ -108,10 +108,11 @@ impl Store {
             .transpose()
     }
 
-    /// All profiles, newest first.
-    pub async fn profiles(&self) -> Result<Vec<StoredProfile>, StoreError> {
+    /// At most `limit` profiles, newest first.
+    pub async fn profiles(&self, limit: u64) -> Result<Vec<StoredProfile>, StoreError> {
         profile::Entity::find()
             .order_by_desc(profile::Column::Id)
+            .limit(limit)
             .all(self.reader())
             .await?
             .into_iter()

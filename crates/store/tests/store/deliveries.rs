@@ -168,7 +168,7 @@ async fn profiles_are_found_by_image_and_by_name() {
         .put_profile(&profile("sha256:2", "other"), "base:v1", at(2))
         .await
         .unwrap();
-    assert_eq!(store.profiles().await.unwrap().len(), 2);
+    assert_eq!(store.profiles(10).await.unwrap().len(), 2);
     let found = store.profile("sha256:1").await.unwrap().unwrap();
     assert_eq!(found.profile.kernel, "new");
     assert_eq!((found.created_at, found.updated_at), (at(0), at(1)));
@@ -176,7 +176,7 @@ async fn profiles_are_found_by_image_and_by_name() {
     assert_eq!(newest.profile.image_id, "sha256:2");
     assert!(store.profile("sha256:3").await.unwrap().is_none());
     assert_eq!(store.delete_profiles().await.unwrap(), 2);
-    assert!(store.profiles().await.unwrap().is_empty());
+    assert!(store.profiles(10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

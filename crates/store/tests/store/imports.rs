@@ -43,7 +43,7 @@ async fn an_imported_check_result_is_shown_and_never_planned_with() {
          '2023-09-12 18:42:50', '2023-09-12 18:42:50');",
     )
     .await;
-    assert_eq!(store.profiles().await.unwrap().len(), 1);
+    assert_eq!(store.profiles(10).await.unwrap().len(), 1);
     assert!(store.profile("sha256:1").await.unwrap().is_none());
     assert!(store.profile_by_name("base:v1").await.unwrap().is_none());
 
@@ -68,7 +68,7 @@ async fn an_imported_check_result_is_shown_and_never_planned_with() {
     store.put_profile(&probed, "base:v1", at(1)).await.unwrap();
     let found = store.profile("sha256:1").await.unwrap().unwrap();
     assert_eq!(found.profile.kernel, "probed");
-    assert_eq!(store.profiles().await.unwrap().len(), 1);
+    assert_eq!(store.profiles(10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Long lists: every page is right.
 
+use fastbuild_spec::state::BuildState;
 use fastbuild_store::{BuildFilter, ImageFilter, Page, Store};
 
 use crate::parts::Site;
@@ -88,7 +89,7 @@ async fn every_page_of_a_long_list_is_right_also_after_deletions() {
 
     let failed = BuildFilter {
         image_name: Some("MADE/image-".to_owned()),
-        state: Some("build_failed".to_owned()),
+        states: Some(vec![BuildState::BuildFailed]),
     };
     numbers.retain(|number| (number - FIRST) / GAP % 100 == 0);
     assert_pages(&store, &numbers, &failed).await;

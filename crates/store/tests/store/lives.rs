@@ -35,7 +35,7 @@ async fn seen(store: &Store, pulled: bool, seconds: i64) {
 }
 
 async fn lives(store: &Store) -> Vec<ImageLifetime> {
-    store.image_lives().await.unwrap()
+    store.image_lives(1000).await.unwrap()
 }
 
 async fn unused(store: &Store, seconds: i64) -> Vec<String> {

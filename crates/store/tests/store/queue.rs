@@ -42,7 +42,7 @@ async fn racing_workers_take_each_build_once() {
     assert_eq!(taken.len(), BUILDS);
     assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), BUILDS);
     let done = BuildFilter {
-        state: Some("PUSH_SUCCESS".to_owned()),
+        states: Some(vec![BuildState::PushSuccess]),
         image_name: None,
     };
     assert_eq!(

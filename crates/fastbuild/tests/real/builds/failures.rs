@@ -14,7 +14,7 @@ async fn fails_with(
 ) -> Value {
     let task = installation.run(request).await;
     assert_eq!(
-        task["state"],
+        task["detail_state"],
         state,
         "{task:#}\n{}",
         installation.build_log(&task).await
@@ -208,7 +208,7 @@ async fn a_cancelled_build_is_stopped_whether_it_runs_or_waits() {
     );
     installation
         .client()
-        .wait_for_task(running, TIMEOUT, |task| task["state"] == "BUILDING")
+        .wait_for_task(running, TIMEOUT, |task| task["detail_state"] == "BUILDING")
         .await
         .unwrap();
     for task_id in [waiting, running] {
@@ -226,7 +226,7 @@ async fn a_cancelled_build_is_stopped_whether_it_runs_or_waits() {
             .await
             .unwrap();
         assert_eq!(
-            (&task["state"], &task["reason"]),
+            (&task["detail_state"], &task["reason"]),
             (&json!("BUILD_ABORT"), &json!("Cancelled")),
             "{task:#}"
         );
@@ -288,8 +288,8 @@ async fn the_registry_or_the_engine_goes_away_after_the_configuration() {
         .await
         .unwrap();
     assert_eq!(
-        (answer.status, &answer.body["code"]),
-        (500, &json!("EngineUnreachable")),
+        (answer.status, &answer.body["code"], &answer.body["reason"]),
+        (200, &json!(-1), &json!("EngineUnreachable")),
         "{}",
         answer.body
     );
@@ -304,6 +304,6 @@ async fn a_registry_that_is_not_there_fails_the_push() {
         &format!("127.0.0.1:1/test/{}:1", installation.token),
     );
     let task = installation.run(&request).await;
-    assert_eq!(task["state"], "PUSH_FAILED", "{task:#}");
+    assert_eq!(task["detail_state"], "PUSH_FAILED", "{task:#}");
     assert_eq!(task["reason"], "RegistryUnavailable", "{task:#}");
 }

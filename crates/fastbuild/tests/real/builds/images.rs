@@ -197,7 +197,7 @@ async fn an_image_is_removed_only_once_no_build_and_no_container_uses_it() {
         .wait_for_end(task_id, crate::support::installation::TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+    assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task:#}");
 
     let row = installation.listed(&target).await.unwrap();
     assert_eq!(

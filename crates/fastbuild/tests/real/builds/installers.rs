@@ -218,7 +218,7 @@ async fn a_name_is_given_once_and_while_it_is_being_built_not_again() {
         .wait_for_end(task_id, TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(task["state"], "PUSH_SUCCESS", "{task}");
+    assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task}");
     let refused = installation.client().submit(request.body()).await.unwrap();
     assert_eq!(
         (refused.status, &refused.body["code"]),

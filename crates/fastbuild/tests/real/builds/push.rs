@@ -101,8 +101,8 @@ async fn pushed_again(on: EngineKind) {
     let pushing = installation
         .client()
         .wait_for_task(task_id, TIMEOUT, |task| {
-            task["state"] == "CHECK_IMAGE_SIZE_SUCCESS"
-                || task["state"].as_str().unwrap().starts_with("PUSH")
+            task["detail_state"] == "CHECK_IMAGE_SIZE_SUCCESS"
+                || task["detail_state"].as_str().unwrap().starts_with("PUSH")
         })
         .await
         .unwrap();
@@ -110,7 +110,7 @@ async fn pushed_again(on: EngineKind) {
     eventually("the push is retried", TIMEOUT, || async {
         let log = installation.client().task_file(folder, "push.log").await;
         let task = installation.client().task(task_id).await?;
-        let ended = task["state"].as_str().unwrap().starts_with("PUSH_");
+        let ended = task["detail_state"].as_str().unwrap().starts_with("PUSH_");
         assert!(!ended, "the push was not retried: {task:#}");
         Ok(when(
             log.is_ok_and(|log| log.contains("is pushed again")),
@@ -125,7 +125,7 @@ async fn pushed_again(on: EngineKind) {
         .wait_for_end(task_id, TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+    assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task:#}");
     assert!(
         installation
             .registry_has(&installation.env.image(&path))

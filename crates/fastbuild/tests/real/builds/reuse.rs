@@ -33,7 +33,7 @@ async fn build(installation: &Installation, body: &Value) -> Value {
         .wait_for_end(task_id, TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+    assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task:#}");
     task
 }
 
@@ -103,7 +103,7 @@ async fn equal_requests_at_the_same_time_are_built_once() {
             .wait_for_end(task_id, TIMEOUT)
             .await
             .unwrap();
-        assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+        assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task:#}");
         built += usize::from(was_built(&installation, &task).await);
     }
     assert_eq!(built, 1);

@@ -26,7 +26,7 @@ async fn fail(installation: &Installation, tag: &str, callback_url: &str) -> i64
     .named("told")
     .callback(callback_url);
     let task = installation.run(&request).await;
-    assert_eq!(task["state"], "PULL_FAILED", "{task:#}");
+    assert_eq!(task["detail_state"], "PULL_FAILED", "{task:#}");
     task["task_id"].as_i64().unwrap()
 }
 

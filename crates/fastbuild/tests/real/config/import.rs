@@ -270,7 +270,7 @@ async fn what_was_moved_is_there_over_http() {
         .map(|task| {
             (
                 task["task_id"].as_i64().unwrap() - 1_694_515_370_640,
-                task["state"].as_str().unwrap(),
+                task["detail_state"].as_str().unwrap(),
                 task["target_image_name"].as_str().unwrap(),
             )
         })

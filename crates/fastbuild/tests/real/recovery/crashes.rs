@@ -119,7 +119,7 @@ async fn crash_at(point: CrashPoint, database: Database) {
         .wait_for_end(task_id, TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(task["state"], "PUSH_SUCCESS", "{at}: {task:#}");
+    assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{at}: {task:#}");
     assert!(installation.registry_has(&target).await, "{at}");
     let callbacks = wait_for_callbacks(&installation.env, &installation.token, 1, TIMEOUT)
         .await

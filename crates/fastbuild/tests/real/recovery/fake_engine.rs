@@ -78,7 +78,7 @@ async fn cancel_while_building(installation: &Installation, engine: &FakeEngine)
         .wait_for_end(task_id, TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(task["state"], "BUILD_ABORT", "{task:#}");
+    assert_eq!(task["detail_state"], "BUILD_ABORT", "{task:#}");
     wait_until_empty(installation, engine, task_id).await;
     task_id
 }

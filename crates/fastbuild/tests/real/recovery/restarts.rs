@@ -24,7 +24,7 @@ async fn a_build_that_is_lost_three_times_ends() {
     for _ in 0..3 {
         installation
             .client()
-            .wait_for_task(task_id, TIMEOUT, |task| task["state"] == "BUILDING")
+            .wait_for_task(task_id, TIMEOUT, |task| task["detail_state"] == "BUILDING")
             .await
             .unwrap();
         installation.service.kill().unwrap();
@@ -36,7 +36,7 @@ async fn a_build_that_is_lost_three_times_ends() {
         .await
         .unwrap();
     assert_eq!(
-        (&task["state"], &task["reason"]),
+        (&task["detail_state"], &task["reason"]),
         (&json!("BUILD_ABORT"), &json!("EngineLost")),
         "{task:#}"
     );
@@ -79,7 +79,7 @@ async fn queued_builds_and_undelivered_callbacks_survive() {
             .wait_for_end(task_id, TIMEOUT)
             .await
             .unwrap();
-        assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+        assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task:#}");
     }
     let failed = wait_for_callbacks(&installation.env, &installation.token, 3, TIMEOUT)
         .await
@@ -119,7 +119,7 @@ async fn an_orderly_end_gives_a_running_build_back() {
     let task_id = installation.submit(&request).await;
     installation
         .client()
-        .wait_for_task(task_id, TIMEOUT, |task| task["state"] == "BUILDING")
+        .wait_for_task(task_id, TIMEOUT, |task| task["detail_state"] == "BUILDING")
         .await
         .unwrap();
     installation.service.stop().await.unwrap();
@@ -132,7 +132,7 @@ async fn an_orderly_end_gives_a_running_build_back() {
     let task = installation
         .client()
         .wait_for_task(task_id, Duration::from_mins(1), |task| {
-            task["state"] == "BUILDING"
+            task["detail_state"] == "BUILDING"
         })
         .await
         .unwrap();
@@ -151,7 +151,7 @@ async fn a_second_signal_ends_the_grace_time_of_a_running_build() {
     let task_id = installation.submit(&request).await;
     installation
         .client()
-        .wait_for_task(task_id, TIMEOUT, |task| task["state"] == "BUILDING")
+        .wait_for_task(task_id, TIMEOUT, |task| task["detail_state"] == "BUILDING")
         .await
         .unwrap();
     let told = std::process::Command::new("kill")

@@ -44,7 +44,7 @@ impl Pair {
         other.client().post(&cancel).await.unwrap().data().unwrap();
         let task = other.client().wait_for_end(build, TIMEOUT).await.unwrap();
         assert_eq!(
-            (&task["state"], &task["reason"]),
+            (&task["detail_state"], &task["reason"]),
             (&json!("BUILD_ABORT"), &json!("Cancelled")),
             "{task:#}"
         );

@@ -32,7 +32,7 @@ async fn a_build_waits_for_its_equal_on_another_replica_and_takes_its_image() {
     };
     installation
         .client()
-        .wait_for_task(waiting, TIMEOUT, |task| task["state"] == "BUILDING")
+        .wait_for_task(waiting, TIMEOUT, |task| task["detail_state"] == "BUILDING")
         .await
         .unwrap();
     // One that need not wait takes longer than a look at the plans.
@@ -50,7 +50,7 @@ async fn a_build_waits_for_its_equal_on_another_replica_and_takes_its_image() {
         .wait_for_end(waiting, TIMEOUT)
         .await
         .unwrap();
-    assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+    assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task:#}");
     assert_eq!(task["digest"], first["digest"]);
     assert!(installation.build_log(&task).await.contains("Not built: "));
     // Nobody holds a turn any more.

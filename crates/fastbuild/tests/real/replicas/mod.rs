@@ -91,7 +91,7 @@ async fn what_one_is_told_is_in_force_on_the_other() {
     let told = pair.two.submit(&request).await;
     let task = pair.one.client().wait_for_end(told, TIMEOUT).await;
     let task = task.unwrap();
-    assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+    assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task:#}");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn a_build_whose_replica_is_killed_is_taken_over_and_pushed_once() {
     pair.one
         .client()
         .wait_for_task(build, TIMEOUT, |task| {
-            let state = task["state"].as_str().unwrap();
+            let state = task["detail_state"].as_str().unwrap();
             ["BUILDING", "BUILD_SUCCESS", "CHECK_IMAGE_SIZE_SUCCESS"].contains(&state)
         })
         .await
@@ -54,7 +54,7 @@ async fn a_build_whose_replica_is_killed_is_taken_over_and_pushed_once() {
     proxy.set_fault(NetworkFault::None);
 
     let task = other.client().wait_for_end(build, TIMEOUT).await.unwrap();
-    assert_eq!(task["state"], "PUSH_SUCCESS", "{task:#}");
+    assert_eq!(task["detail_state"], "PUSH_SUCCESS", "{task:#}");
     let events = other.client().events(build).await.unwrap();
     assert_eq!(attempts_of_a_success(&events, "taken over"), 2);
     assert!(other.registry_has(&target).await);

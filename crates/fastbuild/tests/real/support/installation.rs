@@ -128,7 +128,7 @@ impl Installation {
     pub(crate) async fn build(&self, request: &Request) -> Value {
         let task = self.run(request).await;
         assert_eq!(
-            task["state"],
+            task["detail_state"],
             "PUSH_SUCCESS",
             "{task:#}\n{}",
             self.build_log(&task).await

@@ -2,13 +2,14 @@
 
 use axum::extract::State;
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};
-use fastbuild_store::{DeliveryFilter, DeliveryStatus, Page};
+use fastbuild_store::{DeliveryFilter, DeliveryStatus};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, Reply},
+    parameters::page,
     view::{CallbackHistory, CallbackList, PageInfo, Redelivered},
 };
 use crate::{
@@ -41,7 +42,7 @@ struct History {
     /// From 1; less counts as 1.
     #[param(example = 1)]
     page: i64,
-    /// Rows per page; negative is all of them.
+    /// Rows per page, 1,000 at most; negative for the newest 1,000.
     #[param(example = 10)]
     page_size: i64,
     /// `pending`, `delivered`, `gave_up`, or `unknown` for one of an old installation.
@@ -52,8 +53,10 @@ struct History {
     task_id: Option<i64>,
 }
 
-/// Lists callbacks, newest first, with every try: the request's headers with credentials masked,
-/// the answer's status and first 4 KB, and the milliseconds it took.
+/// Lists callbacks with every delivery attempt, newest first.
+///
+/// Each attempt holds the headers that were sent, credentials masked, and the status, the first 4
+/// KB of the body and the milliseconds of the answer.
 #[utoipa::path(
     get,
     path = "/api/fast-build/callback/history",
@@ -65,17 +68,14 @@ async fn history(
     State(state): State<AppState>,
     Query(wanted): Query<History>,
 ) -> Result<Reply<CallbackList>, Error> {
-    let page = Page {
-        number: wanted.page,
-        size: wanted.page_size,
-    };
+    let page = page(wanted.page, wanted.page_size);
     let filter = DeliveryFilter {
         status: wanted.status.as_deref().map(read_status).transpose()?,
         build_id: wanted.task_id,
     };
     let (rows, total) = state.store().delivery_history(page, filter).await?;
     Ok(Reply::success(CallbackList {
-        page: PageInfo::new(page, total),
+        page: PageInfo::new(wanted.page, wanted.page_size, total),
         callback_list: rows.into_iter().map(CallbackHistory::from).collect(),
     }))
 }
@@ -99,8 +99,10 @@ struct DeliveryId {
     delivery_id: i64,
 }
 
-/// Sends one callback again, on a new schedule, whatever became of it before. It keeps its
-/// `webhook-id`; the headers in force now are laid over the recorded ones.
+/// Sends one callback again.
+///
+/// It starts a new schedule of attempts and keeps its `webhook-id`. The headers in force now
+/// replace the recorded ones of the same name.
 #[utoipa::path(
     post,
     path = "/api/fast-build/callback/redeliver",
@@ -125,8 +127,9 @@ struct Since {
     since: String,
 }
 
-/// Sends every callback again that was given up at this time or later; tests of a receiver are
-/// left out.
+/// Sends all callbacks again that were given up since a time.
+///
+/// Tests of a receiver are left out.
 #[utoipa::path(
     post,
     path = "/api/fast-build/callback/redeliver-failed",

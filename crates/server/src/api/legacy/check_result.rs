@@ -5,6 +5,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, Reply},
+    parameters::MOST_ROWS,
     view::CheckResult,
 };
 use crate::{
@@ -28,7 +29,9 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(delete_all_check_result))
 }
 
-/// Everything that was found in images, newest first.
+/// Lists the stored image profiles, newest first.
+///
+/// The newest 1,000 are listed; `msg` says so where there are more.
 #[utoipa::path(
     get,
     path = "/api/fast-build/check-result/all-check-result",
@@ -36,7 +39,7 @@ fn routes() -> OpenApiRouter<AppState> {
     responses((status = 200, body = Envelope<Vec<CheckResult>>), Failures)
 )]
 async fn all_check_result(State(state): State<AppState>) -> Result<Reply<Vec<CheckResult>>, Error> {
-    let profiles = state.store().profiles().await?;
+    let profiles = state.store().profiles(MOST_ROWS as u64).await?;
     let results = profiles
         .into_iter()
         .map(CheckResult::new)
@@ -50,8 +53,9 @@ async fn all_check_result(State(state): State<AppState>) -> Result<Reply<Vec<Che
     ))
 }
 
-/// Forgets everything that was found in images; the next check of each looks anew. The answer's
-/// `data` is how many there were.
+/// Deletes all stored image profiles.
+///
+/// The next check of an image inspects it again. `data` is the number of deleted profiles.
 #[utoipa::path(
     delete,
     path = "/api/fast-build/check-result/delete-all-check-result",

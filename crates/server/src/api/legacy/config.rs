@@ -14,6 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, MessageOnly, Reply},
+    parameters::NEWEST,
     settings_form::{DockerServerFields, HarborFields, HostFields, SiteFields},
     view::{CallbackRow, CallbackSigning, DockerServerRow, HarborRow, HostRow},
 };
@@ -53,8 +54,11 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(test_callback))
 }
 
-/// Configures everything a build needs in one call. Before anything is stored the Docker server
-/// must answer, and must be able to log in to the registry; else nothing is stored.
+/// Configures everything that a build needs in one call.
+///
+/// Before anything is stored, the Docker server must answer and must be able to log in to the
+/// registry, by `harbor_registry_dns` as well where it is given. If a check fails, nothing is
+/// stored.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/config-fastbuild",
@@ -71,7 +75,9 @@ async fn config_fastbuild(State(state): State<AppState>, form: Form) -> Result<M
     ))
 }
 
-/// Changes the address under which callers reach this service, which stands in every log link.
+/// Changes the address under which callers reach this service.
+///
+/// It is part of every log link.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/update-host",
@@ -88,7 +94,9 @@ async fn update_host(State(state): State<AppState>, form: Form) -> Result<Messag
     ))
 }
 
-/// Changes the registry. A configured Docker server must be able to log in to it first.
+/// Changes the registry.
+///
+/// The Docker server, if one is configured, must be able to log in to it.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/update-harbor",
@@ -105,7 +113,9 @@ async fn update_harbor(State(state): State<AppState>, form: Form) -> Result<Mess
     ))
 }
 
-/// Changes the Docker server. It must answer, and be able to log in to a configured registry.
+/// Changes the Docker server.
+///
+/// It must answer, and must be able to log in to the registry if one is configured.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/update-docker-server",
@@ -129,7 +139,7 @@ async fn update_docker_server(
     ))
 }
 
-/// Changes the headers that go with every callback, all of them.
+/// Replaces the headers that are sent with every callback.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/update-headers",
@@ -152,7 +162,9 @@ async fn update_headers(
     ))
 }
 
-/// The service's address in force; null before there is one.
+/// Returns the address of this service that is in force.
+///
+/// Null before it is configured.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-host",
@@ -164,7 +176,7 @@ async fn query_host(State(state): State<AppState>) -> Result<Reply<Option<HostRo
     Ok(Reply::success(rows.into_iter().next().map(HostRow::from)))
 }
 
-/// Every address the service ever had, newest first.
+/// Lists all addresses of this service that were configured, newest first.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-host-all",
@@ -178,7 +190,9 @@ async fn query_host_all(State(state): State<AppState>) -> Result<Reply<Vec<HostR
     ))
 }
 
-/// The registry in force, without its password; null before there is one.
+/// Returns the registry in force.
+///
+/// The password is never returned. Null before it is configured.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-harbor",
@@ -190,7 +204,9 @@ async fn query_harbor(State(state): State<AppState>) -> Result<Reply<Option<Harb
     Ok(Reply::success(rows.into_iter().next().map(HarborRow::from)))
 }
 
-/// Every registry that was ever configured, newest first, without passwords.
+/// Lists all registries that were configured, newest first.
+///
+/// Passwords are never returned.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-harbor-all",
@@ -204,7 +220,9 @@ async fn query_harbor_all(State(state): State<AppState>) -> Result<Reply<Vec<Har
     ))
 }
 
-/// The Docker server in force, without its certificates and key; null before there is one.
+/// Returns the Docker server in force.
+///
+/// Certificates and keys are never returned. Null before it is configured.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-docker-server",
@@ -220,7 +238,9 @@ async fn query_docker_server(
     ))
 }
 
-/// Every Docker server that was ever configured, newest first, without certificates and keys.
+/// Lists all Docker servers that were configured, newest first.
+///
+/// Certificates and keys are never returned.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-docker-server-all",
@@ -236,7 +256,9 @@ async fn query_docker_server_all(
     ))
 }
 
-/// The newest callback and how it went; null before there is one.
+/// Returns the newest callback and its result.
+///
+/// Null before the first callback.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-callback",
@@ -255,7 +277,9 @@ async fn query_callback(
     ))
 }
 
-/// Every callback and how it went, newest first.
+/// Lists callbacks and their results, newest first.
+///
+/// The newest 1,000 are listed; `msg` says so where there are more.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-callback-all",
@@ -265,10 +289,10 @@ async fn query_callback(
 async fn query_callback_all(
     State(state): State<AppState>,
 ) -> Result<Reply<Vec<CallbackRow>>, Error> {
-    let (rows, _total) = state.store().deliveries(Page::ALL).await?;
-    Ok(Reply::success(
-        rows.into_iter().map(CallbackRow::from).collect(),
-    ))
+    let (rows, total) = state.store().deliveries(NEWEST).await?;
+    let is_cut = total > rows.len() as u64;
+    let rows = rows.into_iter().map(CallbackRow::from).collect();
+    Ok(Reply::newest(is_cut, rows))
 }
 
 /// Whom to try.
@@ -276,13 +300,14 @@ async fn query_callback_all(
 #[into_params(parameter_in = Query)]
 struct TestCallback {
     /// Where to send it instead of the last callback's own address; `/` and `:` need no encoding.
-    #[param(example = "http://10.0.0.7:8080/callback")]
+    #[param(example = "http://192.0.2.7:8080/callback")]
     callback_url: Option<String>,
 }
 
-/// Sends the last recorded callback once more, with its real body and headers, and says what came
-/// back: to its own address or to a given one. Before the first callback a given address gets one
-/// that says it is a test.
+/// Sends the last callback once more as a test and returns the answer.
+///
+/// It has the real body and headers, and goes to `callback_url` or, without it, to its own address.
+/// Before the first callback, a test body is sent to `callback_url`.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/test-callback",
@@ -310,8 +335,10 @@ struct CallbackSecret {
     secret: String,
 }
 
-/// Changes the secret callbacks are signed with (Standard Webhooks). It is stored sealed and
-/// never shown; an empty one turns signing off, whatever the configuration file says.
+/// Changes the secret that callbacks are signed with.
+///
+/// Signatures follow Standard Webhooks. The secret is stored encrypted and never returned. An empty
+/// one turns signing off, whatever the configuration file says.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/update-callback-secret",
@@ -334,7 +361,9 @@ async fn update_callback_secret(
     })
 }
 
-/// Whether callbacks are signed, and where the secret comes from; never the secret.
+/// Says whether callbacks are signed.
+///
+/// The secret itself is never returned.
 #[utoipa::path(
     get,
     path = "/api/fast-build/config/query-callback-secret",

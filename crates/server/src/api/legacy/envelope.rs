@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{IntoResponses, ToSchema};
 
+use super::parameters::MOST_ROWS;
 use crate::{error::Error, http::localize::LocalizedBody};
 
 /// A successful answer as it goes over the wire.
@@ -104,6 +105,24 @@ impl<T> Reply<T> {
         }
     }
 
+    /// A list without paging: says so where it is cut to the newest rows.
+    pub(crate) fn newest(is_cut: bool, data: T) -> Self {
+        if is_cut {
+            Self::with_message(
+                format!("success：仅返回最新的 {MOST_ROWS} 条记录。"),
+                format!("success: these are the newest {MOST_ROWS} rows only."),
+                data,
+            )
+        } else {
+            Self::success(data)
+        }
+    }
+
+    /// What is answered.
+    pub(crate) fn data(&self) -> &T {
+        &self.data
+    }
+
     /// An answer with a sentence of its own.
     pub(crate) fn with_message(zh: impl Into<String>, en: impl Into<String>, data: T) -> Self {
         Self {
@@ -167,10 +186,11 @@ pub(crate) async fn render_error(mut response: Response) -> Response {
         return response;
     };
     let code = error.failure.code;
-    let status = error.status.unwrap_or_else(|| status(code));
+    let is_refusal = error.is_refusal || is_refusal(code);
+    let status = error.status.unwrap_or_else(|| status(is_refusal));
     LocalizedBody::json(move |language| {
         let msg = error.failure.sentence(language);
-        if is_refusal(code) {
+        if is_refusal {
             json!(ErrorBody::new(
                 code.to_string(),
                 msg,
@@ -183,8 +203,8 @@ pub(crate) async fn render_error(mut response: Response) -> Response {
     .attach(response, status)
 }
 
-fn status(code: ReasonCode) -> StatusCode {
-    if is_refusal(code) {
+fn status(is_refusal: bool) -> StatusCode {
+    if is_refusal {
         StatusCode::OK
     } else {
         StatusCode::INTERNAL_SERVER_ERROR
@@ -203,6 +223,7 @@ mod tests {
 
     #[test]
     fn what_a_caller_can_act_on_is_no_server_error() {
+        let status = |code| status(is_refusal(code));
         assert_eq!(status(ReasonCode::SpecInvalid), 200);
         assert_eq!(status(ReasonCode::NotConfigured), 200);
         assert_eq!(status(ReasonCode::BaseImageNotFound), 200);

@@ -33,7 +33,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(upload))
 }
 
-/// The mirror files on disk right now, by installer and group.
+/// Lists the mirror files in the catalog, by installer and group.
 #[utoipa::path(
     get,
     path = "/api/fast-build/file/list-source",
@@ -44,7 +44,7 @@ async fn list_source(State(state): State<AppState>) -> Result<Reply<SourceList>,
     Ok(Reply::success(state.builder.catalog().list().await?.into()))
 }
 
-/// The installers on disk right now.
+/// Lists the installers in the catalog.
 #[utoipa::path(
     get,
     path = "/api/fast-build/file/list-software",
@@ -81,7 +81,9 @@ struct UploadForm {
     files: Vec<String>,
 }
 
-/// Puts files into the catalog: all of them, once the last has arrived whole, or none.
+/// Uploads files into the catalog.
+///
+/// They take effect once the last one has arrived whole.
 #[utoipa::path(
     post,
     path = "/api/fast-build/file/upload",

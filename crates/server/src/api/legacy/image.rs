@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};
-use fastbuild_store::{ImageFilter, ImageKind, Page};
+use fastbuild_store::{Image, ImageFilter, ImageKind};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, Reply},
-    parameters::ImageName,
+    parameters::{ImageName, NEWEST, is_cut, page},
     view::{ImageList, ImageRow, PageInfo},
 };
 use crate::{
@@ -43,7 +43,7 @@ struct ListImage {
     /// From 1; less counts as 1.
     #[param(example = 1)]
     page: i64,
-    /// Rows per page; negative is all of them.
+    /// Rows per page, 1,000 at most; negative for the newest 1,000.
     #[param(example = 10)]
     page_size: i64,
     /// Part of the name or of the tag.
@@ -53,7 +53,7 @@ struct ListImage {
     image_type: Option<String>,
 }
 
-/// Lists images, newest first.
+/// Lists images page by page, newest first.
 #[utoipa::path(
     get,
     path = "/api/fast-build/image/list-image",
@@ -65,21 +65,18 @@ async fn list_image(
     State(state): State<AppState>,
     Query(wanted): Query<ListImage>,
 ) -> Result<Reply<ImageList>, Error> {
-    let page = Page {
-        number: wanted.page,
-        size: wanted.page_size,
-    };
+    let page = page(wanted.page, wanted.page_size);
     let kind = kind(wanted.image_type.as_deref().unwrap_or_default())?;
     let filter = ImageFilter {
         keyword: wanted.keyword,
         kind,
     };
     let (images, total) = state.store().images(page, &filter).await?;
-    let image_list = images.into_iter().map(ImageRow::from).collect();
-    Ok(Reply::success(ImageList {
-        page: PageInfo::new(page, total),
-        image_list,
-    }))
+    let list = ImageList {
+        page: PageInfo::new(wanted.page, wanted.page_size, total),
+        image_list: rows(&state, images).await?,
+    };
+    Ok(Reply::newest(is_cut(wanted.page_size, total), list))
 }
 
 fn kind(text: &str) -> Result<Option<ImageKind>, Error> {
@@ -93,6 +90,8 @@ fn kind(text: &str) -> Result<Option<ImageKind>, Error> {
 }
 
 /// Lists all images, newest first.
+///
+/// The newest 1,000 are listed; `msg` says so where there are more.
 #[utoipa::path(
     get,
     path = "/api/fast-build/image/list-all",
@@ -100,13 +99,23 @@ fn kind(text: &str) -> Result<Option<ImageKind>, Error> {
     responses((status = 200, body = Envelope<Vec<ImageRow>>), Failures)
 )]
 async fn list_all(State(state): State<AppState>) -> Result<Reply<Vec<ImageRow>>, Error> {
-    let (images, _total) = state
+    let (images, total) = state
         .store()
-        .images(Page::ALL, &ImageFilter::default())
+        .images(NEWEST, &ImageFilter::default())
         .await?;
-    Ok(Reply::success(
-        images.into_iter().map(ImageRow::from).collect(),
-    ))
+    let is_cut = total > images.len() as u64;
+    Ok(Reply::newest(is_cut, rows(&state, images).await?))
+}
+
+/// The rows of images, each with a name of its own.
+async fn rows(state: &AppState, images: Vec<Image>) -> Result<Vec<ImageRow>, Error> {
+    let ids = images.iter().map(|image| image.image_id.as_str());
+    let oldest = state.store().oldest_rows_of_images(ids).await?;
+    let row = |image: Image| {
+        let oldest = oldest.get(&image.image_id).copied();
+        ImageRow::new(image, oldest)
+    };
+    Ok(images.into_iter().map(row).collect())
 }
 
 /// The base image to register.
@@ -114,14 +123,16 @@ async fn list_all(State(state): State<AppState>) -> Result<Reply<Vec<ImageRow>>,
 #[into_params(parameter_in = Query)]
 struct BaseImage {
     /// `[registry[:port]/]repository[:tag]`; `/` and `:` need no encoding.
-    #[param(example = "172.27.213.154:30003/base/ubuntu:v3")]
+    #[param(example = "registry.example:5000/base/ubuntu:v3")]
     image_name: String,
     /// What it is for; `预置镜像` when nothing is said.
     description: Option<String>,
 }
 
-/// Registers an image as a base image, or renews what is known of it. An image that the engine
-/// does not have is pulled first. `delete-image-by-image-name` takes it off the list again.
+/// Registers a base image, or updates what is known of it.
+///
+/// An image that is not on the engine is pulled first. `delete-image-by-image-name` takes it off
+/// the list.
 #[utoipa::path(
     post,
     path = "/api/fast-build/image/register-base-image",
@@ -139,16 +150,22 @@ async fn register_base_image(
         .images()
         .register_base(&wanted.image_name, &description)
         .await?;
-    let (name, tag) = (&image.name, &image.tag);
+    let name = format!("{}:{}", image.name, image.tag);
+    let oldest = state
+        .store()
+        .oldest_rows_of_images([image.image_id.as_str()])
+        .await?;
+    let row = ImageRow::new(image, oldest.values().next().copied());
     Ok(Reply::with_message(
-        format!("基础镜像 {name}:{tag} 注册成功。"),
-        format!("The base image {name}:{tag} has been registered."),
-        image.into(),
+        format!("基础镜像 {name} 注册成功。"),
+        format!("The base image {name} has been registered."),
+        row,
     ))
 }
 
-/// Removes an image from the engine and from the list; the registry keeps it. Refused while a
-/// build or a container uses it.
+/// Removes an image from the engine and from the list.
+///
+/// The registry keeps it. Rejected while a build or a container uses it.
 #[utoipa::path(
     delete,
     path = "/api/fast-build/image/delete-image-by-image-name",

@@ -5,6 +5,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, Reply},
+    parameters::MOST_ROWS,
     view::ImageLifeRow,
 };
 use crate::{
@@ -26,7 +27,9 @@ fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(all))
 }
 
-/// Every image's time on the engine, newest first.
+/// Lists when images came to an engine and left it, newest first.
+///
+/// The newest 1,000 are listed; `msg` says so where there are more.
 #[utoipa::path(
     get,
     path = "/api/fast-build/image-life/all",
@@ -34,8 +37,9 @@ fn routes() -> OpenApiRouter<AppState> {
     responses((status = 200, body = Envelope<Vec<ImageLifeRow>>), Failures)
 )]
 async fn all(State(state): State<AppState>) -> Result<Reply<Vec<ImageLifeRow>>, Error> {
-    let lives = state.store().image_lives().await?;
-    Ok(Reply::success(
-        lives.into_iter().map(ImageLifeRow::from).collect(),
-    ))
+    let mut lives = state.store().image_lives(MOST_ROWS as u64 + 1).await?;
+    let is_cut = lives.len() > MOST_ROWS;
+    lives.truncate(MOST_ROWS);
+    let rows = lives.into_iter().map(ImageLifeRow::from).collect();
+    Ok(Reply::newest(is_cut, rows))
 }

@@ -16,5 +16,5 @@ mod image_life;
 mod progress;
 mod system;
 mod task;
-pub(crate) mod task_files;
+mod task_files;
 mod welcome;

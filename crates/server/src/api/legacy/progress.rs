@@ -36,7 +36,9 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(status))
 }
 
-/// The steps of a build that have begun, in order; an empty object for an unknown number.
+/// Returns the steps of a build that have started, in order.
+///
+/// An empty object for an unknown build.
 #[utoipa::path(
     get,
     path = "/api/fast-build/progress/details",
@@ -61,7 +63,7 @@ async fn details(
     })))
 }
 
-/// The steps of every build that has begun and not ended, by the build's number.
+/// Returns the steps of every running build, by the id of the build.
 #[utoipa::path(
     get,
     path = "/api/fast-build/progress/running-tasks-progress",
@@ -80,7 +82,7 @@ async fn running_tasks_progress(
     Ok(Reply::success(running))
 }
 
-/// The steps that a build goes through, in order.
+/// Lists the steps of a build, in order.
 #[utoipa::path(
     get,
     path = "/api/fast-build/progress/status",

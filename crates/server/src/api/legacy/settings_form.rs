@@ -8,8 +8,10 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "it describes a form to the OpenAPI document")]
 pub(crate) struct HostFields {
     /// IP address or host name under which callers reach this service.
+    #[schema(example = "192.0.2.8")]
     fastbuild_host: String,
-    /// 48001 unless given.
+    /// 48001 if it is missing.
+    #[schema(example = "48001")]
     fastbuild_port: Option<String>,
 }
 
@@ -19,13 +21,17 @@ pub(crate) struct HostFields {
 #[expect(clippy::struct_field_names, reason = "the names are the protocol's")]
 pub(crate) struct HarborFields {
     /// Account name.
+    #[schema(example = "admin")]
     harbor_username: String,
     /// Account password.
-    #[schema(format = Password)]
+    #[schema(format = Password, example = "harbor-password")]
     harbor_password: String,
     /// `host` or `host:port`.
+    #[schema(example = "192.0.2.10:5000")]
     harbor_registry: String,
-    /// A second name of the same registry, if it has one.
+    /// A second name of the same registry, to which the Docker server must be able to log in as well. Empty if
+    /// it has none.
+    #[schema(example = "")]
     harbor_registry_dns: Option<String>,
 }
 
@@ -35,8 +41,10 @@ pub(crate) struct HarborFields {
 #[expect(clippy::struct_field_names, reason = "the names are the protocol's")]
 pub(crate) struct DockerServerFields {
     /// IP address or host name of the Docker Engine.
+    #[schema(example = "192.0.2.20")]
     docker_host: String,
-    /// 2375 unless given.
+    /// 2375 if it is missing.
+    #[schema(example = "2375")]
     docker_port: Option<String>,
     /// A tar or tar.gz with `ca-jenkins.pem`, `cert-jenkins.pem` and `key-jenkins.pem` (or
     /// `ca.pem`, `cert.pem`, `key.pem`) at any depth. With it TLS is on, without it off.

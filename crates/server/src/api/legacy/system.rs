@@ -39,9 +39,10 @@ struct ReserveDays {
     reserve_days: i64,
 }
 
-/// Removes from the engine the images that no build used for so many days, of those that this
-/// service pulled or built, and answers their names. What a queued or running build or a container
-/// uses stays, and so does everything in the registry.
+/// Removes images from the engine that no build has used for some days.
+///
+/// Only images that this service pulled or built are removed, and none that a queued or running
+/// build or a container uses. The registry keeps all of them. `data` lists the removed images.
 #[utoipa::path(
     post,
     path = "/api/fast-build/system/auto_clean_image",

@@ -6,21 +6,22 @@ use fastbuild_spec::{
     profile::Descriptor,
     state::BuildState,
 };
-use fastbuild_store::{Build, BuildFilter, Page};
+use fastbuild_store::{Build, BuildFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::IntoEnumIterator as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, Reply},
-    parameters::{ImageName, TaskId},
-    view::{Accepted, PageInfo, Task, TaskList},
+    parameters::{ImageName, NEWEST, TaskId, is_cut, page},
+    view::{Accepted, ImageDescriptor, PageInfo, Task, TaskList, states_shown_as},
 };
 use crate::{
     api::{Controller, Surface},
     error::Error,
-    extract::{Json, Query},
+    extract::{Json, Query, off_async_threads},
     http::localize::InLanguage,
     state::AppState,
 };
@@ -50,8 +51,10 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(delete_task_by_task_id))
 }
 
-/// Takes a build request and answers at once; the build runs in the background. The task part is
-/// `image_data`, or `task_data` with the two secrets beside it.
+/// Queues a build and returns at once.
+///
+/// The task part is `image_data`, or `task_data` with the two secrets beside it. `data` holds
+/// everything that was sent, the secrets as they were sent; no other endpoint returns them.
 #[utoipa::path(
     post,
     path = "/api/fast-build/task/build-image",
@@ -60,13 +63,13 @@ fn routes() -> OpenApiRouter<AppState> {
         "image_data": {
             "task_name": "",
             "callback_url": "",
-            "target_image_name": "172.27.213.154:30003/base/tools:v1",
+            "target_image_name": "registry.example:5000/base/tools:v1",
             "image_desc": "curl and requests",
             "webSSHSecret": "",
             "jupyterLabSecret": ""
         },
         "dockerfile_json": {
-            "base_image": "172.27.213.154:30003/base/debian:12",
+            "base_image": "registry.example:5000/base/debian:12",
             "maintainer": "admin",
             "image_installer_config": {
                 "package_manager_installer_config": {
@@ -86,8 +89,13 @@ async fn build_image(
     State(state): State<AppState>,
     Json(body): Json<Value>,
 ) -> Result<Reply<Accepted>, Error> {
-    let submitted = state.builder.builds().submit(&body).await?;
-    let accepted = Accepted::new(submitted, &state.builder.options().folders.task_dir);
+    let builder = state.builder.clone();
+    let (submitted, body) = off_async_threads(async move {
+        let submitted = builder.builds().submit(&body).await?;
+        Ok::<_, Failure>((submitted, body))
+    })
+    .await??;
+    let accepted = Accepted::new(submitted, body, &state.builder.options().folders.task_dir);
     let target = &accepted.target_image_name;
     Ok(Reply::with_message(
         format!("为{target}镜像构建任务开启进程，请等待"),
@@ -106,7 +114,9 @@ struct PulledImageRow {
     target_image_name: String,
 }
 
-/// Brings an image to the engine.
+/// Pulls an image.
+///
+/// Where the engine or the registry cannot be reached, `code` is -1 and `msg` says why.
 #[utoipa::path(
     post,
     path = "/api/fast-build/task/pull-image",
@@ -118,7 +128,12 @@ async fn pull_image(
     State(state): State<AppState>,
     Query(ImageName { image_name }): Query<ImageName>,
 ) -> Result<Reply<PulledImageRow>, Error> {
-    let pulled = state.builder.images().pull(&image_name).await?;
+    let pulled = state
+        .builder
+        .images()
+        .pull(&image_name)
+        .await
+        .map_err(Error::refusal)?;
     let (zh, en) = if pulled.was_present {
         (
             "镜像已经存在在系统中",
@@ -134,35 +149,28 @@ async fn pull_image(
     Ok(Reply::with_message(zh, en, data))
 }
 
-/// Brings an image to the engine and says what it contains: kernel, distribution, package
-/// manager, Pythons, pips, conda, SSH server and JupyterLab. What was found is kept per image.
+/// Pulls an image and returns what it contains.
+///
+/// The profile lists the kernel, distribution, package manager, Python and pip commands, conda, SSH
+/// server and JupyterLab, and is stored per image. Where the engine or the registry cannot be
+/// reached, `code` is -1 and `msg` says why.
 #[utoipa::path(
     post,
     path = "/api/fast-build/task/check-image",
     tag = "task",
     params(ImageName),
-    responses((status = 200, body = Envelope<Value>, example = json!({
-        "code": 0,
-        "msg": "镜像检测结果成功",
-        "data": {
-            "image_name": "172.27.213.154:30003/base/ubuntu:v3",
-            "image_id": "sha256:e682b1caa2a13f2eaa3dbdec92e96159dc1ab3fba6a2262382cfc1de2657f26d",
-            "kernel": {"name": "Linux", "available": true, "version": "Linux 5.15.0-generic"},
-            "os": {"name": "Ubuntu", "available": true, "version": "18.04.6 LTS (Bionic Beaver)"},
-            "package_manager": {"name": "apt", "available": true, "version": "apt 1.6.14 (amd64)", "source": ["aliyun"]},
-            "python": {"name": "python", "available": true, "version": ["python3(Python 3.6.9)"]},
-            "pip": {"name": "pip", "available": false, "version": [], "source": []},
-            "conda": {"name": "conda", "available": false, "version": "", "environments": [], "source": []},
-            "sshd": {"name": "sshd", "available": false, "version": ""},
-            "jupyter_lab": {"name": "jupyterlab", "available": false, "version": ""}
-        }
-    })), Failures)
+    responses((status = 200, body = Envelope<ImageDescriptor>), Failures)
 )]
 async fn check_image(
     State(state): State<AppState>,
     Query(ImageName { image_name }): Query<ImageName>,
 ) -> Result<Reply<Descriptor>, Error> {
-    let checked = state.builder.images().check(&image_name).await?;
+    let checked = state
+        .builder
+        .images()
+        .check(&image_name)
+        .await
+        .map_err(Error::refusal)?;
     let (zh, en) = if checked.was_known {
         (
             "镜像检测成功",
@@ -182,17 +190,20 @@ struct ListTask {
     /// From 1; less counts as 1.
     #[param(example = 1)]
     page: i64,
-    /// Rows per page; negative is all of them.
+    /// Rows per page, 1,000 at most; negative for the newest 1,000.
     #[param(example = 10)]
     page_size: i64,
     /// Part of the target image's name.
     image_name: Option<String>,
-    /// Part of the state's name.
+    /// Part of the shown state's name.
     #[param(example = "PUSH_SUCCESS")]
     task_status: Option<String>,
 }
 
-/// Lists builds, newest first.
+/// Lists builds page by page, newest first.
+///
+/// `state` and the filter `task_status` use the states that old callers know; `detail_state` is the
+/// exact state.
 #[utoipa::path(
     get,
     path = "/api/fast-build/task/list-task",
@@ -205,23 +216,21 @@ async fn list_task(
     InLanguage(language): InLanguage,
     Query(wanted): Query<ListTask>,
 ) -> Result<Reply<TaskList>, Error> {
-    let page = Page {
-        number: wanted.page,
-        size: wanted.page_size,
-    };
+    let page = page(wanted.page, wanted.page_size);
+    let status = wanted.task_status.filter(|part| !part.is_empty());
     let filter = BuildFilter {
         image_name: wanted.image_name,
-        state: wanted.task_status,
+        states: status.as_deref().map(states_shown_as),
     };
     let (builds, total) = state.store().builds(page, &filter).await?;
-    let task_list = tasks(&state, builds, language);
-    Ok(Reply::success(TaskList {
-        page: PageInfo::new(page, total),
-        task_list,
-    }))
+    let list = TaskList {
+        page: PageInfo::new(wanted.page, wanted.page_size, total),
+        task_list: tasks(&state, builds, language),
+    };
+    Ok(Reply::newest(is_cut(wanted.page_size, total), list))
 }
 
-/// One build.
+/// Returns one build.
 #[utoipa::path(
     get,
     path = "/api/fast-build/task/task-details_by_task_id",
@@ -243,8 +252,10 @@ async fn task_details_by_task_id(
     Ok(Reply::success(Task::new(build, task_dir, language)))
 }
 
-/// Stops a build: a queued one ends at once, a running one as soon as its engine lets go. Its
-/// state becomes `BUILD_ABORT`, and its callback is made.
+/// Cancels a build.
+///
+/// A queued build ends at once, a running one as soon as its engine stops. Its state becomes
+/// `BUILD_ABORT`, and its callback is sent. `data` says whether it has ended already.
 #[utoipa::path(
     post,
     path = "/api/fast-build/task/cancel-task-by-task-id",
@@ -265,7 +276,10 @@ async fn cancel_task_by_task_id(
     Ok(Reply::with_message(zh, en, ended))
 }
 
-/// All builds, newest first; refused when there is none.
+/// Lists all builds, newest first.
+///
+/// The newest 1,000 are listed; `msg` says so where there are more. `code` is -1 where there is
+/// none.
 #[utoipa::path(
     get,
     path = "/api/fast-build/task/all-tasks",
@@ -276,14 +290,13 @@ async fn all_tasks(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
 ) -> Result<Reply<Vec<Task>>, Error> {
-    let (builds, _total) = state
-        .store()
-        .builds(Page::ALL, &BuildFilter::default())
-        .await?;
-    some_tasks(&state, builds, language)
+    some_tasks(&state, BuildFilter::default(), language).await
 }
 
-/// The builds that have begun and not ended, newest first; refused when there is none.
+/// Lists the running builds, newest first.
+///
+/// The newest 1,000 are listed; `msg` says so where there are more. `code` is -1 where there is
+/// none.
 #[utoipa::path(
     get,
     path = "/api/fast-build/task/running-tasks",
@@ -294,11 +307,19 @@ async fn running_tasks(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
 ) -> Result<Reply<Vec<Task>>, Error> {
-    let builds = state.store().running_builds().await?;
-    some_tasks(&state, builds, language)
+    let running =
+        BuildState::iter().filter(|state| !state.is_terminal() && *state != BuildState::Queued);
+    let filter = BuildFilter {
+        states: Some(running.collect()),
+        ..BuildFilter::default()
+    };
+    some_tasks(&state, filter, language).await
 }
 
-/// The builds that wait for a worker, newest first; refused when there is none.
+/// Lists the queued builds, newest first.
+///
+/// The newest 1,000 are listed; `msg` says so where there are more. `code` is -1 where there is
+/// none.
 #[utoipa::path(
     get,
     path = "/api/fast-build/task/queued-tasks",
@@ -309,11 +330,16 @@ async fn queued_tasks(
     State(state): State<AppState>,
     InLanguage(language): InLanguage,
 ) -> Result<Reply<Vec<Task>>, Error> {
-    let builds = state.store().builds_in(&[BuildState::Queued]).await?;
-    some_tasks(&state, builds, language)
+    let filter = BuildFilter {
+        states: Some(vec![BuildState::Queued]),
+        ..BuildFilter::default()
+    };
+    some_tasks(&state, filter, language).await
 }
 
-/// The builds whose target image's name, with its tag, holds this part; newest first.
+/// Lists the builds whose target image contains a text, newest first.
+///
+/// The newest 1,000 are listed; `msg` says so where there are more.
 #[utoipa::path(
     get,
     path = "/api/fast-build/task/task-detail-by-image-name",
@@ -326,12 +352,16 @@ async fn task_detail_by_image_name(
     InLanguage(language): InLanguage,
     Query(ImageName { image_name }): Query<ImageName>,
 ) -> Result<Reply<Vec<Task>>, Error> {
-    let builds = state.store().builds_by_target(&image_name).await?;
-    Ok(Reply::success(tasks(&state, builds, language)))
+    let filter = BuildFilter {
+        image_name: Some(image_name),
+        ..BuildFilter::default()
+    };
+    newest_tasks(&state, &filter, language).await
 }
 
-/// Removes the image that a build made from the engine. The image stays listed, and the registry
-/// keeps it.
+/// Removes the image of a build from the engine.
+///
+/// The image stays on the list, and the registry keeps it.
 #[utoipa::path(
     delete,
     path = "/api/fast-build/task/delete-image-by-task-id",
@@ -347,7 +377,9 @@ async fn delete_image_by_task_id(
     Ok(Reply::success(true))
 }
 
-/// Forgets a build that has ended: its record, its logs and its folder. Its image stays.
+/// Deletes a finished build with its logs and its folder.
+///
+/// Its image stays.
 #[utoipa::path(
     delete,
     path = "/api/fast-build/task/delete-task-by-task-id",
@@ -371,13 +403,25 @@ fn tasks(state: &AppState, builds: Vec<Build>, language: Language) -> Vec<Task> 
         .collect()
 }
 
-/// The tasks, or the refusal by which old callers know that there is none.
-fn some_tasks(
+/// The newest builds that fit, as many as an answer holds.
+async fn newest_tasks(
     state: &AppState,
-    builds: Vec<Build>,
+    filter: &BuildFilter,
     language: Language,
 ) -> Result<Reply<Vec<Task>>, Error> {
-    if builds.is_empty() {
+    let (builds, total) = state.store().builds(NEWEST, filter).await?;
+    let is_cut = total > builds.len() as u64;
+    Ok(Reply::newest(is_cut, tasks(state, builds, language)))
+}
+
+/// The same, or the refusal by which old callers know that there is none.
+async fn some_tasks(
+    state: &AppState,
+    filter: BuildFilter,
+    language: Language,
+) -> Result<Reply<Vec<Task>>, Error> {
+    let reply = newest_tasks(state, &filter, language).await?;
+    if reply.data().is_empty() {
         let failure = Failure::new(
             ReasonCode::NotFound,
             "查询结果为空",
@@ -385,5 +429,5 @@ fn some_tasks(
         );
         return Err(failure.with_hint("", "").into());
     }
-    Ok(Reply::success(tasks(state, builds, language)))
+    Ok(reply)
 }

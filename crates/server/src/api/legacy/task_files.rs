@@ -4,16 +4,16 @@
 
 use axum::{
     body::Body,
-    extract::{Path, State, rejection::PathRejection},
+    extract::State,
     response::{IntoResponse as _, Response},
 };
 use fastbuild_builder::files::{DOCKERFILE, log_file};
 use fastbuild_spec::{
-    failure::{Failure, ReasonCode},
+    failure::{Failure, Language, ReasonCode},
     state::Step,
 };
-use fastbuild_store::{Build, LogChunk, Store, StoreError};
-use futures_util::{Stream, stream};
+use fastbuild_store::{Build, Store, StoreError};
+use futures_util::{StreamExt as _, stream};
 use http::{StatusCode, header};
 use strum::IntoEnumIterator as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -22,11 +22,11 @@ use super::envelope::ErrorBody;
 use crate::{
     api::{Controller, Surface},
     error::Error,
+    extract::Path,
+    http::localize::InLanguage,
     state::AppState,
+    streams,
 };
-
-/// Log events that are read at a time; one holds up to a few kilobytes.
-const EVENTS_AT_A_TIME: u64 = 256;
 
 inventory::submit! {
     Controller {
@@ -41,8 +41,11 @@ fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(file))
 }
 
-/// A step's log (`pull.log`, `check.log`, `prepare.log`, `build.log`, `push.log`) or the
-/// `Dockerfile` of a build, as far as it is written.
+/// Returns a step log or the Dockerfile of a build as plain text.
+///
+/// Files are `pull.log`, `check.log`, `prepare.log`, `build.log`, `push.log` and `Dockerfile`.
+/// While the build runs, they hold what was written so far. The log of the step in which a build
+/// failed ends with the reason and the remedy, in the language of the caller.
 #[utoipa::path(
     get,
     path = "/task/{work_dir_name}/{file}",
@@ -58,10 +61,9 @@ fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn file(
     State(state): State<AppState>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    InLanguage(language): InLanguage,
+    Path((work_dir_name, file)): Path<(String, String)>,
 ) -> Result<Response, Error> {
-    // What does not decode names no file either.
-    let (work_dir_name, file) = path.map(|Path(names)| names).unwrap_or_default();
     let missing = || not_found(&work_dir_name, &file);
     let build = state
         .store()
@@ -81,7 +83,9 @@ async fn file(
         let step = begun(state.store(), &build, step)
             .await?
             .ok_or_else(missing)?;
-        Body::from_stream(log(state.store().clone(), build.id, step))
+        let log = streams::step_log(state.store().clone(), build.id, step);
+        let ending = ending(&build, step, language);
+        Body::from_stream(log.chain(stream::once(async { Ok(ending) })))
     };
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
@@ -106,19 +110,14 @@ async fn begun(
     Ok(steps.iter().any(|row| row.action == step).then_some(step))
 }
 
-/// A step's log from its start to what is written now, a part at a time.
-pub(crate) fn log(
-    store: Store,
-    build_id: i64,
-    step: Step,
-) -> impl Stream<Item = Result<String, StoreError>> {
-    stream::try_unfold((store, 0), move |(store, after)| async move {
-        let LogChunk { text, last_seq } = store
-            .step_log_chunk(build_id, step, after, EVENTS_AT_A_TIME)
-            .await
-            .inspect_err(|error| tracing::error!(%error, build_id, "a log broke off"))?;
-        Ok((!text.is_empty()).then_some((text, (store, last_seq))))
-    })
+/// What a log ends with for a person: why the build failed in this step, and what to do.
+fn ending(build: &Build, step: Step, language: Language) -> String {
+    build
+        .failure
+        .as_ref()
+        .filter(|failure| failure.step == Some(step) && build.state.is_terminal())
+        .map(|failure| format!("{}\n", failure.sentence(language)))
+        .unwrap_or_default()
 }
 
 fn not_found(work_dir_name: &str, file: &str) -> Error {

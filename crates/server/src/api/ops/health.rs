@@ -30,7 +30,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(version))
 }
 
-/// Says what this service is and where its documentation lies.
+/// Returns what this service is and where its documentation is.
 #[utoipa::path(
     get,
     path = "/",
@@ -41,8 +41,9 @@ async fn root(State(state): State<AppState>) -> Json<Root> {
     Json(Root::new(state.build_info()))
 }
 
-/// Answers while the process serves requests; says nothing of engines or registries, whose
-/// failures a restart of this process would not mend.
+/// Answers while the process serves requests.
+///
+/// It checks no engine and no registry, as restarting this process would not repair them.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -53,9 +54,11 @@ async fn healthz() -> Json<Alive> {
     Json(Alive::default())
 }
 
-/// Whether builds can be made: the database answers, everything is configured, an engine answers and
-/// can log in to the registry. Says of each what was found and why it cannot be used. Each is given a
-/// few seconds, and an answer holds for two.
+/// Says whether builds can run.
+///
+/// The database must answer, all settings must be there, and an engine must answer and be able to
+/// log in to the registry. The answer says what was found for each and why it cannot be used. A
+/// check takes a few seconds at most and holds for two.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -79,7 +82,7 @@ async fn readyz(
     (status, Json(Readiness::new(ready, &dependencies, language)))
 }
 
-/// Which version of the service this is, and of what it was built.
+/// Returns the version of the service.
 #[utoipa::path(
     get,
     path = "/version",

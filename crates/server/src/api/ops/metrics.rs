@@ -54,9 +54,11 @@ struct InState {
     state: &'static str,
 }
 
-/// Counters and histograms of this process since its start, and gauges of what is under way on the
-/// whole database. Where the database does not answer, `fastbuild_database_up` is 0 and its gauges
-/// are missing.
+/// Returns metrics in the text format of Prometheus.
+///
+/// Counters and histograms count since the start of this process; gauges cover all processes on the
+/// database. If the database does not answer, `fastbuild_database_up` is 0 and its gauges are
+/// missing.
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -26,12 +26,12 @@ use super::{
     view::{Build, BuildPage, CancelResult, RenderedPlan, build_path},
 };
 use crate::{
-    api::legacy::task_files,
     api::{Controller, Surface},
     error::Error,
-    extract::{Document, IdempotencyKey, JsonBody, Path, Query},
+    extract::{Document, IdempotencyKey, JsonBody, Path, Query, off_async_threads},
     http::localize::InLanguage,
     state::AppState,
+    streams,
 };
 
 inventory::submit! {
@@ -57,8 +57,8 @@ fn routes() -> OpenApiRouter<AppState> {
 /// A build document, for the OpenAPI document.
 fn example() -> Value {
     serde_json::json!({
-        "base": "172.27.213.154:30003/base/debian:12",
-        "target": "172.27.213.154:30003/team/first:1.0",
+        "base": "registry.example:5000/base/debian:12",
+        "target": "registry.example:5000/team/first:1.0",
         "owner": "team",
         "system": {"manager": "apt", "packages": ["git", "vim=2:9.0.1378-2"]},
         "pip": {"packages": ["numpy==1.26.4"], "requirements": "requests>=2,<3\nsix\n"},
@@ -71,9 +71,11 @@ fn example() -> Value {
     })
 }
 
-/// Takes a build document, in JSON or YAML, and answers at once; the build runs in the
-/// background. Under an `Idempotency-Key` a document is taken once however often it is sent: the
-/// same document gets the same answer, another one is refused with 422.
+/// Queues a build from a build document and returns at once.
+///
+/// The document is JSON or YAML. With an `Idempotency-Key`, a document that is sent several times
+/// becomes one build and gets the same answer; another document under the same key is rejected with
+/// 422.
 #[utoipa::path(
     post,
     path = "/api/v1/builds",
@@ -94,30 +96,12 @@ async fn submit(
     IdempotencyKey(key): IdempotencyKey,
     Document(document): Document,
 ) -> Result<Response, Error> {
-    let (build_id, answer) = match state
-        .builder
-        .builds()
-        .submit_document(&document, key.clone())
-        .await?
-    {
-        Submission::Queued(submitted) => {
-            let build_id = submitted.build.id;
-            let answer = to_text(&shown(&state, submitted.build, language).await?)?;
-            if let Some(key) = &key {
-                state.store().store_response(key, &answer).await?;
-            }
-            (build_id, answer)
-        }
-        Submission::Replayed(kept) => {
-            let answer = if let Some(answer) = kept.answer {
-                answer
-            } else {
-                let build = found(&state, kept.build_id).await?;
-                to_text(&shown(&state, build, language).await?)?
-            };
-            (kept.build_id, answer)
-        }
-    };
+    let Submission { build_id, answer } = off_async_threads(async move {
+        let answer = async |build| to_text(&shown(&state, build, language).await?);
+        let builds = state.builder.builds();
+        builds.submit_document(&document, key, answer).await
+    })
+    .await??;
     let headers = [
         (header::LOCATION, build_path(build_id)),
         (header::CONTENT_TYPE, "application/json".to_owned()),
@@ -146,7 +130,7 @@ async fn shown(state: &AppState, build: store::Build, language: Language) -> Res
     })
 }
 
-/// Lists builds, newest first, a piece at a time.
+/// Lists builds page by page, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/builds",
@@ -172,7 +156,7 @@ async fn list(
     }))
 }
 
-/// One build.
+/// Returns one build.
 #[utoipa::path(
     get,
     path = "/api/v1/builds/{id}",
@@ -189,8 +173,10 @@ async fn get(
     Ok(Json(shown(&state, build, language).await?))
 }
 
-/// Stops a build: a queued one ends at once, a running one as soon as its engine lets go. Its
-/// state becomes `BUILD_ABORT`, and its callback is made.
+/// Cancels a build.
+///
+/// A queued build ends at once, a running one as soon as its engine stops. Its state becomes
+/// `BUILD_ABORT`, and its callback is sent.
 #[utoipa::path(
     post,
     path = "/api/v1/builds/{id}/cancel",
@@ -225,8 +211,10 @@ struct Retry {
     from: RetryFrom,
 }
 
-/// Begins a build again that has ended: from its start, from the push of the image it made, or its
-/// callback alone. It keeps its number.
+/// Retries a finished build.
+///
+/// From its start, from the push of the image it made, or by sending its callback again. It keeps
+/// its id.
 #[utoipa::path(
     post,
     path = "/api/v1/builds/{id}/retry",
@@ -254,7 +242,9 @@ struct LogWanted {
     step: Option<String>,
 }
 
-/// The log of a build's newest attempt as plain text, as far as it is written.
+/// Returns the log of the newest attempt as plain text.
+///
+/// While the build runs, it holds what was written so far.
 #[utoipa::path(
     get,
     path = "/api/v1/builds/{id}/log",
@@ -285,12 +275,14 @@ async fn log(
     };
     found(&state, id).await?;
     let store = state.store().clone();
-    let text =
-        stream::iter(steps).flat_map(move |step| task_files::log(store.clone(), id, step).boxed());
+    let text = stream::iter(steps)
+        .flat_map(move |step| streams::step_log(store.clone(), id, step).boxed());
     Ok(plain(Body::from_stream(text)))
 }
 
-/// The Dockerfile of a build's newest attempt that got so far.
+/// Returns the Dockerfile of a build.
+///
+/// It is that of the newest attempt that wrote one.
 #[utoipa::path(
     get,
     path = "/api/v1/builds/{id}/dockerfile",
@@ -327,8 +319,10 @@ fn plain(body: Body) -> Response {
     (headers, body).into_response()
 }
 
-/// The Dockerfile and the files that a build document would be built by. Nothing is queued,
-/// pulled or written; it must be known what the base image contains.
+/// Returns the Dockerfile and the files for a build document.
+///
+/// Nothing is queued, pulled or written. The profile of the base image must be known: call
+/// `images:profile` first.
 #[utoipa::path(
     post,
     path = "/api/v1/builds:render",
@@ -343,7 +337,8 @@ async fn render(
     State(state): State<AppState>,
     Document(document): Document,
 ) -> Result<Json<RenderedPlan>, Error> {
-    Ok(Json(RenderedPlan::new(
-        state.builder.builds().render_document(&document).await?,
-    )))
+    let rendered =
+        off_async_threads(async move { state.builder.builds().render_document(&document).await })
+            .await??;
+    Ok(Json(RenderedPlan::new(rendered)))
 }

@@ -57,7 +57,7 @@ struct Wanted {
     cursor: Option<String>,
 }
 
-/// Lists callbacks, newest first, a piece at a time.
+/// Lists callbacks page by page, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/callbacks",
@@ -100,8 +100,10 @@ async fn list(
     }))
 }
 
-/// One callback with every try of it: the request's headers with credentials masked, the answer's
-/// status and first 4 KB, and the milliseconds it took.
+/// Returns one callback with every delivery attempt.
+///
+/// Each attempt holds the headers that were sent, credentials masked, and the status, the first 4
+/// KB of the body and the milliseconds of the answer.
 #[utoipa::path(
     get,
     path = "/api/v1/callbacks/{id}",
@@ -133,8 +135,10 @@ async fn found(state: &AppState, id: i64) -> Result<DeliveryHistory, Error> {
     })
 }
 
-/// Sends one callback again, on a new schedule, whatever became of it before. It keeps its
-/// `webhook-id`; the headers in force now are laid over the recorded ones.
+/// Sends one callback again.
+///
+/// It starts a new schedule of attempts and keeps its `webhook-id`. The headers in force now
+/// replace the recorded ones of the same name.
 #[utoipa::path(
     post,
     path = "/api/v1/callbacks/{id}/redeliver",
@@ -161,8 +165,9 @@ struct Since {
     since: String,
 }
 
-/// Sends every callback again that was given up at this time or later; tests of a receiver are
-/// left out.
+/// Sends all callbacks again that were given up since a time.
+///
+/// Tests of a receiver are left out.
 #[utoipa::path(
     post,
     path = "/api/v1/callbacks:redeliver-failed",
@@ -194,13 +199,14 @@ async fn redeliver_failed(
 struct Receiver {
     /// Where to send it instead of the last callback's own address.
     #[serde(default)]
-    #[schema(example = "http://10.0.0.7:8080/callback")]
+    #[schema(example = "http://192.0.2.7:8080/callback")]
     url: Option<String>,
 }
 
-/// Sends the last recorded callback once more, with its real body and headers, and says what came
-/// back: to its own address or to a given one. Before the first callback a given address gets one
-/// that says it is a test.
+/// Sends the last callback once more as a test and returns the answer.
+///
+/// It has the real body and headers, and goes to `url` or, without it, to its own address. Before
+/// the first callback, a test body is sent to `url`.
 #[utoipa::path(
     post,
     path = "/api/v1/callbacks:test",

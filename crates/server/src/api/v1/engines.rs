@@ -47,7 +47,7 @@ fn routes() -> OpenApiRouter<AppState> {
 fn example() -> Value {
     serde_json::json!({
         "name": "builder-2",
-        "host": "10.0.0.12",
+        "host": "192.0.2.12",
         "port": 2376,
         "tls": {
             "ca": "-----BEGIN CERTIFICATE-----\n...",
@@ -88,9 +88,11 @@ async fn list(
     Ok(Json(EngineList { engines }))
 }
 
-/// Adds an engine, in JSON or YAML. Before that it must answer, and log in to the registry. `port` is
-/// 2375 unless given, with `tls` 2376; `capacity` is `builds.per_engine` of the configuration. `tls`
-/// holds PEM text, is sealed and never shown again.
+/// Adds an engine.
+///
+/// The document is JSON or YAML. The engine must answer and must be able to log in to the registry.
+/// `port` defaults to 2375, with `tls` to 2376; `capacity` defaults to `builds.per_engine` of the
+/// configuration. `tls` holds PEM text, is stored encrypted and never returned.
 #[utoipa::path(
     post,
     path = "/api/v1/engines",
@@ -115,7 +117,7 @@ async fn add(
     Ok((StatusCode::CREATED, location, engine).into_response())
 }
 
-/// One engine.
+/// Returns one engine.
 #[utoipa::path(
     get,
     path = "/api/v1/engines/{name}",
@@ -132,9 +134,11 @@ async fn get(
     Ok(Json(shown(&state, engine, language)))
 }
 
-/// Changes what the document names and leaves the rest: `host`, `port`, `tls` (null turns it off),
-/// `capacity`, `labels` (all of them). An engine that moves is proven first; builds that run there end
-/// where they are. Of `default` only `capacity` and `labels` change here.
+/// Changes an engine.
+///
+/// The document names what changes: `host`, `port`, `tls` (null turns it off), `capacity`, `labels`
+/// (all of them). An engine with a new address is checked first; builds that run at the old one end
+/// there. Of `default` only `capacity` and `labels` can be changed here.
 #[utoipa::path(
     patch,
     path = "/api/v1/engines/{name}",
@@ -156,7 +160,9 @@ async fn change(
     Ok(Json(shown(&state, engine, language)))
 }
 
-/// Removes an engine that no build runs on; its history stays. `default` cannot be removed.
+/// Removes an engine that runs no build.
+///
+/// Its history stays. The engine `default` cannot be removed.
 #[utoipa::path(
     delete,
     path = "/api/v1/engines/{name}",
@@ -172,7 +178,9 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Keeps an engine from taking further builds. Those that run there end there.
+/// Drains an engine: it takes no further builds.
+///
+/// Running builds end there.
 #[utoipa::path(
     post,
     path = "/api/v1/engines/{name}/drain",
@@ -189,7 +197,7 @@ async fn drain(
     Ok(Json(shown(&state, engine, language)))
 }
 
-/// Lets an engine take builds again.
+/// Lets a drained engine take builds again.
 #[utoipa::path(
     post,
     path = "/api/v1/engines/{name}/undrain",
@@ -206,7 +214,9 @@ async fn undrain(
     Ok(Json(shown(&state, engine, language)))
 }
 
-/// Asks an engine at this moment who it is, and has it log in to the registry. Nothing is changed.
+/// Checks an engine and its login to the registry.
+///
+/// Nothing is changed.
 #[utoipa::path(
     post,
     path = "/api/v1/engines/{name}/prove",
@@ -221,7 +231,9 @@ async fn prove(
     Ok(Json(state.builder.engines().prove(&name).await?.into()))
 }
 
-/// Everything an engine ever was, newest first; of those that were removed as well.
+/// Lists all revisions of an engine, newest first.
+///
+/// Also those of an engine that was removed.
 #[utoipa::path(
     get,
     path = "/api/v1/engines/{name}/history",

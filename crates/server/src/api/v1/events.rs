@@ -41,10 +41,12 @@ struct From {
     after: Option<i64>,
 }
 
-/// The events of a build from the first on: `state`, `step`, `log`, `progress`, `warning` and
-/// `result`, numbered without gaps, then `end`, after which the stream closes. It goes on while the
-/// build does. A client that lost its connection comes back with the number of its last event and
-/// misses none. Opening a stream never starts anything.
+/// Streams the events of a build from the first one on.
+///
+/// Events are `state`, `step`, `log`, `progress`, `warning` and `result`, numbered without gaps,
+/// then `end`, after which the stream closes. The stream continues as long as the build runs. A
+/// client that lost its connection reconnects with the number of its last event and misses none.
+/// Opening a stream starts nothing.
 #[utoipa::path(
     get,
     path = "/api/v1/builds/{id}/events",

@@ -53,8 +53,9 @@ struct Wanted {
     cursor: Option<String>,
 }
 
-/// Lists images, newest first, a piece at a time: base images that people choose from, and what
-/// builds made.
+/// Lists images page by page, newest first.
+///
+/// Base images that people choose from, and images that builds made.
 #[utoipa::path(
     get,
     path = "/api/v1/images",
@@ -93,8 +94,9 @@ async fn list(
     }))
 }
 
-/// Removes an image from the engine and from the list; refused while a build or a container uses
-/// it. The registry keeps it.
+/// Removes an image from the engine and from the list.
+///
+/// The registry keeps it. Rejected while a build or a container uses it.
 #[utoipa::path(
     delete,
     path = "/api/v1/images/{id}",
@@ -125,7 +127,7 @@ async fn remove(
 #[serde(deny_unknown_fields)]
 struct Named {
     /// `[registry[:port]/]repository[:tag]`.
-    #[schema(example = "172.27.213.154:30003/base/debian:12")]
+    #[schema(example = "registry.example:5000/base/debian:12")]
     image: String,
 }
 
@@ -136,8 +138,9 @@ impl Named {
     }
 }
 
-/// Brings an image to the engine and says what it contains. What was found is kept per image: one
-/// that is known is not looked into again.
+/// Pulls an image and returns what it contains.
+///
+/// The profile is stored per image; an image with a stored profile is not inspected again.
 #[utoipa::path(
     post,
     path = "/api/v1/images:profile",
@@ -153,7 +156,7 @@ async fn profile(
     Ok(Json(checked.into()))
 }
 
-/// Brings an image to the engine.
+/// Pulls an image.
 #[utoipa::path(
     post,
     path = "/api/v1/images:pull",

@@ -42,7 +42,9 @@ fn routes() -> OpenApiRouter<AppState> {
 /// How long each part may take to be proved: somebody waits who wants to know.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The settings in force, without passwords and keys; null for what is not configured.
+/// Returns the settings in force.
+///
+/// Passwords and keys are never returned. Null stands for what is not configured.
 #[utoipa::path(
     get,
     path = "/api/v1/settings",
@@ -78,7 +80,9 @@ fn shown<T: Into<SettingsRevision>>(rows: Vec<T>) -> Vec<SettingsRevision> {
     rows.into_iter().map(Into::into).collect()
 }
 
-/// Everything of a kind that was ever in force, newest first; the first one is.
+/// Lists all revisions of a kind of settings, newest first.
+///
+/// The first one is in force.
 #[utoipa::path(
     get,
     path = "/api/v1/settings/{kind}/history",
@@ -103,8 +107,9 @@ struct Rollback {
     revision: i64,
 }
 
-/// Puts settings in force again that were in force before, as a new revision. A registry or a
-/// Docker server is proved first, as a new one is; what fails is not put in force.
+/// Puts an earlier revision of settings in force again.
+///
+/// It becomes a new revision. A registry or a Docker server is checked first, as a new one is.
 #[utoipa::path(
     post,
     path = "/api/v1/settings/{kind}/rollback",
@@ -125,9 +130,10 @@ async fn roll_back(
     Ok(Json(newest.ok_or_else(missing)?))
 }
 
-/// Tries everything that is in force and says of each part what was found and how long it took: each
-/// Docker server answers, one of them can log in to the registry, callbacks can be sent. Nothing is
-/// changed.
+/// Checks all settings in force and returns what was found.
+///
+/// Each Docker server must answer, one of them must be able to log in to the registry, and
+/// callbacks must be deliverable. Nothing is changed.
 #[utoipa::path(
     post,
     path = "/api/v1/settings:prove",

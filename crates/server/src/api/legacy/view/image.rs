@@ -21,13 +21,18 @@ pub(crate) struct ImageRow {
     /// When the row last changed.
     update_time: String,
     /// Its name with the registry, without the tag.
-    #[schema(example = "172.27.213.154:30003/base/ubuntu")]
+    #[schema(example = "registry.example:5000/base/ubuntu")]
     name: String,
     /// Its tag.
     #[schema(example = "20.04")]
     tag: String,
-    /// The engine's id of it, 64 hexadecimal digits; empty until the engine had it.
+    /// Names the row: the engine's id of the image, 64 hexadecimal digits. A further name of the same image has
+    /// `-` and its `primary_id` behind it, and so has an image that the engine never had.
+    #[schema(example = "e682b1caa2a13f2eaa3dbdec92e96159dc1ab3fba6a2262382cfc1de2657f26d")]
     id: String,
+    /// The engine's id of the image alone, 64 hexadecimal digits; empty until the engine had it.
+    #[schema(example = "e682b1caa2a13f2eaa3dbdec92e96159dc1ab3fba6a2262382cfc1de2657f26d")]
+    image_id: String,
     /// `Base`: registered by an operator; `Customized`: made by a build.
     #[serde(rename = "type")]
     #[schema(example = "Customized")]
@@ -42,14 +47,17 @@ pub(crate) struct ImageRow {
     interaction: String,
 }
 
-impl From<Image> for ImageRow {
-    fn from(image: Image) -> Self {
+impl ImageRow {
+    /// An image's row. `oldest` is the oldest row of the same engine's id.
+    pub(crate) fn new(image: Image, oldest: Option<i64>) -> Self {
         let services = [(image.ssh, "WebSSH"), (image.jupyter_lab, "JupyterLab")];
         let interaction: Vec<&str> = services
             .into_iter()
             .filter_map(|(has, name)| has.then_some(name))
             .collect();
+        let id = row_id(&image, oldest);
         Self {
+            id,
             primary_id: image.id,
             task_id: image.build_id,
             create_time: local_time(image.created_at),
@@ -61,11 +69,26 @@ impl From<Image> for ImageRow {
             } else {
                 gigabytes(image.size)
             },
-            id: image.image_id.trim_start_matches("sha256:").to_owned(),
+            image_id: hexadecimal(&image.image_id).to_owned(),
             kind: image.kind.to_string(),
             description: image.description,
             interaction: interaction.join(", "),
         }
+    }
+}
+
+/// An engine's id without the name of its digest.
+fn hexadecimal(image_id: &str) -> &str {
+    image_id.trim_start_matches("sha256:")
+}
+
+/// A name that no other row has: callers key their rows by it. The oldest row of an image keeps the bare id.
+fn row_id(image: &Image, oldest: Option<i64>) -> String {
+    let id = hexadecimal(&image.image_id);
+    if !id.is_empty() && oldest.is_none_or(|oldest| oldest == image.id) {
+        id.to_owned()
+    } else {
+        format!("{id}-{}", image.id)
     }
 }
 

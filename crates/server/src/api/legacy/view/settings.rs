@@ -11,7 +11,7 @@ pub(crate) struct HostRow {
     /// The row's number.
     primary_id: i64,
     /// IP address or host name.
-    #[schema(example = "10.0.0.88")]
+    #[schema(example = "192.0.2.8")]
     host_ip: String,
     /// TCP port.
     #[schema(example = 48001)]
@@ -42,7 +42,7 @@ pub(crate) struct HarborRow {
     /// Account name.
     username: String,
     /// Address, `host` or `host:port`.
-    #[schema(example = "172.27.213.154:30003")]
+    #[schema(example = "registry.example:5000")]
     registry: String,
     /// Its second name; empty where it has none.
     registry_dns: String,

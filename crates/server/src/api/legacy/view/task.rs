@@ -7,11 +7,11 @@ use fastbuild_builder::{
     files::{DOCKERFILE, REQUEST_FILE, log_file},
 };
 use fastbuild_spec::{failure::Language, state::Step};
-use fastbuild_store::{Build, Page};
+use fastbuild_store::Build;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Address;
+use super::{super::parameters::NEWEST, Address, state::shown_state};
 
 /// A build.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,9 +31,13 @@ pub(crate) struct Task {
     update_time: String,
     /// Where the request lies on the server's disk.
     request: String,
-    /// `QUEUED`, `STARTED`, ... `PUSH_SUCCESS`.
+    /// `QUEUED`, `STARTED`, `BUILD_SUCCESS` (the image is being pushed), `BUILD_FAILED`, `PUSH_SUCCESS`,
+    /// `PUSH_FAILED` or `BUILD_ABORT`.
     #[schema(example = "PUSH_SUCCESS")]
     state: String,
+    /// The exact state: `STARTED`, `PULL_SUCCESS`, `BUILDING`, `PULL_FAILED`, ...
+    #[schema(example = "PUSH_SUCCESS")]
+    detail_state: String,
     /// The base image, with its tag.
     base_image_name: String,
     /// The target image, with its tag.
@@ -79,7 +83,8 @@ impl Task {
             create_time: local_time(build.created_at),
             update_time: local_time(build.updated_at),
             request: address.path(REQUEST_FILE),
-            state: build.state.to_string(),
+            state: shown_state(build.state).to_string(),
+            detail_state: build.state.to_string(),
             image_name: build.target_image.clone(),
             task_work_dir: address.folder(),
             dockerfile_path: address.path(DOCKERFILE),
@@ -116,18 +121,18 @@ pub(crate) struct PageInfo {
     current: i64,
     /// Rows on all pages.
     total: u64,
-    /// Rows per page; negative is all of them.
+    /// Rows per page, 1,000 at most; negative for the newest 1,000.
     #[schema(example = 10)]
     page_size: i64,
 }
 
 impl PageInfo {
     /// The page that was asked for, of a list with `total` rows.
-    pub(crate) fn new(page: Page, total: u64) -> Self {
+    pub(crate) fn new(number: i64, size: i64, total: u64) -> Self {
         Self {
-            current: page.number.max(1),
+            current: number.max(1),
             total,
-            page_size: page.size,
+            page_size: size.min(NEWEST.size),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Engine {
     #[schema(example = "builder-2")]
     name: String,
     /// IP address or host name.
-    #[schema(example = "10.0.0.12")]
+    #[schema(example = "192.0.2.12")]
     host: String,
     /// TCP port.
     #[schema(example = 2376)]

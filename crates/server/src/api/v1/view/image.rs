@@ -12,7 +12,7 @@ pub(crate) struct Image {
     #[schema(example = 7)]
     id: i64,
     /// Its name, with its tag.
-    #[schema(example = "172.27.213.154:30003/team/first:1.0")]
+    #[schema(example = "registry.example:5000/team/first:1.0")]
     image: String,
     /// `base` where somebody registered it, `built` where a build made it.
     #[schema(example = "built")]
