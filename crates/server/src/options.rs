@@ -1,4 +1,4 @@
-//! What the server is told at its start; the binary makes it from the configuration.
+//! What the server is given at start; the binary reads it from the configuration.
 
 use std::time::Duration;
 

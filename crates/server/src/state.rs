@@ -1,4 +1,4 @@
-//! What every handler can reach.
+//! The state that every handler can reach.
 
 use fastbuild_builder::Builder;
 use fastbuild_store::Store;

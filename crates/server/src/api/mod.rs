@@ -1,5 +1,5 @@
-//! What the service answers, by surface: `legacy` is the protocol of the callers in the field, `v1` the API for
-//! everybody else, `ops` what load balancers, service managers and Prometheus ask.
+//! The API by surface: `legacy` is the protocol of existing callers, `v1` the API for everybody else, `ops` what
+//! load balancers, service managers and Prometheus ask.
 
 pub(crate) mod legacy;
 pub(crate) mod ops;

@@ -1,5 +1,5 @@
-//! Bodies that are read into memory, within a bound for all of them together, and work on big ones that must
-//! not hold up the threads that serve everybody.
+//! Reads bodies into memory, within a bound for all of them together, and runs work on big ones off the async
+//! threads.
 
 use std::{ops::Deref, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A build document as a body, in JSON or YAML, and the key under which it may be sent again.
+//! A build document as a JSON or YAML body, and its idempotency key.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use fastbuild_spec::{
@@ -61,7 +61,7 @@ fn declared(headers: &HeaderMap) -> Option<Syntax> {
 }
 
 const KEY: &str = "idempotency-key";
-const LONGEST_KEY: usize = 255;
+const MAX_KEY_LENGTH: usize = 255;
 
 /// The `Idempotency-Key` of a request, where it has one.
 #[derive(Debug)]
@@ -77,14 +77,14 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let key = value
             .to_str()
             .ok()
-            .filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+            .filter(|key| (1..=MAX_KEY_LENGTH).contains(&key.len()));
         match key {
             Some(key) => Ok(Self(Some(key.to_owned()))),
             None => Err(Failure::invalid_fields(&[FieldError::without_value(
                 "Idempotency-Key",
                 Sentence::new(
-                    format!("应为 1 到 {LONGEST_KEY} 个可见 ASCII 字符"),
-                    format!("must be 1 to {LONGEST_KEY} visible ASCII characters"),
+                    format!("应为 1 到 {MAX_KEY_LENGTH} 个可见 ASCII 字符"),
+                    format!("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters"),
                 ),
             )])
             .into()),

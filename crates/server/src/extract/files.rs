@@ -1,4 +1,4 @@
-//! The files of a multipart form (RFC 7578), streamed to where they go.
+//! Streams the files of a multipart form (RFC 7578) to the catalog.
 
 use std::{
     pin::Pin,
@@ -28,12 +28,12 @@ use crate::error::Error;
 /// The field the files are in.
 const FILES: &str = "files";
 /// What the boundaries, headers and text fields of a form may have beside its files.
-const FRAME: u64 = 1 << 20;
+const FORM_OVERHEAD: u64 = 1 << 20;
 /// How much may arrive in which there is neither the start of a field nor a part of one; it is held
 /// in memory until there is.
-const SENSELESS: u64 = 1 << 20;
+const MAX_UNPARSED: u64 = 1 << 20;
 /// How long a file's next part may keep us waiting.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const CHUNK_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest text of a field that is no file.
 const TEXT: usize = 4096;
 
@@ -57,7 +57,9 @@ pub(crate) async fn receive_files(
     limit: u64,
     begin: impl FnOnce(&Whereto) -> Result<Upload, Failure>,
 ) -> Result<Upload, Error> {
-    if announced(request.headers()).is_some_and(|length| length > limit.saturating_add(FRAME)) {
+    if announced(request.headers())
+        .is_some_and(|length| length > limit.saturating_add(FORM_OVERHEAD))
+    {
         return Err(status_too_large(upload::too_large(limit)));
     }
     let unread = Arc::new(AtomicU64::new(0));
@@ -126,7 +128,7 @@ async fn receive(
 /// The next part of a file. A sender that stops without hanging up is not waited for: its upload
 /// ends, and what came of it is removed.
 async fn next(field: &mut Field<'_>) -> Result<Option<Bytes>, Error> {
-    let part = tokio::time::timeout(LONGEST_PAUSE, field.chunk()).await;
+    let part = tokio::time::timeout(CHUNK_TIMEOUT, field.chunk()).await;
     part.map_err(|_elapsed| {
         unreadable(
             "上传长时间没有收到数据，已放弃。",
@@ -182,7 +184,7 @@ impl Stream for Counted {
     type Item = Result<Bytes, axum::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.unread.load(Ordering::Relaxed) > SENSELESS {
+        if self.unread.load(Ordering::Relaxed) > MAX_UNPARSED {
             let error = axum::Error::new("the form's fields do not begin");
             return Poll::Ready(Some(Err(error)));
         }

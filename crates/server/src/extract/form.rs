@@ -1,4 +1,4 @@
-//! A multipart form (RFC 7578), small enough to be held in memory.
+//! A multipart form (RFC 7578) that fits into memory.
 
 use std::collections::BTreeMap;
 

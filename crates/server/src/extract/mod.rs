@@ -1,5 +1,4 @@
-//! What a handler takes from a request. Each extractor refuses with the envelope and names the
-//! field; none lets the framework's own rejections through.
+//! Extractors. Each rejects with a failure that names the field; none lets a rejection of axum through.
 
 mod body;
 mod document;

@@ -1,4 +1,4 @@
-//! What varies in a path.
+//! Path parameters.
 
 use axum::extract::{FromRequestParts, RawPathParams, rejection::RawPathParamsRejection};
 use fastbuild_spec::failure::{Failure, ReasonCode};

@@ -1,4 +1,4 @@
-//! The parameters behind the question mark.
+//! Query parameters.
 
 use axum::extract::FromRequestParts;
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};

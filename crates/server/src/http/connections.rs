@@ -1,9 +1,8 @@
-//! Which connections are open, and which one goes when there is no room for another.
+//! Open connections, and which one is closed when there is no room for another.
 //!
-//! A connection is idle while no request of it is under way, which includes one whose request's head is still
-//! coming. Where there is no room, the connection goes that has been open longest among the idle ones, then
-//! among those that are still sending a body: a new client gets its answer however many others only hold
-//! connections. Connections that wait for an answer, or follow a build, stay.
+//! A connection is idle while it has no request under way; a request counts once its head has arrived. When a limit
+//! is reached, the oldest idle connection is closed, then the oldest that is still sending a body. So a new client is
+//! served however many others only hold connections. Connections that wait for an answer or follow a build stay.
 
 use std::{
     collections::{BTreeMap, HashMap},

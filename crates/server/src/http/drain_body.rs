@@ -1,9 +1,7 @@
-//! Refusing a request whose body is still on its way.
+//! Drains the body of a request that was answered before its body was read.
 //!
-//! An answer that comes before its request's body was read ends the connection, and a client that
-//! is still sending would meet a reset instead of the answer. So what was not read is taken in and
-//! thrown away for a while after the answer went out, a chunk at a time: the client finds the answer,
-//! and no memory is spent on what was refused.
+//! Such an answer ends the connection, and a client that is still sending would see a reset instead of the answer. So
+//! the rest of the body is read and dropped for some seconds, a chunk at a time.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! Connections, and the layers around all routes: what every request passes whatever it asks for.
+//! Connections, and the layers around all routes.
 
 mod connections;
 pub(crate) mod drain_body;

@@ -1,4 +1,4 @@
-//! Counts requests, and holds the registry of what this process counts.
+//! Counts requests; holds the registry of everything that this process counts.
 
 use std::{sync::Arc, time::Instant};
 

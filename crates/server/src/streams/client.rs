@@ -1,4 +1,4 @@
-//! One client that follows a build.
+//! One client of an event stream.
 
 use std::{sync::Arc, time::Duration};
 

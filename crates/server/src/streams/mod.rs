@@ -1,10 +1,9 @@
-//! Event streams: any number of clients that follow builds, at the cost of few reads.
+//! Event streams: any number of clients follow builds with few reads of the store.
 //!
-//! A build that is followed has one [`Feed`], a task that looks how far its events have come:
-//! when the store's bell rings, and now and then without one, since another process on the same
-//! database rings no bell here. Events are read by pages of fixed bounds, so that clients at any
-//! position share what is in memory ([`pages`]); a client takes a few kilobytes of a page at a
-//! time. Opening a stream starts nothing and holds nothing back: a slow client is slow alone.
+//! A build that is followed has one [`Feed`], a task that reads the number of its newest event: when the store
+//! notifies it, and once a second, as a replica on the same database does not notify this process. Events are read in
+//! pages of fixed bounds, so that clients at any position share what is in memory ([`pages`]); a client takes a few
+//! kilobytes of a page at a time. Opening a stream starts nothing; a slow client delays only itself.
 
 mod client;
 mod log;
@@ -28,12 +27,12 @@ use self::{client::Client, pages::Pages};
 pub(crate) use self::{log::step_log, render::Format};
 use crate::error::Error;
 
-/// How long a feed waits for the bell before it looks by itself.
-const POLL: Duration = Duration::from_secs(1);
-/// A feed looks no more often than this, however often the bell rings.
-const PAUSE: Duration = Duration::from_millis(25);
+/// How long a feed waits for a notification before it reads by itself.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// A feed reads no more often than this, however often it is notified.
+const MIN_INTERVAL: Duration = Duration::from_millis(25);
 /// When a client that finds no room may come back, in seconds.
-const COME_BACK: u32 = 5;
+const RETRY_AFTER_SECONDS: u32 = 5;
 
 /// All streams of this process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,12 +52,12 @@ struct Inner {
 #[derive(Debug)]
 struct Feed {
     head: watch::Receiver<Option<EventHead>>,
-    looking: AbortHandle,
+    polling: AbortHandle,
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.looking.abort();
+        self.polling.abort();
     }
 }
 
@@ -82,7 +81,7 @@ impl Streams {
     pub(crate) fn open(&self, build_id: i64, after: i64, format: Format) -> Result<Client, Error> {
         let inner = &self.0;
         let Ok(permit) = Arc::clone(&inner.room).try_acquire_owned() else {
-            return Err(Error::from(self.no_room()).retry_after(COME_BACK));
+            return Err(Error::from(self.no_room()).retry_after(RETRY_AFTER_SECONDS));
         };
         Ok(Client::new(
             self.clone(),
@@ -121,19 +120,20 @@ impl Streams {
         }
         feeds.retain(|_, feed| feed.strong_count() > 0);
         let (sender, head) = watch::channel(None);
-        let looking = tokio::spawn(look(self.0.store.clone(), build_id, sender)).abort_handle();
-        let feed = Arc::new(Feed { head, looking });
+        let polling =
+            tokio::spawn(poll_head(self.0.store.clone(), build_id, sender)).abort_handle();
+        let feed = Arc::new(Feed { head, polling });
         feeds.insert(build_id, Arc::downgrade(&feed));
         feed
     }
 }
 
-/// Looks again and again how far a build's events have come.
-async fn look(store: Store, build_id: i64, sender: watch::Sender<Option<EventHead>>) {
-    // The bell is heard from before the first look: what is written after it rings.
-    let mut bell = store.subscribe_events();
+/// Reads the number of a build's newest event again and again.
+async fn poll_head(store: Store, build_id: i64, sender: watch::Sender<Option<EventHead>>) {
+    // Subscribe *before* the first read: an event written after the read still notifies.
+    let mut written = store.subscribe_events();
     loop {
-        bell.borrow_and_update();
+        written.borrow_and_update();
         match store.event_head(build_id).await {
             Ok(head) => {
                 sender.send_if_modified(|known| {
@@ -142,12 +142,14 @@ async fn look(store: Store, build_id: i64, sender: watch::Sender<Option<EventHea
                     news
                 });
             }
-            Err(error) => tracing::warn!(%error, build_id, "a build's events cannot be looked for"),
+            Err(error) => {
+                tracing::warn!(%error, build_id, "failed to read the newest event of a build")
+            }
         }
         tokio::select! {
-            _ = bell.changed() => {}
-            () = tokio::time::sleep(POLL) => {}
+            _ = written.changed() => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(MIN_INTERVAL).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Pages of events in memory. A page holds the events of a fixed range of numbers, read once for
-//! all clients that want any of them; the last page of a build is read anew when it has grown.
+//! Pages of events in memory. A page holds the events of a fixed range of numbers and is read once for all
+//! clients; the last page of a build is read again when it has grown.
 
 use std::{
     collections::HashMap,

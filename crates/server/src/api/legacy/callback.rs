@@ -1,4 +1,4 @@
-//! The callback workbench: what was sent with every try of it, and sending it once more.
+//! Callbacks of the old protocol: their delivery attempts, and sending them again.
 
 use axum::extract::State;
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};
@@ -23,7 +23,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Legacy,
         name: "callback",
-        purpose: "Callbacks with every try of them, and sending them once more.",
+        purpose: "Callbacks with their delivery attempts, and sending them again.",
         routes,
     }
 }
@@ -48,7 +48,7 @@ struct History {
     /// `pending`, `delivered`, `gave_up`, or `unknown` for one of an old installation.
     #[param(example = "gave_up")]
     status: Option<String>,
-    /// The build they tell of.
+    /// Only callbacks of this build.
     #[param(example = 1_795_426_218_678_i64)]
     task_id: Option<i64>,
 }
@@ -90,7 +90,7 @@ fn read_status(text: &str) -> Result<DeliveryStatus, Error> {
     })
 }
 
-/// Names a callback.
+/// Selects a callback.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct DeliveryId {
@@ -118,7 +118,7 @@ async fn redeliver(
     Ok(queued(vec![delivery_id]))
 }
 
-/// Names a time.
+/// A time.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Since {

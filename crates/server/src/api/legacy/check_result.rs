@@ -1,11 +1,11 @@
-//! What was found in images, as it is remembered.
+//! Stored image profiles.
 
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, Reply},
-    parameters::MOST_ROWS,
+    parameters::MAX_ROWS,
     view::CheckResult,
 };
 use crate::{
@@ -18,7 +18,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Legacy,
         name: "check_result",
-        purpose: "What was found in images, as it is remembered per image.",
+        purpose: "Stored image profiles.",
         routes,
     }
 }
@@ -39,7 +39,7 @@ fn routes() -> OpenApiRouter<AppState> {
     responses((status = 200, body = Envelope<Vec<CheckResult>>), Failures)
 )]
 async fn all_check_result(State(state): State<AppState>) -> Result<Reply<Vec<CheckResult>>, Error> {
-    let profiles = state.store().profiles(MOST_ROWS as u64).await?;
+    let profiles = state.store().profiles(MAX_ROWS as u64).await?;
     let results = profiles
         .into_iter()
         .map(CheckResult::new)

@@ -1,5 +1,5 @@
-//! Configuring the site while the service runs. Rows are only ever added, the newest is in
-//! force; passwords and keys go in and never come out.
+//! Settings of the old protocol. Rows are only ever added and the newest is in force; passwords and keys
+//! are never returned.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Legacy,
         name: "config",
-        purpose: "Configuring the service's address, the registry, the Docker server and callbacks.",
+        purpose: "Settings: the service's address, the registry, the Docker server and callbacks.",
         routes,
     }
 }

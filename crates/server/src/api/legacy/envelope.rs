@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::parameters::MOST_ROWS;
+use super::parameters::MAX_ROWS;
 use crate::{error::Error, http::localize::LocalizedBody};
 
 /// A successful answer as it goes over the wire.
@@ -109,8 +109,8 @@ impl<T> Reply<T> {
     pub(crate) fn newest(is_cut: bool, data: T) -> Self {
         if is_cut {
             Self::with_message(
-                format!("success：仅返回最新的 {MOST_ROWS} 条记录。"),
-                format!("success: these are the newest {MOST_ROWS} rows only."),
+                format!("success：仅返回最新的 {MAX_ROWS} 条记录。"),
+                format!("success: these are the newest {MAX_ROWS} rows only."),
                 data,
             )
         } else {

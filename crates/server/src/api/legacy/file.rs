@@ -1,4 +1,4 @@
-//! The catalog: listing mirrors and installers, and uploading them.
+//! The catalog: lists mirrors and installers, and receives uploads.
 
 use axum::extract::{Request, State};
 use fastbuild_builder::catalog::upload::FileType;
@@ -21,7 +21,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Legacy,
         name: "file",
-        purpose: "The mirrors and installers that build requests choose from.",
+        purpose: "The catalog: mirrors and installers for build requests.",
         routes,
     }
 }

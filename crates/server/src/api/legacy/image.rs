@@ -1,4 +1,4 @@
-//! The images people choose from: registered base images, and what builds made.
+//! Images that people choose from: registered base images, and images that builds made.
 
 use axum::extract::State;
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};

@@ -1,11 +1,11 @@
-//! When images came to the engine and when they left it.
+//! When images came to an engine and left it.
 
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     envelope::{Envelope, Failures, Reply},
-    parameters::MOST_ROWS,
+    parameters::MAX_ROWS,
     view::ImageLifeRow,
 };
 use crate::{
@@ -18,7 +18,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Legacy,
         name: "image_life",
-        purpose: "When images came to the engine, by pull or build, and when they left it.",
+        purpose: "When images came to an engine and left it.",
         routes,
     }
 }
@@ -37,9 +37,9 @@ fn routes() -> OpenApiRouter<AppState> {
     responses((status = 200, body = Envelope<Vec<ImageLifeRow>>), Failures)
 )]
 async fn all(State(state): State<AppState>) -> Result<Reply<Vec<ImageLifeRow>>, Error> {
-    let mut lives = state.store().image_lives(MOST_ROWS as u64 + 1).await?;
-    let is_cut = lives.len() > MOST_ROWS;
-    lives.truncate(MOST_ROWS);
+    let mut lives = state.store().image_lives(MAX_ROWS as u64 + 1).await?;
+    let is_cut = lives.len() > MAX_ROWS;
+    lives.truncate(MAX_ROWS);
     let rows = lives.into_iter().map(ImageLifeRow::from).collect();
     Ok(Reply::newest(is_cut, rows))
 }

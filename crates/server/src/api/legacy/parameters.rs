@@ -4,7 +4,7 @@ use fastbuild_store::Page;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-/// Names an image.
+/// Selects an image.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImageName {
@@ -13,7 +13,7 @@ pub(crate) struct ImageName {
     pub(crate) image_name: String,
 }
 
-/// Names a build.
+/// Selects a build.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TaskId {
@@ -23,12 +23,12 @@ pub(crate) struct TaskId {
 }
 
 /// Most rows of an answer.
-pub(crate) const MOST_ROWS: usize = 1_000;
+pub(crate) const MAX_ROWS: usize = 1_000;
 
 /// The newest rows, as many as an answer holds.
 pub(crate) const NEWEST: Page = Page {
     number: 1,
-    size: MOST_ROWS as i64,
+    size: MAX_ROWS as i64,
 };
 
 /// The page that a caller asked for, of no more rows than an answer holds. A negative size stands for all rows,
@@ -46,7 +46,7 @@ pub(crate) fn page(number: i64, size: i64) -> Page {
 
 /// Whether the answer for a page size that stands for all rows holds less than `total` of them.
 pub(crate) fn is_cut(size: i64, total: u64) -> bool {
-    size < 0 && total > MOST_ROWS as u64
+    size < 0 && total > MAX_ROWS as u64
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How builds go.
+//! The steps of builds.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Upkeep that an operator asks for.
+//! Cleanup on demand.
 
 use axum::extract::State;
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};
@@ -18,13 +18,13 @@ inventory::submit! {
     Controller {
         surface: Surface::Legacy,
         name: "system",
-        purpose: "Upkeep that an operator asks for.",
+        purpose: "Cleanup on demand.",
         routes,
     }
 }
 
 /// A hundred years; more is a slip of the pen.
-const MOST_DAYS: u32 = 36_500;
+const MAX_DAYS: u32 = 36_500;
 
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(auto_clean_image))
@@ -56,7 +56,7 @@ async fn auto_clean_image(
 ) -> Result<Reply<Vec<String>>, Error> {
     let days = u32::try_from(reserve_days)
         .ok()
-        .filter(|days| *days <= MOST_DAYS)
+        .filter(|days| *days <= MAX_DAYS)
         .ok_or_else(|| out_of_bounds(reserve_days))?;
     let removed = state.builder.cleanup().images(days).await?;
     Ok(Reply::with_message(
@@ -74,8 +74,8 @@ async fn auto_clean_image(
 
 fn out_of_bounds(days: i64) -> Error {
     let allowed = Sentence::new(
-        format!("应在 0 到 {MOST_DAYS} 之间"),
-        format!("must be between 0 and {MOST_DAYS}"),
+        format!("应在 0 到 {MAX_DAYS} 之间"),
+        format!("must be between 0 and {MAX_DAYS}"),
     );
     let error = FieldError::new("reserve_days", &days.to_string(), allowed);
     Failure::invalid_fields(&[error]).into()

@@ -1,4 +1,4 @@
-//! Build requests, and looking at builds.
+//! Builds of the old protocol ("tasks"): submit, list, cancel and delete them, pull and check base images.
 
 use axum::extract::State;
 use fastbuild_spec::{
@@ -30,7 +30,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Legacy,
         name: "task",
-        purpose: "Build requests, and looking at builds and base images.",
+        purpose: "Builds, and pulling and checking base images.",
         routes,
     }
 }

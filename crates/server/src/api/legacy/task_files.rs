@@ -1,6 +1,5 @@
-//! The logs and the Dockerfile of a build, as plain text under `/task/<work_dir_name>/`. They are
-//! views of what the store remembers, so they are readable while the build runs, and hold what
-//! was written by then.
+//! Step logs and Dockerfiles as plain text under `/task/<work_dir_name>/`. They are read from the store, so
+//! they can be read while the build runs.
 
 use axum::{
     body::Body,

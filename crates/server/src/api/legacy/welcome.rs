@@ -14,7 +14,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Legacy,
         name: "welcome",
-        purpose: "The greetings by which callers see that they reached FastBuild.",
+        purpose: "Greetings by which callers see that they reached FastBuild.",
         routes,
     }
 }

@@ -1,5 +1,4 @@
-//! What load balancers, service managers and operators ask: whether the process lives, whether it can
-//! do its work and why not, and which version it is.
+//! Liveness, readiness and version.
 
 use axum::{Json, extract::State};
 use fastbuild_builder::is_ready;
@@ -17,7 +16,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Ops,
         name: "health",
-        purpose: "Whether the service lives and can do its work, and which version it is.",
+        purpose: "Liveness, readiness and version.",
         routes,
     }
 }

@@ -1,7 +1,7 @@
-//! The service in numbers, in Prometheus' text format.
+//! Metrics in the text format of Prometheus.
 //!
-//! Counters and histograms are of this process alone; what waits and runs, and how the engines are, is
-//! read from the store when somebody asks, and is the same in all processes on one database.
+//! Counters and histograms count in this process alone. Gauges of queued and running builds and of engines are
+//! read from the store at each request and are the same in all replicas.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ inventory::submit! {
     Controller {
         surface: Surface::Ops,
         name: "metrics",
-        purpose: "The service in numbers, for Prometheus.",
+        purpose: "Metrics for Prometheus.",
         routes,
     }
 }
@@ -92,11 +92,14 @@ async fn gauges(state: &AppState) -> Registry {
     let counted = match tokio::time::timeout(TIMEOUT, counted).await {
         Ok(Ok(counted)) => Some(counted),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "what is under way could not be counted");
+            tracing::warn!(%error, "failed to read gauges from the store");
             None
         }
         Err(_elapsed) => {
-            tracing::warn!("the database does not answer; what is under way is not counted");
+            tracing::warn!(
+                timeout_ms = TIMEOUT.as_millis(),
+                "timed out reading gauges from the store"
+            );
             None
         }
     };

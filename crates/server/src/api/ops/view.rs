@@ -1,4 +1,4 @@
-//! Whether the service lives, whether it can do its work, and which version it is.
+//! Answers of the health endpoints.
 
 use fastbuild_builder::{Dependency, Found};
 use fastbuild_spec::failure::Language;
@@ -59,9 +59,9 @@ pub(crate) struct DependencyStatus {
     detail: String,
     /// The stable code of the reason, where it is bad.
     code: Option<String>,
-    /// What to do about it, where it is bad.
+    /// The remedy, where it is bad.
     hint: Option<String>,
-    /// Milliseconds the look took.
+    /// Milliseconds the check took.
     duration_ms: u64,
 }
 

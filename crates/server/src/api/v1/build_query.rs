@@ -1,4 +1,4 @@
-//! Which builds a list of version 1 shows.
+//! The query parameters that select builds.
 
 use fastbuild_spec::state::BuildState;
 use fastbuild_store::BuildSearch;
@@ -20,19 +20,19 @@ pub(crate) struct BuildQuery {
     state: Option<String>,
     /// Part of the target image's name with its tag.
     image: Option<String>,
-    /// For this owner; empty is for nobody.
+    /// Only builds of this owner; empty for builds without one.
     owner: Option<String>,
-    /// Asked for at this time or later (RFC 3339).
+    /// Only builds submitted at this time or later (RFC 3339).
     #[param(example = "2026-11-23T00:00:00Z")]
     since: Option<String>,
-    /// How many at most, 1 to 200; 50 unless said.
+    /// Rows per page, 1 to 200; 50 by default.
     limit: Option<i64>,
-    /// The `next_cursor` of the piece before.
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 impl BuildQuery {
-    /// What to look for and which piece of it, or every parameter that is wrong.
+    /// What to search for and which page of it, or every parameter that is wrong.
     pub(crate) fn search(self) -> Result<(BuildSearch, CursorPage), Error> {
         let mut errors = ErrorCollector::default();
         let mut states = Vec::new();

@@ -1,4 +1,4 @@
-//! Builds: asking for one, looking at them, stopping one, beginning one again.
+//! Builds: submit, list, show, cancel and retry them, read their logs.
 
 use axum::{
     Json,
@@ -38,7 +38,7 @@ inventory::submit! {
     Controller {
         surface: Surface::V1,
         name: "v1 builds",
-        purpose: "Builds: asking for one, looking at them, stopping one, beginning one again.",
+        purpose: "Builds: submit, list, show, cancel and retry them.",
         routes,
     }
 }

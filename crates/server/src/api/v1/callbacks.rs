@@ -1,4 +1,4 @@
-//! Callbacks: what was sent with every try of it, sending it once more, trying a receiver.
+//! Callbacks: list them with their delivery attempts, send them again, test a receiver.
 
 use axum::{Json, extract::State};
 use fastbuild_spec::{
@@ -28,7 +28,7 @@ inventory::submit! {
     Controller {
         surface: Surface::V1,
         name: "v1 callbacks",
-        purpose: "Callbacks with every try of them, sending them once more, trying a receiver.",
+        purpose: "Callbacks with their delivery attempts, sending them again, testing a receiver.",
         routes,
     }
 }
@@ -49,11 +49,11 @@ struct Wanted {
     /// `pending`, `delivered`, `gave_up`, or `unknown` for one of an old installation.
     #[param(example = "gave_up")]
     status: Option<String>,
-    /// The build they tell of.
+    /// Only callbacks of this build.
     build: Option<i64>,
-    /// How many at most, 1 to 200; 50 unless said.
+    /// Rows per page, 1 to 200; 50 by default.
     limit: Option<i64>,
-    /// The `next_cursor` of the piece before.
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
@@ -156,7 +156,7 @@ async fn redeliver(
     Ok((StatusCode::ACCEPTED, Json(again.delivery.into())))
 }
 
-/// Names a time.
+/// A time.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Since {

@@ -1,4 +1,4 @@
-//! Engines: the Docker Engines that builds run on, any number of them.
+//! Docker Engines that builds run on: add, change, drain, check and remove them.
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! Following a build.
+//! The event stream of a build.
 
 use axum::{
     body::Body,

@@ -1,4 +1,4 @@
-//! Images: the list of them, what one contains, bringing one to the engine, removing one.
+//! Images: list, profile, pull and remove them.
 
 use axum::{Json, extract::State};
 use fastbuild_builder::parse_image;
@@ -47,9 +47,9 @@ struct Wanted {
     kind: Option<String>,
     /// Part of the name or of the tag.
     name: Option<String>,
-    /// How many at most, 1 to 200; 50 unless said.
+    /// Rows per page, 1 to 200; 50 by default.
     limit: Option<i64>,
-    /// The `next_cursor` of the piece before.
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
@@ -122,7 +122,7 @@ async fn remove(
     }))
 }
 
-/// Names an image.
+/// Selects an image.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Named {

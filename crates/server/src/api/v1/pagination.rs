@@ -1,12 +1,11 @@
-//! Lists of version 1, read a piece at a time: how long a piece is, and where the next one begins. A
-//! piece begins where the one before it ended, whatever was added meanwhile.
+//! Cursor pagination. A page begins after the last row of the page before, whatever was added meanwhile.
 
 use fastbuild_spec::failure::{Failure, FieldError, Sentence};
 
 use crate::error::Error;
 
-const USUAL_LIMIT: i64 = 50;
-const HIGHEST_LIMIT: i64 = 200;
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
 
 /// Every parameter that is wrong, so that one answer names them all.
 #[derive(Debug, Default)]
@@ -58,8 +57,8 @@ impl CursorPage {
                 }
                 before
             });
-        let limit = limit.unwrap_or(USUAL_LIMIT);
-        if !(1..=HIGHEST_LIMIT).contains(&limit) {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
             errors.reject(
                 "limit",
                 &limit.to_string(),

@@ -1,4 +1,4 @@
-//! A failure as the API's version 1 answers it: problem details (RFC 9457).
+//! Problem details (RFC 9457): how version 1 answers a failure.
 
 use axum::response::Response;
 use fastbuild_spec::failure::{Failure, Fault, Language, ReasonCode};
@@ -30,12 +30,12 @@ pub(crate) struct Problem {
     /// The stable code of the reason.
     #[schema(example = "SpecInvalid")]
     code: String,
-    /// What to do about it, for a person.
+    /// The remedy, for a person.
     hint: String,
     /// `failed`: the request's fault; `errored`: the platform's.
     #[schema(example = "failed")]
     fault: &'static str,
-    /// What is to blame, where it is known: a package, a file, a host.
+    /// The culprit, where it is known: a package, a file, a host.
     #[serde(skip_serializing_if = "Option::is_none")]
     culprit: Option<String>,
     /// Every field that does not parse.
@@ -103,7 +103,7 @@ pub(crate) async fn render_error(mut response: Response) -> Response {
     .attach(response, status)
 }
 
-/// Whose a failure is, as a word.
+/// Whose fault a failure is, as a word.
 pub(crate) fn fault(code: ReasonCode) -> &'static str {
     match code.fault() {
         Fault::Failed => "failed",

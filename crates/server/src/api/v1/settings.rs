@@ -1,4 +1,4 @@
-//! Settings: what is in force, what was, putting that in force again, and proving what is.
+//! Settings: show those in force and their history, roll back, check them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Where the files of a build are: on disk, and under which address callers read them.
+//! Where the files of a build are: on disk, and their URLs.
 
 use std::path::{Path, PathBuf};
 

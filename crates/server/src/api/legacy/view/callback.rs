@@ -1,4 +1,4 @@
-//! Deliveries of callbacks as the old protocol's callback rows, and what came of a repeated one.
+//! Callback deliveries as rows of the old protocol.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::api::view::of_signing;
 pub(crate) struct CallbackRow {
     /// The row's number.
     primary_id: i64,
-    /// The build it tells of; null for a repeated one of no build.
+    /// The build it reports; null for a repeated one of no build.
     task_id: Option<i64>,
     /// Where to.
     url: String,
@@ -31,11 +31,11 @@ pub(crate) struct CallbackRow {
     /// record whether it arrived.
     #[schema(example = "delivered")]
     status: String,
-    /// How often it was tried.
+    /// Number of delivery attempts.
     tries: u32,
     /// When it is tried next; null when it is not.
     next_time: Option<String>,
-    /// Whether somebody only tried the receiver with it.
+    /// Whether it was a test of the receiver.
     test: bool,
     /// When it was written: local time, ISO 8601 with microseconds and without a zone.
     create_time: String,
@@ -62,13 +62,13 @@ impl From<Delivery> for CallbackRow {
     }
 }
 
-/// A callback with every try of it.
+/// A callback with its delivery attempts.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CallbackHistory {
     /// The callback.
     #[serde(flatten)]
     callback: CallbackRow,
-    /// Its tries, in order.
+    /// Its delivery attempts, in order.
     attempts: Vec<CallbackAttempt>,
 }
 
@@ -94,10 +94,10 @@ pub(crate) struct CallbackList {
     pub(crate) callback_list: Vec<CallbackHistory>,
 }
 
-/// One try of a callback.
+/// A delivery attempt.
 #[derive(Debug, Serialize, ToSchema)]
 struct CallbackAttempt {
-    /// Which try, from 1.
+    /// Its number, from 1.
     number: u32,
     /// When the request was begun: local time, ISO 8601 with microseconds and without a zone.
     start_time: String,
@@ -132,7 +132,7 @@ impl From<DeliveryAttempt> for CallbackAttempt {
     }
 }
 
-/// Which callbacks are sent once more.
+/// The callbacks that are sent again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Redelivered {
     /// Their rows' numbers.

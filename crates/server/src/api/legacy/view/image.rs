@@ -1,4 +1,4 @@
-//! Images as the old protocol's image rows, and their lives on engines.
+//! Images and their times on engines as rows of the old protocol.
 
 use fastbuild_builder::clock::local_time;
 use fastbuild_store::{Image, ImageLifetime};
@@ -37,7 +37,7 @@ pub(crate) struct ImageRow {
     #[serde(rename = "type")]
     #[schema(example = "Customized")]
     kind: String,
-    /// What it is for.
+    /// Its description.
     description: String,
     /// Its size on the engine in units of 10^9 bytes; empty until the engine had it.
     #[schema(example = "0.4G")]

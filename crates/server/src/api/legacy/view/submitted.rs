@@ -1,4 +1,4 @@
-//! What a caller gets for a build request that was taken.
+//! The answer to an accepted build request.
 
 use std::path::Path;
 
@@ -35,11 +35,11 @@ pub(crate) struct Accepted {
     task_id: i64,
     /// The name the caller gave it, perhaps empty.
     task_name: String,
-    /// Where the end will be reported to; empty for nowhere.
+    /// URL of the callback; empty for none.
     callback_url: String,
     /// The target image, with its tag.
     pub(crate) target_image_name: String,
-    /// What the image is for.
+    /// The description of the image.
     target_image_desc: String,
     /// The base image, with its tag.
     base_image_name: String,

@@ -44,7 +44,7 @@ pub(crate) struct Task {
     image_name: String,
     /// The target image once more, as callers read either.
     target_image_name: String,
-    /// What the image is for.
+    /// The description of the image.
     description: String,
     /// The build's folder on the server's disk.
     task_work_dir: String,
@@ -54,11 +54,11 @@ pub(crate) struct Task {
     image_build_log_path: String,
     /// The folder's name, the part of `/task/<work_dir_name>/`.
     work_dir_name: String,
-    /// Where the end is reported to; empty for nowhere.
+    /// URL of the callback; empty for none.
     callback_url: String,
     /// Always null; the tries are under `config/query-callback-all`.
     callback_times: Option<i64>,
-    /// Who has it; null until it is begun.
+    /// The worker that runs it; null until it starts.
     pid: Option<String>,
     /// The digest the registry knows the image by; only once it is pushed.
     #[serde(skip_serializing_if = "Option::is_none")]

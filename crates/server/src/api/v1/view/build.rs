@@ -1,4 +1,4 @@
-//! A build as version 1 shows it.
+//! Builds.
 
 use fastbuild_builder::{QueueEstimate, Rendered};
 use fastbuild_spec::{
@@ -20,56 +20,56 @@ pub(crate) struct Build {
     /// Its number.
     #[schema(example = 1_795_426_218_678_i64)]
     id: i64,
-    /// The name its caller gave it, perhaps empty.
+    /// The name that its caller gave it, perhaps empty.
     name: String,
     /// `QUEUED`, `STARTED`, ... `PUSH_SUCCESS`.
     #[schema(example = "PUSH_SUCCESS")]
     state: String,
-    /// Whether nothing follows this state.
+    /// Whether this state is final.
     ended: bool,
     /// The base image, with its tag.
     base: String,
     /// The target image, with its tag.
     target: String,
-    /// What the image is for.
+    /// The description of the image.
     description: String,
-    /// Where its end is reported to; empty for nowhere.
+    /// URL of its callback; empty for none.
     callback_url: String,
-    /// When it was asked for (RFC 3339).
+    /// When it was submitted (RFC 3339).
     #[schema(example = "2026-11-23T09:30:18.683455Z")]
     created_at: String,
     /// When its row last changed.
     updated_at: String,
-    /// When its newest attempt began.
+    /// When its newest attempt started.
     started_at: Option<String>,
     /// When it ended.
     finished_at: Option<String>,
-    /// How often it was begun.
+    /// Number of attempts so far.
     attempt: i64,
-    /// The engine it runs or last ran on; null until it is begun.
+    /// The engine it runs or last ran on; null until it starts.
     #[schema(example = "default")]
     engine: Option<String>,
-    /// For whom it is built, perhaps empty; builds of different owners take turns.
+    /// Its owner, perhaps empty; builds of different owners take turns.
     owner: String,
     /// Builds of a higher priority go first.
     priority: i64,
     /// How long it may take; null for builds of an old installation.
     limits: Option<Limits>,
-    /// Where it stands, while it is queued; left out of lists.
+    /// Its position, while it is queued; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<QueueEntry>,
-    /// Whether somebody asked to stop it.
+    /// Whether somebody asked to cancel it.
     cancel_requested: bool,
     /// The number of its newest event.
     last_event: i64,
     /// The image it made.
     image: Option<ImageMade>,
-    /// How it came by its image, once that is pushed; left out of lists.
+    /// How its image was made, once it is pushed; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     made: Option<Provenance>,
     /// Why it failed.
     failure: Option<FailureDetail>,
-    /// Where to go on from here.
+    /// Links to related resources.
     links: Links,
 }
 
@@ -211,9 +211,9 @@ pub(crate) struct FailureDetail {
     fault: &'static str,
     /// What happened, for a person.
     detail: String,
-    /// What to do about it.
+    /// The remedy.
     hint: String,
-    /// What is to blame, where it is known.
+    /// The culprit, where it is known.
     culprit: Option<String>,
     /// The step it happened in.
     step: Option<String>,
@@ -221,7 +221,7 @@ pub(crate) struct FailureDetail {
     last_lines: Vec<String>,
 }
 
-/// Where to go on from a build.
+/// Links to the resources of a build.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Links {
     /// The build itself.
@@ -318,12 +318,12 @@ pub(crate) fn path(build_id: i64) -> String {
     format!("/api/v1/builds/{build_id}")
 }
 
-/// A piece of the list of builds.
+/// A page of builds.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BuildPage {
     /// The builds, newest first.
     pub(crate) builds: Vec<Build>,
-    /// What `cursor` is to be for the next piece; null at the end.
+    /// `cursor` for the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
 }
 

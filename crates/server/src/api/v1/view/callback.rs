@@ -1,4 +1,4 @@
-//! Callbacks as version 1 shows them.
+//! Callbacks.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Callback {
     /// Its number.
     #[schema(example = 7)]
     id: i64,
-    /// The build it tells of; null for a test of a receiver before the first build.
+    /// The build it reports; null for a test of a receiver before the first build.
     build: Option<i64>,
     /// Where to.
     url: String,
@@ -24,13 +24,13 @@ pub(crate) struct Callback {
     /// `pending`, `delivered`, `gave_up`, or `unknown` for one of an old installation.
     #[schema(example = "delivered")]
     status: String,
-    /// How often it was tried.
+    /// Number of delivery attempts.
     tries: u32,
-    /// When it is tried next (RFC 3339); null when it is not.
+    /// When the next attempt is due (RFC 3339); null if there is none.
     next_try_at: Option<String>,
-    /// What came of the newest try: the answer's first 4 KB, or why there was none.
+    /// Result of the newest attempt: the first 4 KB of the answer, or why there was none.
     result: Option<String>,
-    /// Whether somebody only tried the receiver with it.
+    /// Whether it was a test of the receiver.
     test: bool,
     /// When it was written.
     created_at: String,
@@ -57,22 +57,22 @@ impl From<Delivery> for Callback {
     }
 }
 
-/// A piece of the list of callbacks.
+/// A page of callbacks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CallbackPage {
     /// The callbacks, newest first.
     pub(crate) callbacks: Vec<Callback>,
-    /// What `cursor` is to be for the next piece; null at the end.
+    /// `cursor` for the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
 }
 
-/// A callback with every try of it.
+/// A callback with its delivery attempts.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CallbackDetail {
     /// The callback.
     #[serde(flatten)]
     callback: Callback,
-    /// Its tries, in order.
+    /// Its delivery attempts, in order.
     attempts: Vec<CallbackAttempt>,
 }
 
@@ -89,10 +89,10 @@ impl From<DeliveryHistory> for CallbackDetail {
     }
 }
 
-/// One try of a callback.
+/// A delivery attempt.
 #[derive(Debug, Serialize, ToSchema)]
 struct CallbackAttempt {
-    /// Which try, from 1.
+    /// Its number, from 1.
     number: u32,
     /// When the request was begun (RFC 3339).
     started_at: String,
@@ -127,7 +127,7 @@ impl From<DeliveryAttempt> for CallbackAttempt {
     }
 }
 
-/// Which callbacks are sent once more.
+/// The callbacks that are sent again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RedeliveredCallbacks {
     /// Their numbers.

@@ -1,4 +1,4 @@
-//! An engine as version 1 shows it. Its keys are never shown.
+//! Engines. Their keys are never returned.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,15 +29,15 @@ pub(crate) struct Engine {
     capacity: u32,
     /// Builds that run on it now, of all replicas.
     running: u32,
-    /// Whether it takes no further builds.
+    /// Whether it is drained and takes no further builds.
     draining: bool,
-    /// What an operator says about it.
+    /// Labels set by an operator.
     labels: BTreeMap<String, String>,
-    /// Whether it answers.
+    /// Its health.
     health: EngineHealth,
-    /// What its disk holds; null until it was looked at.
+    /// Disk use; null until it was measured.
     disk: Option<DiskUse>,
-    /// How much it may hold; null where the configuration does not say.
+    /// Disk limits; null where none are configured.
     disk_marks: Option<DiskMarks>,
     /// When it was added (RFC 3339).
     #[schema(example = "2026-11-23T09:30:18.683455Z")]
@@ -49,7 +49,7 @@ pub(crate) struct Engine {
 /// Whether an engine answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EngineHealth {
-    /// `up`; `down`, and then it takes no builds; `unknown` until it was asked.
+    /// `up`, `down` (it takes no builds) or `unknown` (not checked yet).
     #[schema(example = "up")]
     state: String,
     /// Since when.

@@ -1,4 +1,4 @@
-//! Images as version 1 shows them.
+//! Images.
 
 use fastbuild_builder::PulledImage;
 use fastbuild_store::{self as store, ImageKind};
@@ -25,7 +25,7 @@ pub(crate) struct Image {
     digest: Option<String>,
     /// Bytes it takes on the engine.
     size: u64,
-    /// What it is for.
+    /// Its description.
     description: String,
     /// Whether it takes SSH logins.
     ssh: bool,
@@ -60,12 +60,12 @@ impl From<store::Image> for Image {
     }
 }
 
-/// A piece of the list of images.
+/// A page of images.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImagePage {
     /// The images, newest first.
     pub(crate) images: Vec<Image>,
-    /// What `cursor` is to be for the next piece; null at the end.
+    /// `cursor` for the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What an image contains, as version 1 shows it.
+//! Image profiles: what an image contains.
 
 use fastbuild_builder::CheckedImage;
 use fastbuild_spec::{

@@ -1,4 +1,4 @@
-//! Settings as version 1 shows them, without passwords and keys.
+//! Settings without passwords and keys.
 
 use std::collections::BTreeMap;
 
