@@ -86,12 +86,18 @@ impl Error {
             ReasonCode::Internal | ReasonCode::DatabaseUnavailable => {
                 tracing::error!(%code, cause, failure, "request failed");
             }
-            code if code.fault() == Fault::Errored && code != ReasonCode::NotConfigured => {
+            code if code.fault() == Fault::Errored && !is_normal(code) => {
                 tracing::warn!(%code, cause, failure, "request failed");
             }
             _ => {}
         }
     }
+}
+
+/// Whether a failure of the platform is part of its normal life: it is not configured yet, or has no room for
+/// one more client.
+fn is_normal(code: ReasonCode) -> bool {
+    matches!(code, ReasonCode::NotConfigured | ReasonCode::TooManyStreams)
 }
 
 impl From<Failure> for Error {

@@ -27,7 +27,7 @@ pub struct ConnectionLimits {
 
 impl ConnectionLimits {
     /// Connections where the descriptors allow it.
-    const TOTAL: u64 = 8_192;
+    const TOTAL: u64 = 4_096;
     /// Descriptors that are left for the database, engines, registries, callbacks and files.
     const RESERVED: u64 = 512;
     /// Connections at least, however few descriptors there are.
@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn connections_fit_the_descriptors() {
         let total = |open_files, clients| ConnectionLimits::within(open_files, clients).total;
-        assert_eq!(total(1_048_576, 2_000), 8_192);
+        assert_eq!(total(1_048_576, 2_000), 4_096);
         assert_eq!(total(1_048_576, 10_000), 20_000);
         assert_eq!(total(1_024, 2_000), 512);
         assert_eq!(total(256, 2_000), 128);
         assert_eq!(total(8, 2_000), 16);
         assert_eq!(ConnectionLimits::within(1_024, 2_000).per_address, 384);
-        assert_eq!(ConnectionLimits::open_files_wanted(2_000), 8_704);
+        assert_eq!(ConnectionLimits::open_files_wanted(2_000), 4_608);
     }
 
     #[test]

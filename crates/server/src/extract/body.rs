@@ -19,7 +19,7 @@ use super::{MEGABYTE, reject_announced, too_large, unreadable};
 use crate::error::Error;
 
 /// Bytes of bodies that the process holds at a time, however many clients send some.
-static HELD: Semaphore = Semaphore::const_new(32 * MEGABYTE);
+static HELD: Semaphore = Semaphore::const_new(16 * MEGABYTE);
 /// Big bodies that are worked on at a time: each takes many times its length while it is.
 static BIG_WORK: Semaphore = Semaphore::const_new(2);
 /// Bodies up to this length are worked on at once.

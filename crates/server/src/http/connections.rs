@@ -5,7 +5,7 @@
 //! served however many others only hold connections. Connections that wait for an answer or follow a build stay.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -14,11 +14,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::options::ConnectionLimits;
-
-/// Locks; a panic elsewhere leaves nothing half done in what is locked here.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// All open connections.
 #[derive(Debug)]
@@ -29,29 +24,33 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// Connections of an address in the order in which they were opened.
-    by_address: HashMap<IpAddr, BTreeMap<u64, Arc<Connection>>>,
-    total: usize,
+    /// By number, which grows: a lower one is older.
+    by_number: HashMap<u64, Activity>,
+    by_address: HashMap<IpAddr, OfAddress>,
     next: u64,
 }
 
-/// One open connection.
-#[derive(Debug)]
-pub(super) struct Connection {
-    address: IpAddr,
-    number: u64,
-    /// Cancelled when it must go.
-    pub(super) close: CancellationToken,
-    activity: Mutex<Activity>,
+/// The connections of one address.
+#[derive(Debug, Default)]
+struct OfAddress {
+    count: usize,
+    /// Those without a request under way.
+    idle: BTreeSet<u64>,
+    /// Those whose every request is still sending its body.
+    receiving: BTreeSet<u64>,
 }
 
+/// What one connection does.
 #[derive(Debug)]
 struct Activity {
+    address: IpAddr,
+    /// Cancelled when it must go.
+    close: CancellationToken,
     /// Requests whose answers are not written to their end.
     requests: usize,
-    /// Requests among them whose bodies are still coming.
+    /// Requests among them whose bodies are still arriving.
     receiving: usize,
-    /// Whether any request came to its answer.
+    /// Whether any request was answered.
     served: bool,
     /// Since when no request is under way.
     idle_since: Instant,
@@ -65,57 +64,67 @@ impl Connections {
         })
     }
 
+    fn open(&self) -> MutexGuard<'_, Open> {
+        // A panic elsewhere leaves nothing half done in it.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes a connection in, in place of another one where there is no room; `None` where every other one is
     /// at work.
-    pub(super) fn open(self: &Arc<Self>, address: IpAddr) -> Option<OpenConnection> {
+    pub(super) fn accept(self: &Arc<Self>, address: IpAddr) -> Option<Connection> {
         let address = of_one_client(address);
-        let mut open = locked(&self.open);
-        let own = open.by_address.get(&address).map_or(0, BTreeMap::len);
-        if own >= self.limits.per_address {
-            open.evict_of(address).then_some(())?;
+        let mut open = self.open();
+        let own = open.by_address.get(&address).map_or(0, |own| own.count);
+        if own >= self.limits.per_address && !open.evict_of(address) {
+            return None;
         }
-        if open.total >= self.limits.total {
-            open.evict().then_some(())?;
+        if open.by_number.len() >= self.limits.total && !open.evict() {
+            return None;
         }
-        let number = open.next;
-        open.next += 1;
-        open.total += 1;
-        let connection = Arc::new(Connection {
-            address,
+        let close = CancellationToken::new();
+        let number = open.add(address, close.clone());
+        Some(Connection {
             number,
-            close: CancellationToken::new(),
-            activity: Mutex::new(Activity {
-                requests: 0,
-                receiving: 0,
-                served: false,
-                idle_since: Instant::now(),
-            }),
-        });
-        open.by_address
-            .entry(address)
-            .or_default()
-            .insert(number, Arc::clone(&connection));
-        Some(OpenConnection {
-            connection,
+            close,
             connections: Arc::clone(self),
         })
     }
 
     /// Closes one connection that is not at work, if there is one: the process has no descriptors left.
     pub(super) fn evict(&self) {
-        locked(&self.open).evict();
+        self.open().evict();
     }
 
     #[cfg(test)]
     fn total(&self) -> usize {
-        locked(&self.open).total
+        self.open().by_number.len()
     }
 }
 
 impl Open {
+    fn add(&mut self, address: IpAddr, close: CancellationToken) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.by_number.insert(
+            number,
+            Activity {
+                address,
+                close,
+                requests: 0,
+                receiving: 0,
+                served: false,
+                idle_since: Instant::now(),
+            },
+        );
+        let own = self.by_address.entry(address).or_default();
+        own.count += 1;
+        own.idle.insert(number);
+        number
+    }
+
     /// Closes a connection of the address that has the most, or of any other.
     fn evict(&mut self) -> bool {
-        let most = self.by_address.iter().max_by_key(|(_, own)| own.len());
+        let most = self.by_address.iter().max_by_key(|(_, own)| own.count);
         let most = most.map(|(address, _)| *address);
         if most.is_some_and(|address| self.evict_of(address)) {
             return true;
@@ -126,93 +135,107 @@ impl Open {
 
     /// Closes the oldest idle connection of an address, else the oldest that is still sending.
     fn evict_of(&mut self, address: IpAddr) -> bool {
-        let own = || {
-            self.by_address
-                .get(&address)
-                .into_iter()
-                .flat_map(BTreeMap::values)
-        };
-        let victim = own()
-            .find(|connection| connection.is_idle())
-            .or_else(|| own().find(|connection| connection.is_only_receiving()))
-            .cloned();
-        let Some(victim) = victim else {
+        let own = self.by_address.get(&address);
+        let victim = own.and_then(|own| own.idle.first().or(own.receiving.first()));
+        let Some(activity) = victim.copied().and_then(|number| self.remove(number)) else {
             return false;
         };
-        victim.close.cancel();
-        self.remove(&victim);
+        activity.close.cancel();
         true
     }
 
-    fn remove(&mut self, connection: &Connection) {
-        let Some(own) = self.by_address.get_mut(&connection.address) else {
+    fn remove(&mut self, number: u64) -> Option<Activity> {
+        let activity = self.by_number.remove(&number)?;
+        if let Some(own) = self.by_address.get_mut(&activity.address) {
+            own.count -= 1;
+            own.idle.remove(&number);
+            own.receiving.remove(&number);
+            if own.count == 0 {
+                self.by_address.remove(&activity.address);
+            }
+        }
+        Some(activity)
+    }
+
+    /// Changes what a connection does, where it is not closed already.
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut Activity)) {
+        let Some(activity) = self.by_number.get_mut(&number) else {
             return;
         };
-        if own.remove(&connection.number).is_some() {
-            self.total -= 1;
-        }
-        if own.is_empty() {
-            self.by_address.remove(&connection.address);
+        change(activity);
+        let (is_idle, is_receiving) = (
+            activity.requests == 0,
+            activity.requests > 0 && activity.requests == activity.receiving,
+        );
+        if let Some(own) = self.by_address.get_mut(&activity.address) {
+            for (set, belongs) in [(&mut own.idle, is_idle), (&mut own.receiving, is_receiving)] {
+                if belongs {
+                    set.insert(number);
+                } else {
+                    set.remove(&number);
+                }
+            }
         }
     }
 }
 
+/// A connection for as long as it is open.
+#[derive(Debug)]
+pub(super) struct Connection {
+    number: u64,
+    /// Cancelled when it must go.
+    pub(super) close: CancellationToken,
+    connections: Arc<Connections>,
+}
+
 impl Connection {
-    fn is_idle(&self) -> bool {
-        locked(&self.activity).requests == 0
+    fn change(&self, change: impl FnOnce(&mut Activity)) {
+        self.connections.open().change(self.number, change);
     }
 
-    fn is_only_receiving(&self) -> bool {
-        let activity = locked(&self.activity);
-        activity.requests == activity.receiving
+    /// Until when it may do nothing; `None` while a request is under way.
+    fn idle_until(&self) -> Option<Instant> {
+        let open = self.connections.open();
+        let activity = open.by_number.get(&self.number)?;
+        let limits = self.connections.limits;
+        let limit = if activity.served {
+            limits.idle
+        } else {
+            limits.first_request
+        };
+        (activity.requests == 0).then(|| activity.idle_since + limit)
     }
 
     /// Returns once no request was under way for as long as that may be.
-    pub(super) async fn idle_for_too_long(&self, limits: ConnectionLimits) {
+    pub(super) async fn idle_for_too_long(&self) {
         loop {
-            let until = {
-                let activity = locked(&self.activity);
-                let limit = if activity.served {
-                    limits.idle
-                } else {
-                    limits.first_request
-                };
-                if activity.requests > 0 {
-                    Instant::now() + limit
-                } else {
-                    activity.idle_since + limit
-                }
-            };
-            if until <= Instant::now() {
+            let now = Instant::now();
+            let until = self
+                .idle_until()
+                .unwrap_or(now + self.connections.limits.idle);
+            if until <= now {
                 return;
             }
             tokio::time::sleep_until(until).await;
         }
     }
 
-    /// Notes a request until its answer is written or given up.
+    /// Counts a request until its answer is written or given up.
     pub(super) fn begin_request(self: &Arc<Self>) -> Request {
-        locked(&self.activity).requests += 1;
+        self.change(|activity| activity.requests += 1);
         Request(Arc::clone(self))
     }
 
-    /// Notes that a request's body is coming until it came or was given up.
+    /// Counts a request's body until it has arrived or was given up.
     pub(super) fn begin_body(self: &Arc<Self>) -> Receiving {
-        locked(&self.activity).receiving += 1;
+        self.change(|activity| activity.receiving += 1);
         Receiving(Arc::clone(self))
     }
 }
 
-/// A connection for as long as it is open.
-#[derive(Debug)]
-pub(super) struct OpenConnection {
-    pub(super) connection: Arc<Connection>,
-    connections: Arc<Connections>,
-}
-
-impl Drop for OpenConnection {
+impl Drop for Connection {
     fn drop(&mut self) {
-        locked(&self.connections.open).remove(&self.connection);
+        self.connections.open().remove(self.number);
     }
 }
 
@@ -222,20 +245,21 @@ pub(super) struct Request(Arc<Connection>);
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let mut activity = locked(&self.0.activity);
-        activity.requests -= 1;
-        activity.served = true;
-        activity.idle_since = Instant::now();
+        self.0.change(|activity| {
+            activity.requests -= 1;
+            activity.served = true;
+            activity.idle_since = Instant::now();
+        });
     }
 }
 
-/// A request's body that is still coming.
+/// A request's body that is still arriving.
 #[derive(Debug)]
 pub(super) struct Receiving(Arc<Connection>);
 
 impl Drop for Receiving {
     fn drop(&mut self) {
-        locked(&self.0.activity).receiving -= 1;
+        self.0.change(|activity| activity.receiving -= 1);
     }
 }
 
@@ -271,58 +295,56 @@ mod tests {
     #[test]
     fn the_oldest_idle_connection_makes_room() {
         let connections = Connections::new(LIMITS);
-        let open = |text| connections.open(address(text)).unwrap();
-        let (first, second, third) = (open("192.0.2.1"), open("192.0.2.1"), open("192.0.2.1"));
-        let working = first.connection.begin_request();
-        let fourth = open("192.0.2.1");
-        assert!(second.connection.close.is_cancelled());
-        assert!(!first.connection.close.is_cancelled());
+        let accept = |text| Arc::new(connections.accept(address(text)).unwrap());
+        let (first, second) = (accept("192.0.2.1"), accept("192.0.2.1"));
+        let third = accept("192.0.2.1");
+        let working = first.begin_request();
+        let fourth = accept("192.0.2.1");
+        let closed = |connection: &Arc<Connection>| connection.close.is_cancelled();
+        assert!(closed(&second) && !closed(&first));
         assert_eq!(connections.total(), 3);
         // What is closed already leaves no gap when it goes.
         drop(second);
         assert_eq!(connections.total(), 3);
 
         // All places are taken: the address that has the most gives one up.
-        let (other, another) = (open("192.0.2.2"), open("192.0.2.3"));
-        assert!(third.connection.close.is_cancelled());
-        assert!(!fourth.connection.close.is_cancelled() && !other.connection.close.is_cancelled());
+        let (other, another) = (accept("192.0.2.2"), accept("192.0.2.3"));
+        assert!(closed(&third) && !closed(&fourth) && !closed(&other));
         assert_eq!(connections.total(), 4);
         drop((working, first, third, fourth, other, another));
         assert_eq!(connections.total(), 0);
-        assert!(locked(&connections.open).by_address.is_empty());
+        assert!(connections.open().by_address.is_empty());
     }
 
     #[test]
     fn who_sends_a_body_goes_before_who_waits_for_an_answer() {
         let connections = Connections::new(LIMITS);
-        let open = || connections.open(address("192.0.2.1"));
-        let held: Vec<_> = (0..3).map(|_| open().unwrap()).collect();
-        let requests: Vec<_> = held
-            .iter()
-            .map(|held| held.connection.begin_request())
-            .collect();
-        assert!(open().is_none());
-        let body = held[1].connection.begin_body();
-        drop(open().unwrap());
-        let closed: Vec<bool> = held
-            .iter()
-            .map(|held| held.connection.close.is_cancelled())
-            .collect();
+        let accept = || connections.accept(address("192.0.2.1")).map(Arc::new);
+        let held: Vec<_> = (0..3).map(|_| accept().unwrap()).collect();
+        let requests: Vec<_> = held.iter().map(Connection::begin_request).collect();
+        assert!(accept().is_none());
+        let body = held[1].begin_body();
+        drop(accept().unwrap());
+        let closed: Vec<bool> = held.iter().map(|held| held.close.is_cancelled()).collect();
         assert_eq!(closed, [false, true, false]);
         drop((requests, body));
+        // An answered connection is idle again.
+        let (fourth, fifth) = (accept().unwrap(), accept().unwrap());
+        assert!(held[0].close.is_cancelled());
+        drop((fourth, fifth));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_request_is_idle_for_too_long() {
         let connections = Connections::new(LIMITS);
-        let open = connections.open(address("192.0.2.1")).unwrap();
+        let connection = Arc::new(connections.accept(address("192.0.2.1")).unwrap());
         let begun = Instant::now();
-        open.connection.idle_for_too_long(LIMITS).await;
+        connection.idle_for_too_long().await;
         assert_eq!(begun.elapsed(), LIMITS.first_request);
 
-        let request = open.connection.begin_request();
-        let (begun, connection) = (Instant::now(), Arc::clone(&open.connection));
-        let idle = tokio::spawn(async move { connection.idle_for_too_long(LIMITS).await });
+        let request = connection.begin_request();
+        let (begun, same) = (Instant::now(), Arc::clone(&connection));
+        let idle = tokio::spawn(async move { same.idle_for_too_long().await });
         tokio::time::sleep(Duration::from_hours(1)).await;
         assert!(!idle.is_finished());
         drop(request);

@@ -24,13 +24,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-use super::connections::{Connections, OpenConnection};
+use super::connections::{Connection, Connections};
 use crate::options::ConnectionLimits;
 
 /// How long to wait after a connection could not be accepted: the process is out of descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Requests that a client may have under way on one HTTP/2 connection.
 const MAX_CONCURRENT_STREAMS: u32 = 128;
+/// Bytes of a connection that are read ahead, which is also the longest head of a request.
+const MAX_READ_BUFFER: usize = 16 << 10;
 /// What a client reads where every place is taken by a connection at work.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
@@ -65,7 +67,7 @@ pub async fn serve(
             }
         };
         out_of_descriptors = false;
-        let Some(open) = connections.open(address.ip()) else {
+        let Some(connection) = connections.accept(address.ip()) else {
             tracing::debug!(%address, "refused a connection: every place is taken by one at work");
             // Whatever fits the socket's buffer; the client need not wait for a timeout.
             stream.try_write(NO_ROOM).ok();
@@ -74,7 +76,7 @@ pub async fn serve(
         tasks.spawn(serve_connection(
             stream,
             router.clone(),
-            open,
+            Arc::new(connection),
             limits,
             shutdown.clone(),
         ));
@@ -97,13 +99,12 @@ fn is_of_the_client(error: &std::io::Error) -> bool {
 async fn serve_connection(
     stream: TcpStream,
     router: Router,
-    open: OpenConnection,
+    connection: Arc<Connection>,
     limits: ConnectionLimits,
     shutdown: CancellationToken,
 ) {
     // Events of a build are small and must not wait for the next one. Without it they are only later.
     stream.set_nodelay(true).ok();
-    let connection = Arc::clone(&open.connection);
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = connection.begin_request();
         let request = request.map(|body| {
@@ -129,7 +130,8 @@ async fn serve_connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle);
+        .header_read_timeout(limits.idle)
+        .max_buf_size(MAX_READ_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -145,8 +147,8 @@ async fn serve_connection(
                 }
                 return;
             }
-            () = open.connection.close.cancelled() => return,
-            () = open.connection.idle_for_too_long(limits) => return,
+            () = connection.close.cancelled() => return,
+            () = connection.idle_for_too_long() => return,
             () = shutdown.cancelled(), if !ending => {
                 ending = true;
                 serving.as_mut().graceful_shutdown();
