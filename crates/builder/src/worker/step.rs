@@ -49,9 +49,8 @@ impl Attempt<'_> {
         };
         let writing = tokio::spawn(writer.run(receiver));
         let result = self.bounded(step, &activity, work(&sender)).await;
-        if let Err(outcome) = &result
-            && let Some(failure) = failure_of_step(outcome)
-        {
+        // The failure that ends a build is told where its log is read, diagnosed and in the reader's language.
+        if let Err(AttemptOutcome::Requeue(RequeueReason::EngineLost, failure)) = &result {
             log(
                 &sender,
                 &format!("{} {}\n", failure.message.en, failure.hint.en),
@@ -165,13 +164,11 @@ fn failure_of_step(outcome: &AttemptOutcome) -> Option<&Failure> {
 
 /// Adds the step and its last lines to the failure. A failed step of the Dockerfile is explained
 /// by its last lines rather than by its exit code.
-fn in_step(outcome: AttemptOutcome, step: Step, mut last_lines: Vec<String>) -> AttemptOutcome {
+fn in_step(outcome: AttemptOutcome, step: Step, last_lines: Vec<String>) -> AttemptOutcome {
     let in_step = |failure: Failure| {
         let diagnosed = (failure.code == ReasonCode::StepFailed)
             .then(|| diagnose(&last_lines))
             .flatten();
-        // The last line of the log is this very failure, told once already.
-        last_lines.pop();
         diagnosed.unwrap_or(failure).in_step(step, last_lines)
     };
     match outcome {

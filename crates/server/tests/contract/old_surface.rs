@@ -9,7 +9,7 @@ use fastbuild_spec::{
     request::WireKey,
     state::{BuildState as S, Step},
 };
-use fastbuild_store::{AttemptId, End, NewBaseImage, SettingsRevisions};
+use fastbuild_store::{AttemptId, AttemptOutcome, NewBaseImage, SettingsRevisions};
 use http::Method;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -39,15 +39,16 @@ async fn build_in(service: &Service, target: &str, states: &[S]) -> AttemptId {
 
 /// Ends a build with a failure of a step.
 async fn fail(service: &Service, attempt: AttemptId, state: S, failure: Failure) {
-    let end = End {
-        state,
-        failure: Some(failure),
-        image: None,
-        settings_revisions: SettingsRevisions::default(),
-    };
+    let end = AttemptOutcome::Failed(state, failure);
     service
         .store
-        .finish(attempt, end, None, service.now())
+        .finish(
+            attempt,
+            &end,
+            SettingsRevisions::default(),
+            &|_| None,
+            service.now(),
+        )
         .await
         .unwrap();
 }

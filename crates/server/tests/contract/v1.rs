@@ -149,6 +149,7 @@ async fn owner_priority_and_limits_are_the_build_s() {
         [
             "/limits/hours",
             "/limits/silence_seconds",
+            "/limits/total_seconds",
             "/owner",
             "/priority"
         ]

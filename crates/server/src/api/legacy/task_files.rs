@@ -8,11 +8,10 @@ use axum::{
 };
 use fastbuild_builder::files::{DOCKERFILE, log_file};
 use fastbuild_spec::{
-    failure::{Failure, Language, ReasonCode},
+    failure::{Failure, ReasonCode},
     state::Step,
 };
 use fastbuild_store::{Build, Store, StoreError};
-use futures_util::{StreamExt as _, stream};
 use http::{StatusCode, header};
 use strum::IntoEnumIterator as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -82,9 +81,7 @@ async fn file(
         let step = begun(state.store(), &build, step)
             .await?
             .ok_or_else(missing)?;
-        let log = streams::step_log(state.store().clone(), build.id, step);
-        let ending = ending(&build, step, language);
-        Body::from_stream(log.chain(stream::once(async { Ok(ending) })))
+        Body::from_stream(streams::step_log(state.store(), &build, step, language))
     };
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
@@ -107,16 +104,6 @@ async fn begun(
     };
     let steps = store.steps(build.id).await?;
     Ok(steps.iter().any(|row| row.action == step).then_some(step))
-}
-
-/// What a log ends with for a person: why the build failed in this step, and what to do.
-fn ending(build: &Build, step: Step, language: Language) -> String {
-    build
-        .failure
-        .as_ref()
-        .filter(|failure| failure.step == Some(step) && build.state.is_terminal())
-        .map(|failure| format!("{}\n", failure.sentence(language)))
-        .unwrap_or_default()
 }
 
 fn not_found(work_dir_name: &str, file: &str) -> Error {

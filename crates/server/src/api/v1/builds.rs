@@ -244,7 +244,8 @@ struct LogWanted {
 
 /// Returns the log of the newest attempt as plain text.
 ///
-/// While the build runs, it holds what was written so far.
+/// While the build runs, it holds what was written so far. The log of a failed build ends with the
+/// reason and the remedy, in the language of the caller.
 #[utoipa::path(
     get,
     path = "/api/v1/builds/{id}/log",
@@ -257,6 +258,7 @@ struct LogWanted {
 )]
 async fn log(
     State(state): State<AppState>,
+    InLanguage(language): InLanguage,
     Path(id): Path<i64>,
     Query(wanted): Query<LogWanted>,
 ) -> Result<Response, Error> {
@@ -273,10 +275,9 @@ async fn log(
             vec![step]
         }
     };
-    found(&state, id).await?;
-    let store = state.store().clone();
+    let build = found(&state, id).await?;
     let text = stream::iter(steps)
-        .flat_map(move |step| streams::step_log(store.clone(), id, step).boxed());
+        .flat_map(move |step| streams::step_log(state.store(), &build, step, language).boxed());
     Ok(plain(Body::from_stream(text)))
 }
 
