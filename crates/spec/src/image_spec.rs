@@ -107,9 +107,31 @@ pub struct CondaSpec {
     pub mirror: Option<MirrorFile>,
     /// Match specs such as `scipy=1.9.3`, for the environment `default`.
     pub packages: Vec<String>,
+    /// The channels they come from, beside or instead of those that conda is configured with.
+    #[serde(default, skip_serializing_if = "CondaChannels::is_default")]
+    pub channels: CondaChannels,
+    /// Requirements that pip installs into that environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pip: Vec<String>,
     /// Whether micromamba installs them where the operator has it; `None` leaves it to the operator.
     #[serde(default)]
     pub micromamba: Option<bool>,
+}
+
+/// Where conda packages come from (CEP 24).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CondaChannels {
+    /// Names of channels, first of all the one to prefer.
+    pub names: Vec<String>,
+    /// Whether the channels that conda is configured with are left out (`nodefaults`).
+    #[serde(default)]
+    pub without_defaults: bool,
+}
+
+impl CondaChannels {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The passwords that go with a spec, never stored or printed in the clear.

@@ -424,3 +424,41 @@ fn the_same_request_gives_the_same_plan_and_only_the_end_names_the_build() {
         rest.matches("RUN ").count()
     );
 }
+
+#[test]
+fn conda_channels_are_given_in_their_order_and_the_pip_part_goes_into_the_environment() {
+    let mut spec = nothing();
+    spec.conda.packages = vec!["python=3.10".into(), "pip".into()];
+    spec.conda.channels.names = vec!["pytorch".into(), "defaults".into()];
+    spec.conda.pip = vec!["flask==3.0.3".into()];
+    let base = with_conda(apt("debian", "12"), &["base"]);
+    let unwrapped = |text: &str| text.replace(" \\\n       ", "");
+    let text = unwrapped(&render(&spec, &base, Dialect::BuildKit).dockerfile);
+    let create = "create -y -n default --channel pytorch --channel defaults python=3.10 pip";
+    assert!(text.contains(create), "{text}");
+    assert!(
+        text.contains("\"$prefix/bin/python\" -m pip install"),
+        "{text}"
+    );
+    assert!(!text.contains("--override-channels"), "{text}");
+
+    spec.conda.channels.without_defaults = true;
+    spec.jupyter_lab = true;
+    let plan = render(&spec, &with_python(base, "3.11"), Dialect::BuildKit);
+    assert!(
+        plan.dockerfile
+            .contains("--override-channels --channel pytorch"),
+        "{}",
+        plan.dockerfile
+    );
+    assert!(
+        plan.dockerfile.contains(" ipykernel"),
+        "{}",
+        plan.dockerfile
+    );
+    assert!(
+        plan.files
+            .iter()
+            .any(|file| file.path == "jupyter/kernel.json")
+    );
+}

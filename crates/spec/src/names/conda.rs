@@ -1,11 +1,20 @@
-//! conda match specs in the form people type: `[channel::]name[constraint]`, where a constraint is
-//! `=1.2`, `==1.2=build` or comparisons such as `>=1.2,<2|3.*`. The bracket form is left out: it
-//! can name URLs.
+//! conda match specs in the forms people and tools write: `[channel::]name[constraint]`, where a constraint is `=1.2`,
+//! `==1.2=build` or comparisons such as `>=1.2,<2|3.*`; `name version [build]` with blanks; and the bracket form
+//! `name[version='>=1.2', build=py38*]`, of which the keys that name URLs or files are refused (CEP 29).
 
 use super::NameError;
 
 const LONGEST: usize = 256;
 const OPERATORS: [&str; 8] = ["==", "!=", "<=", ">=", "~=", "=", "<", ">"];
+/// The keys of the bracket form that only choose among a channel's packages.
+const BRACKET_KEYS: [&str; 6] = [
+    "version",
+    "build",
+    "build_number",
+    "subdir",
+    "md5",
+    "sha256",
+];
 
 /// A match spec from the two fields of a request: `name` may hold a channel and a constraint, the
 /// separate `version` is joined as `=`, or as it stands when it begins with an operator.
@@ -42,9 +51,12 @@ pub fn parse_match_spec(name: &str, version: &str) -> Result<String, NameError> 
             "已含版本要求，不能再另给版本",
             "must not hold a version constraint when a version is given beside it",
         )),
-        (false, true) => parse_constraint(constraint)
-            .map(|constraint| head + &constraint)
-            .ok_or_else(refused_name),
+        (false, true) => match constraint.split_once('[') {
+            Some((before, brackets)) => parse_brackets(before.trim(), brackets),
+            None => parse_constraint(constraint).or_else(|| parse_blanks(constraint)),
+        }
+        .map(|constraint| head + &constraint)
+        .ok_or_else(refused_name),
         (true, false) => {
             let joined = if OPERATORS
                 .iter()
@@ -77,11 +89,69 @@ fn is_name_character(c: char) -> bool {
 }
 
 /// A channel by name, perhaps with a label or a subfolder: `conda-forge`, `pytorch/label/nightly`.
-fn is_channel(text: &str) -> bool {
+pub(crate) fn is_channel(text: &str) -> bool {
     text.split('/').all(|part| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
             && part.chars().all(is_name_character)
     })
+}
+
+/// `version` or `version build` behind blanks, as `conda list --export` and recipes have it: the exact form.
+fn parse_blanks(text: &str) -> Option<String> {
+    let mut words = text.split_whitespace();
+    let (version, build) = (words.next()?, words.next());
+    if words.next().is_some() || !is_version(version) || !build.is_none_or(is_build) {
+        return None;
+    }
+    Some(match build {
+        Some(build) => format!("={version}={build}"),
+        None => format!("=={version}"),
+    })
+}
+
+/// What is in the brackets, behind a constraint or none.
+fn parse_brackets(constraint: &str, brackets: &str) -> Option<String> {
+    let constraint = if constraint.is_empty() {
+        String::new()
+    } else {
+        parse_constraint(constraint)?
+    };
+    let mut pairs = Vec::new();
+    let mut rest = brackets.strip_suffix(']')?;
+    while !rest.trim().is_empty() {
+        let (key, after) = rest.split_once('=')?;
+        let key = key.trim();
+        let after = after.trim_start();
+        let (value, more) = match after.chars().next().filter(|first| "'\"".contains(*first)) {
+            Some(quote) => after[1..].split_once(quote)?,
+            None => after.split_at(after.find(',').unwrap_or(after.len())),
+        };
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._!+*<>=~|, ^$-".contains(c);
+        if !BRACKET_KEYS.contains(&key) || value.is_empty() || !value.chars().all(fits) {
+            return None;
+        }
+        pairs.push(format!("{key}='{}'", value.trim()));
+        let more = more.trim_start();
+        if !more.is_empty() && !more.starts_with(',') {
+            return None;
+        }
+        rest = more.strip_prefix(',').unwrap_or(more);
+    }
+    (!pairs.is_empty()).then(|| format!("{constraint}[{}]", pairs.join(",")))
+}
+
+fn is_version(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || c == '*')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._!+*-".contains(c))
+}
+
+fn is_build(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._*".contains(c))
 }
 
 fn parse_constraint(text: &str) -> Option<String> {
@@ -103,17 +173,7 @@ fn parse_constraint(text: &str) -> Option<String> {
             Some(_) => return None,
             None => (value, None),
         };
-        let version_fits = version.starts_with(|c: char| c.is_ascii_digit() || c == '*')
-            && version
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "._!+*-".contains(c));
-        let build_fits = build.is_none_or(|build| {
-            !build.is_empty()
-                && build
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "._*".contains(c))
-        });
-        if !version_fits || !build_fits {
+        if !is_version(version) || !build.is_none_or(is_build) {
             return None;
         }
         parsed.push_str(operator.unwrap_or_default());
@@ -148,6 +208,19 @@ mod tests {
             ),
             ("python", "3.8|3.9", "python=3.8|3.9"),
             ("numpy >=1.2,<2", "", "numpy>=1.2,<2"),
+            ("scipy 1.2", "", "scipy==1.2"),
+            ("scipy 1.2 py38_0", "", "scipy=1.2=py38_0"),
+            (
+                "pytorch[version='>=2.0,<3', build=*cuda*]",
+                "",
+                "pytorch[version='>=2.0,<3',build='*cuda*']",
+            ),
+            ("python=3.9.*=*_cpython", "", "python=3.9.*=*_cpython"),
+            (
+                "numpy>=1.2[build_number=0]",
+                "",
+                "numpy>=1.2[build_number='0']",
+            ),
         ] {
             assert_eq!(parse_match_spec(name, version).unwrap(), expected);
         }
@@ -166,7 +239,12 @@ mod tests {
             "scipy[url=http://x]",
             "scipy=",
             "scipy>=1,",
-            "scipy 1.2",
+            "scipy 1.2 a b",
+            "scipy[channel=https://x]",
+            "scipy[fn=/etc/passwd]",
+            "scipy[]",
+            "scipy[version='1'",
+            "scipy[version='1';x]",
             "scipy>=1=build",
             "scipy=1=",
             "a/b",

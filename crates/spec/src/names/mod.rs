@@ -11,6 +11,7 @@ mod pep508;
 mod rpm;
 mod text;
 
+pub(crate) use conda::is_channel;
 pub use conda::parse_match_spec;
 pub use debian::{parse_debian_package, parse_debian_version};
 pub use engine_name::parse_engine_name;

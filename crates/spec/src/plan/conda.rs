@@ -3,17 +3,19 @@
 use super::{
     ContextSource, Dialect, Planner,
     dockerfile::{Mount, Script},
-    micromamba, quote, system,
+    micromamba, pip, quote, system,
 };
 use crate::{
     failure::{Failure, ReasonCode},
-    image_spec::ImageSpec,
+    image_spec::{CondaChannels, ImageSpec},
     profile::ImageProfile,
 };
 
 /// Where the request's conda goes.
 const PREFIX: &str = "/usr/local/dros/conda";
 const STAGE: &str = "conda-build";
+/// The name of the kernel that JupyterLab has for the environment `default`.
+pub(super) const KERNEL: &str = "conda-default";
 
 /// Whether the base image has a conda in that place: it was made by an earlier build.
 fn is_there(profile: &ImageProfile) -> bool {
@@ -99,6 +101,9 @@ pub(super) fn stage(planner: &mut Planner<'_>) {
         }];
         planner.out.run(&installer, &installation());
         settings_of_mirror(planner);
+        if !planner.spec.conda.pip.is_empty() {
+            pip::settings_of_mirror(planner);
+        }
         packages(planner);
     }
 }
@@ -173,7 +178,7 @@ pub(super) fn requested(planner: &mut Planner<'_>) {
     }
 }
 
-/// Installs the packages in the environment `default`, so that `base` cannot break.
+/// Installs the packages in the environment `default`, so that `base` cannot break, and what its file has for pip.
 fn packages(planner: &mut Planner<'_>) {
     let spec = planner.spec;
     if spec.conda.packages.is_empty() {
@@ -187,28 +192,27 @@ fn packages(planner: &mut Planner<'_>) {
         ),
         _ => (format!("{PREFIX}/bin/conda"), false),
     };
+    let ours = command == format!("{PREFIX}/bin/conda");
     let classic = planner.context.dialect == Dialect::Classic;
     let verb = if exists { "install" } else { "create" };
-    let words: Vec<String> = spec
-        .conda
-        .packages
-        .iter()
-        .map(|word| quote::shell(word))
-        .collect();
-    let ours = command == format!("{PREFIX}/bin/conda");
+    let mut wanted = spec.conda.packages.clone();
+    // A notebook finds the packages only where they have a kernel.
+    if spec.jupyter_lab && !wanted.iter().any(|word| word.starts_with("ipykernel")) {
+        wanted.push("ipykernel".to_owned());
+    }
+    let words: Vec<String> = wanted.iter().map(|word| quote::shell(word)).collect();
     let mut mounts = vec![];
+    let mut script = Script::default();
     if !classic {
         let id = system::cache_id("conda", planner.profile, spec.conda.mirror.as_ref());
         mounts.push(Mount::Cache {
             id,
             target: "/var/cache",
         });
-    }
-    let mut script = Script::default();
-    if !classic {
         script.exclusive("/var/cache/fastbuild-conda");
     }
-    let by_conda = by_conda(&command, verb, &words, classic);
+    let channels = channel_options(&spec.conda.channels);
+    let by_conda = by_conda(&command, verb, &channels, &words, classic);
     // An environment that is there may lie anywhere: conda knows.
     if let Some(file) = planner.micromamba.clone()
         && ours
@@ -216,16 +220,100 @@ fn packages(planner: &mut Planner<'_>) {
         && !exists
     {
         mounts.push(micromamba::mount(planner, &file));
-        script.append(micromamba::create(PREFIX, &words, by_conda));
+        script.append(micromamba::create(
+            PREFIX,
+            &spec.conda.channels,
+            &words,
+            by_conda,
+        ));
     } else {
         script.append(by_conda);
+    }
+    if !spec.conda.pip.is_empty() || !planner.user_is_root() {
+        script.line(format!(
+            "prefix=$({} env list | sed -n 's/^default[ *]*//p')",
+            quote::shell(&command)
+        ));
+    }
+    if !spec.conda.pip.is_empty() {
+        script.append(pip_part(&spec.conda.pip, classic));
+    }
+    if !planner.user_is_root() {
+        script.line(format!(
+            "chown -R {} \"$prefix\"",
+            quote::shell(&planner.profile.config.user)
+        ));
     }
     planner.out.run(&mounts, &script);
 }
 
+/// The channels as the request orders them, before those that conda is configured with or instead of them.
+fn channel_options(channels: &CondaChannels) -> Vec<String> {
+    let mut options = Vec::new();
+    if channels.without_defaults && !channels.names.is_empty() {
+        options.push("--override-channels".to_owned());
+    }
+    for name in &channels.names {
+        options.push(format!("--channel {}", quote::shell(name)));
+    }
+    options
+}
+
+/// What an environment's file has for pip goes into that environment, by its own Python.
+fn pip_part(requirements: &[String], classic: bool) -> Script {
+    let cache = if classic {
+        "--no-cache-dir"
+    } else {
+        "--cache-dir=/var/cache/fastbuild-pip"
+    };
+    let words: Vec<String> = requirements.iter().map(|word| quote::shell(word)).collect();
+    let mut script = Script::default();
+    script
+        .line("export PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off")
+        .command(
+            &format!("\"$prefix/bin/python\" -m pip install --no-input --disable-pip-version-check {cache}"),
+            &words,
+        );
+    script
+}
+
+/// Registers the environment `default` as a kernel of JupyterLab.
+pub(super) fn kernel(planner: &mut Planner<'_>) {
+    if !has_kernel(planner.spec) {
+        return;
+    }
+    let prefix = match &planner.profile.conda {
+        Some(found) if planner.spec.conda.installer.is_none() => {
+            found.path.trim_end_matches("/bin/conda").to_owned()
+        }
+        _ => PREFIX.to_owned(),
+    };
+    let python = quote::json(&format!("{prefix}/envs/default/bin/python"));
+    let text = format!(
+        "{{\"argv\": [{python}, \"-m\", \"ipykernel_launcher\", \"-f\", \"{{connection_file}}\"], \
+         \"display_name\": \"Python (conda: default)\", \"language\": \"python\"}}\n"
+    );
+    planner.file("jupyter/kernel.json", 0o644, ContextSource::Inline(text));
+    planner.out.copy(
+        "jupyter/kernel.json",
+        &format!("/usr/local/share/jupyter/kernels/{KERNEL}/kernel.json"),
+    );
+}
+
+/// Whether JupyterLab has the conda environment as a kernel, which is then its first.
+pub(super) fn has_kernel(spec: &ImageSpec) -> bool {
+    spec.jupyter_lab && !spec.conda.packages.is_empty()
+}
+
 /// Does `verb` in the environment `default`. The packages' folder is outside the image, on another filesystem: conda
 /// then copies.
-fn by_conda(command: &str, verb: &str, words: &[String], classic: bool) -> Script {
+fn by_conda(
+    command: &str,
+    verb: &str,
+    channels: &[String],
+    words: &[String],
+    classic: bool,
+) -> Script {
     let cache = if classic {
         "/tmp/fastbuild-conda"
     } else {
@@ -236,7 +324,7 @@ fn by_conda(command: &str, verb: &str, words: &[String], classic: bool) -> Scrip
         .line(format!("export CONDA_PKGS_DIRS={cache}"))
         .command(
             &format!("{} {verb} -y -n default", quote::shell(command)),
-            words,
+            channels.iter().chain(words),
         );
     if classic {
         script.line(format!("rm -rf {cache}"));

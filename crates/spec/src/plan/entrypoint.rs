@@ -1,6 +1,6 @@
 //! How the services start with the container, before the base image's own command.
 
-use super::{ContextSource, Planner, quote};
+use super::{ContextSource, Planner, conda, quote};
 
 /// The image's entrypoint when it has services.
 pub(super) const ENTRYPOINT: &str = "/usr/local/dros/bin/fastbuild-start";
@@ -47,7 +47,14 @@ pub(super) fn scripts(planner: &mut Planner<'_>) {
             .and_then(super::pip::PipEnvironment::bin);
         let own = own.or_else(|| planner.python.as_ref().map(super::python::PythonTool::bin));
         let command = own.map_or("jupyter-lab".to_owned(), |bin| format!("{bin}/jupyter-lab"));
-        let text = JUPYTER.replace("@JUPYTER_LAB@", &quote::shell(&command));
+        let kernel = if conda::has_kernel(planner.spec) {
+            format!("--MultiKernelManager.default_kernel_name={}", conda::KERNEL)
+        } else {
+            String::new()
+        };
+        let text = JUPYTER
+            .replace("@JUPYTER_LAB@", &quote::shell(&command))
+            .replace("@DEFAULT_KERNEL@", &kernel);
         scripts.push(("start/fastbuild-jupyter", JUPYTER_HELPER, text));
     }
     for (path, target, text) in scripts {

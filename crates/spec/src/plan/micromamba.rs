@@ -3,10 +3,11 @@
 use super::{
     ContextSource, Planner,
     dockerfile::{Mount, Script},
+    quote,
 };
 use crate::{
     catalog::{Catalog, ToolFile, ToolKind},
-    image_spec::ImageSpec,
+    image_spec::{CondaChannels, ImageSpec},
 };
 
 /// Its packages, which it keeps otherwise than conda does; below the folder of conda's cache mount.
@@ -22,11 +23,26 @@ pub(super) fn tool(spec: &ImageSpec, catalog: &Catalog) -> Option<ToolFile> {
 /// Makes the environment `default` of the conda in `prefix`. With that conda's folder as its root it reads the same
 /// `.condarc` files; where those name no channel the two have different ones, so that conda is asked which. What it
 /// does not get done is done by `otherwise`, conda's way, whose messages people know.
-pub(super) fn create(prefix: &str, words: &[String], otherwise: Script) -> Script {
+pub(super) fn create(
+    prefix: &str,
+    channels: &CondaChannels,
+    words: &[String],
+    otherwise: Script,
+) -> Script {
+    let named: String = channels
+        .names
+        .iter()
+        .map(|name| format!("--channel {} ", quote::shell(name)))
+        .collect();
+    let configured = if channels.without_defaults && !named.is_empty() {
+        ""
+    } else {
+        "$channels"
+    };
     let mut create = Script::default();
     create.command(
         &format!(
-            "/mnt/micromamba create -y --root-prefix {prefix} --prefix {prefix}/envs/default --override-channels $channels"
+            "/mnt/micromamba create -y --root-prefix {prefix} --prefix {prefix}/envs/default --override-channels {named}{configured}"
         ),
         words,
     );

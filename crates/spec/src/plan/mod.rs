@@ -237,6 +237,7 @@ impl Planner<'_> {
         }
         conda::mirror(&mut self);
         conda::requested(&mut self);
+        conda::kernel(&mut self);
         entrypoint::scripts(&mut self);
         ssh::permission(&mut self);
         services::secrets(&mut self);

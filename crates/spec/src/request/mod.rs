@@ -3,6 +3,7 @@
 //! read by one reader, obey one set of rules and become one [`BuildRequest`].
 
 mod document;
+mod environment;
 mod files;
 mod legacy;
 mod packages;

@@ -31,5 +31,5 @@ exec @JUPYTER_LAB@ --ServerApp.ip=0.0.0.0 --ServerApp.port=8888 --ServerApp.port
     --ServerApp.token= --ServerApp.password="$hash" --ServerApp.sock= --ServerApp.certfile= --ServerApp.keyfile= \
     --ServerApp.identity_provider_class=jupyter_server.auth.identity.PasswordIdentityProvider \
     --IdentityProvider.token= --PasswordIdentityProvider.password_required=True \
-    --PasswordIdentityProvider.hashed_password="$hash" \
+    --PasswordIdentityProvider.hashed_password="$hash" @DEFAULT_KERNEL@ \
     </dev/null >>"$log" 2>&1

@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 use super::super::{
+    environment::{self, Environment},
     files::{self, MirrorRefused},
     packages::{Package, Written},
     reader::{MAX_ITEMS, Place, Reader},
-    requirements::{self, Environment},
-    rules,
+    requirements, rules,
 };
 use crate::{
     catalog::{MirrorFile, MirrorKind},
@@ -104,7 +104,7 @@ pub(super) fn conda(
     let mut environment = if text.is_empty() {
         Environment::default()
     } else {
-        requirements::environment(reader, &text_place, &text)
+        environment::environment(reader, &text_place, &text)
     };
     let mut packages = std::mem::take(&mut environment.conda);
     packages.extend(packages_of(
@@ -117,6 +117,8 @@ pub(super) fn conda(
         installer,
         mirror,
         packages,
+        channels: std::mem::take(&mut environment.channels),
+        pip: std::mem::take(&mut environment.pip),
         micromamba: reader.choice(&object.field("micromamba")),
     };
     (spec, environment)

@@ -98,10 +98,9 @@ pub fn parse_document(body: &Value, policy: &RequestPolicy) -> Result<BuildReque
     let python = installers::python(&mut reader, &root.field("python"));
     let system = installers::system(&mut reader, &root.field("system"), &mirrors.field("system"));
     let (pip_place, conda_place) = (root.field("pip"), root.field("conda"));
-    let mut pip = installers::pip(&mut reader, &pip_place, &mirrors.field("pip"));
+    let pip = installers::pip(&mut reader, &pip_place, &mirrors.field("pip"));
     let (conda, environment) =
         installers::conda(&mut reader, &conda_place, &mirrors.field("conda"));
-    pip.requirements.extend(environment.pip);
 
     let mut env = environment.variables;
     env.extend(reader.entries(&root.field("env"), parse_env_name));

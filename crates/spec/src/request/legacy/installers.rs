@@ -14,7 +14,7 @@ use super::{
 use crate::{
     catalog::{MirrorFile, MirrorKind},
     failure::Sentence,
-    image_spec::{CondaSpec, PackageManager, PipSpec, PythonSpec, SystemSpec},
+    image_spec::{CondaChannels, CondaSpec, PackageManager, PipSpec, PythonSpec, SystemSpec},
     names::NameError,
 };
 
@@ -128,6 +128,8 @@ pub(super) fn conda(reader: &mut Reader, config: &Place<'_>) -> (CondaSpec, Valu
         mirror,
         packages,
         micromamba,
+        channels: CondaChannels::default(),
+        pip: Vec::new(),
     };
     (spec, installer.completed)
 }
