@@ -340,7 +340,7 @@ impl Attempt<'_> {
             .engine
             .build(request, progress)
             .await
-            .map_err(|error| error.failure())
+            .map_err(|error| named_by_purpose(error.failure(), &plan.dockerfile))
     }
 
     /// Between build and push: the image is not too large.
@@ -405,4 +405,23 @@ impl Attempt<'_> {
     pub(crate) fn now(&self) -> Timestamp {
         self.worker.common.now()
     }
+}
+
+/// The failure of a step of the Dockerfile, which the engine names by its whole script, named by what the step is for.
+fn named_by_purpose(mut failure: Failure, dockerfile: &str) -> Failure {
+    let Some(step) = failure.culprit.clone() else {
+        return failure;
+    };
+    if let Some(purpose) = plan::purpose(dockerfile, &step) {
+        failure.message.zh = failure
+            .message
+            .zh
+            .replace(&step, &format!("“{}”", purpose.zh));
+        failure.message.en = failure
+            .message
+            .en
+            .replace(&step, &format!("\"{}\"", purpose.en));
+        failure.culprit = Some(purpose.en);
+    }
+    failure
 }

@@ -19,7 +19,7 @@ use crate::{
     images::log,
     worker::{
         attempt::Attempt,
-        step_log::{Activity, StepLogWriter},
+        step_log::{Activity, LAST_LINES, StepLogWriter},
     },
 };
 
@@ -163,13 +163,19 @@ fn failure_of_step(outcome: &AttemptOutcome) -> Option<&Failure> {
 }
 
 /// Adds the step and its last lines to the failure. A failed step of the Dockerfile is explained
-/// by its last lines rather than by its exit code.
+/// by what it printed rather than by its exit code.
 fn in_step(outcome: AttemptOutcome, step: Step, last_lines: Vec<String>) -> AttemptOutcome {
-    let in_step = |failure: Failure| {
+    let in_step = |mut failure: Failure| {
+        // What the failed step itself printed, where the engine tells it: others that ran beside it print too.
+        let mut lines = std::mem::take(&mut failure.last_lines);
+        if lines.is_empty() {
+            lines = last_lines;
+        }
         let diagnosed = (failure.code == ReasonCode::StepFailed)
-            .then(|| diagnose(&last_lines))
+            .then(|| diagnose(&lines))
             .flatten();
-        diagnosed.unwrap_or(failure).in_step(step, last_lines)
+        let shown = lines.split_off(lines.len().saturating_sub(LAST_LINES));
+        diagnosed.unwrap_or(failure).in_step(step, shown)
     };
     match outcome {
         AttemptOutcome::Failed(state, failure) => AttemptOutcome::Failed(state, in_step(failure)),

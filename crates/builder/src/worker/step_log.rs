@@ -24,7 +24,7 @@ use tokio::{fs::File, io::AsyncWriteExt as _, time::Instant};
 use crate::clock::SharedClock;
 
 /// How many of a step's last lines a failure carries.
-const LAST_LINES: usize = 20;
+pub(crate) const LAST_LINES: usize = 20;
 /// A line in a failure is cut at this many bytes.
 const LAST_LINE_BYTES: usize = 500;
 /// Events written in one transaction.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Lines kept of each step, for the error if it fails.
-const TAIL_LINES: usize = 30;
+const TAIL_LINES: usize = 200;
 /// Bytes of the context on their way at a time.
 const WINDOW: usize = 256 * 1024;
 /// Seconds since 1970 of every file in the tar, 2000-01-01: the builder's cache looks at it.

@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{ProgressSender, error::classify::FailedStep};
 
 /// Lines kept of each vertex, for the error if it fails.
-const TAIL_LINES: usize = 30;
+const TAIL_LINES: usize = 200;
 /// Masking shorter secrets would mask ordinary words.
 const MIN_SECRET_BYTES: usize = 6;
 

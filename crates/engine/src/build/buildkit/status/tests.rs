@@ -146,7 +146,9 @@ async fn failed_step_is_the_first_that_was_not_cancelled() {
         error: error.into(),
         ..vertex(digest, name, Some(1), Some(2))
     };
-    let lines: Vec<_> = (0..40).map(|line| format!("line {line}\n")).collect();
+    let lines: Vec<_> = (0..TAIL_LINES + 10)
+        .map(|line| format!("line {line}\n"))
+        .collect();
     let (text, failed) = follow(vec![
         vertices(vec![
             vertex("a", "[1/2] RUN wait", Some(1), None),
@@ -167,7 +169,7 @@ async fn failed_step_is_the_first_that_was_not_cancelled() {
             failed.lines[0].as_str(),
             failed.lines[TAIL_LINES - 1].as_str()
         ),
-        (TAIL_LINES, "line 10", "line 39")
+        (TAIL_LINES, "line 10", "line 209")
     );
     assert!(
         text.contains("#1 CANCELED\n") && text.contains("#2 ERROR exit code: 1\n"),
