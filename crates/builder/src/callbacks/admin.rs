@@ -2,7 +2,7 @@
 //! are signed with.
 
 use fastbuild_spec::{
-    callback::{CallbackBody, SigningSecret, check_callback_url},
+    callback::{CallbackBody, SigningSecret, check_callback_url, delivery_failure},
     failure::{Failure, FieldError, ReasonCode, Sentence},
     settings::CallbackHeaders,
     state::BuildState,
@@ -31,6 +31,8 @@ pub struct CallbackTry {
     pub duration_ms: u64,
     /// Why there was no answer.
     pub error: Option<String>,
+    /// Why it was not delivered, where it was not.
+    pub failure: Option<Failure>,
 }
 
 /// Where the signing secret in force comes from; the secret itself never comes out.
@@ -95,6 +97,7 @@ impl Callbacks {
             .map_err(|error| stored(&error))?;
         let took = tried.ended_at.duration_since(tried.started_at);
         Ok(CallbackTry {
+            failure: delivery_failure(&delivery.url, tried.status, tried.error.as_deref()),
             url: delivery.url,
             request_headers: tried.request_headers.masked(),
             request_body: delivery.body,

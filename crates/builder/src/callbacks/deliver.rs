@@ -3,14 +3,17 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use fastbuild_engine::crash::{self, CrashPoint};
 use fastbuild_spec::{
-    callback::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER},
-    failure::Failure,
+    callback::{
+        ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER, Unanswered, delivery_failure,
+    },
+    failure::{Failure, Language},
     settings::CallbackHeaders,
 };
 use fastbuild_store::{
@@ -183,14 +186,24 @@ impl Callbacks {
         } else {
             self.after_failure(delivery.tries_on_schedule, asked, now)
         };
-        tracing::info!(
-            url = without_query(&delivery.url),
-            status = tried.status,
-            error = tried.error.as_deref(),
-            tries = number,
-            ?outcome,
-            "callback tried"
-        );
+        let failure = delivery_failure(&delivery.url, tried.status, tried.error.as_deref());
+        let url = without_query(&delivery.url);
+        match failure {
+            None => tracing::info!(
+                url,
+                status = tried.status,
+                attempt = number,
+                "callback delivered"
+            ),
+            Some(failure) => tracing::warn!(
+                url,
+                attempt = number,
+                code = %failure.code,
+                failure = failure.sentence(Language::English),
+                ?outcome,
+                "callback failed"
+            ),
+        }
         // A try that was made is recorded, else it would be made again.
         loop {
             let recorded = self
@@ -287,7 +300,7 @@ impl Callbacks {
                         let status = response.status().as_u16();
                         (Some(status), beginning(response).await, None)
                     }
-                    Err(error) => (None, String::new(), Some(reason(error))),
+                    Err(error) => (None, String::new(), Some(unanswered(error))),
                 }
             }
         };
@@ -369,21 +382,53 @@ async fn beginning(mut response: Response) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The innermost cause says what a person needs: "connection refused", "timed out".
-fn reason(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "the receiver did not answer in time".to_owned();
+/// The line that is recorded in place of an answer.
+fn unanswered(error: reqwest::Error) -> String {
+    let kind = kind_of(&error);
+    if kind == Unanswered::TimedOut {
+        return kind.line("");
     }
+    // The innermost cause says what a person needs.
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+    let detail = causes(&error).last().map(ToString::to_string);
+    kind.line(&detail.unwrap_or_default())
+}
+
+fn kind_of(error: &reqwest::Error) -> Unanswered {
+    if error.is_timeout() {
+        return Unanswered::TimedOut;
     }
-    cause.to_string()
+    causes(error)
+        .find_map(|cause| {
+            let io = cause.downcast_ref::<io::Error>();
+            let tls = io
+                .and_then(io::Error::get_ref)
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+                .is_some();
+            if tls || cause.is::<rustls::Error>() {
+                Some(Unanswered::Tls)
+            } else if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+                Some(Unanswered::Refused)
+            } else if cause.to_string() == "dns error" {
+                // The connector's own type for it is private.
+                Some(Unanswered::NotResolved)
+            } else {
+                None
+            }
+        })
+        .unwrap_or(Unanswered::Broken)
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+        error.source()
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[test]
@@ -397,5 +442,54 @@ mod tests {
         assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
         assert_eq!(seconds("soon"), None);
         assert_eq!(seconds("-1"), None);
+    }
+
+    async fn line(client: reqwest::Client, url: &str) -> String {
+        unanswered(client.post(url).send().await.unwrap_err())
+    }
+
+    fn client() -> reqwest::ClientBuilder {
+        reqwest::Client::builder().no_proxy()
+    }
+
+    struct NoNames;
+
+    impl reqwest::dns::Resolve for NoNames {
+        fn resolve(&self, _name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+            Box::pin(async { Err(io::Error::other("no such host").into()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_instead_of_an_answer_is_told_by_its_kind() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let silent = client().timeout(Duration::from_millis(50)).build().unwrap();
+        let line_of = line(silent, &format!("http://{address}")).await;
+        assert_eq!(line_of, Unanswered::TimedOut.line(""));
+
+        // What is no TLS answers a TLS hello.
+        let plain = tokio::spawn(async move {
+            // The first is the one that was given up above.
+            let _silent = listener.accept().await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            drop(listener);
+        });
+        let tls = line(client().build().unwrap(), &format!("https://{address}")).await;
+        assert!(tls.starts_with(&Unanswered::Tls.line("")), "{tls}");
+        plain.await.unwrap();
+
+        let refused = line(client().build().unwrap(), &format!("http://{address}")).await;
+        assert!(
+            refused.starts_with(&Unanswered::Refused.line("")),
+            "{refused}"
+        );
+
+        let nameless = client().dns_resolver(NoNames).build().unwrap();
+        let unknown = line(nameless, "http://platform.example/hook").await;
+        assert_eq!(unknown, Unanswered::NotResolved.line("no such host"));
     }
 }

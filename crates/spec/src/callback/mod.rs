@@ -1,6 +1,7 @@
 //! Callbacks: the message a caller gets when a build has ended, the rules for its address, and its
 //! signature. Sending is the builder's.
 
+mod failure;
 mod login;
 mod signature;
 mod url;
@@ -8,6 +9,7 @@ mod url;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    failure::{Unanswered, delivery_failure},
     login::{LOGIN_HEADER, PartedAddress, part_login},
     signature::{ID_HEADER, NoSigningSecret, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER},
     url::{CallbackUrlError, check_callback_url, receiver},

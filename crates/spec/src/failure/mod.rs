@@ -161,6 +161,18 @@ pub enum ReasonCode {
     DatabaseUnavailable,
     /// The service has no file descriptor left.
     TooManyOpenFiles,
+    /// A callback's receiver cannot be reached, or did not answer in time.
+    CallbackUnreachable,
+    /// The TLS connection to a callback's receiver cannot be made.
+    CallbackTlsFailed,
+    /// A callback's receiver answered with a status that is not 2xx.
+    CallbackRejected,
+    /// A machine's clock differs from the service's.
+    ClockSkewed,
+    /// A certificate has expired or will soon.
+    CertificateExpiring,
+    /// The service's own machine runs out of disk, inodes or file descriptors.
+    HostExhausted,
     /// A fault of FastBuild itself.
     Internal,
 }
@@ -212,6 +224,12 @@ impl ReasonCode {
             | Self::EngineLost
             | Self::DatabaseUnavailable
             | Self::TooManyOpenFiles
+            | Self::CallbackUnreachable
+            | Self::CallbackTlsFailed
+            | Self::CallbackRejected
+            | Self::ClockSkewed
+            | Self::CertificateExpiring
+            | Self::HostExhausted
             | Self::Internal => Fault::Errored,
         }
     }
@@ -390,6 +408,30 @@ impl ReasonCode {
             Self::TooManyOpenFiles => (
                 "请管理员提高 FastBuild 进程的文件描述符上限（例如 systemd 的 LimitNOFILE）并检查连接数。",
                 "Ask the operator to raise the limit of open files of the FastBuild process, such as systemd's LimitNOFILE, and to check the number of connections.",
+            ),
+            Self::CallbackUnreachable => (
+                "请检查接收方是否正在运行，以及从 FastBuild 所在机器到该地址的网络和防火墙。",
+                "Check that the receiver is running, and the network and firewall between it and the machine FastBuild runs on.",
+            ),
+            Self::CallbackTlsFailed => (
+                "请检查接收方的证书是否有效、是否由 FastBuild 所在机器信任的 CA 签发，以及该端口是否使用 TLS。",
+                "Check that the receiver's certificate is valid and issued by a CA that FastBuild's machine trusts, and that the port speaks TLS.",
+            ),
+            Self::CallbackRejected => (
+                "请查看接收方的日志，了解其拒绝该请求的原因。",
+                "Look into the receiver's log for why it refuses the request.",
+            ),
+            Self::ClockSkewed => (
+                "请管理员在各台机器上启用并检查时间同步（NTP）。",
+                "Ask the operator to turn on time synchronisation (NTP) on these machines and to check it.",
+            ),
+            Self::CertificateExpiring => (
+                "请管理员在到期前更换该证书；客户端证书通过 config/update-docker-server 或 PATCH /api/v1/engines/NAME 上传。",
+                "Ask the operator to renew the certificate before that; a client certificate is uploaded with config/update-docker-server or PATCH /api/v1/engines/NAME.",
+            ),
+            Self::HostExhausted => (
+                "请管理员释放 FastBuild 所在机器的资源，或提高其上限。",
+                "Ask the operator to free resources on the machine FastBuild runs on, or to raise their limit.",
             ),
             Self::Internal => (
                 "这是 FastBuild 自身的问题；服务日志中有该任务编号的详细原因，请附上日志报告。",

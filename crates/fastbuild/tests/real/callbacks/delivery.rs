@@ -281,7 +281,9 @@ async fn callbacks_are_sent_once_more_one_or_all_that_failed() {
         .post("config/test-callback")
         .await
         .unwrap();
-    assert_eq!(test.data().unwrap()["status"], 500);
+    assert_eq!(test.body["code"], -1, "{}", test.body);
+    assert_eq!(test.body["reason"], "CallbackRejected");
+    assert_eq!(test.body["data"]["status"], 500);
 
     set_callback_mode(
         &installation.env,

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use fastbuild_spec::settings::{
     parse_docker_server_form, parse_host_form, parse_registry_form, parse_site_form,
 };
@@ -13,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    envelope::{Envelope, Failures, MessageOnly, Reply},
+    envelope::{Envelope, FailedReply, Failures, MessageOnly, Reply},
     parameters::NEWEST,
     settings_form::{DockerServerFields, HarborFields, HostFields, SiteFields},
     view::{CallbackRow, CallbackSigning, DockerServerRow, HarborRow, HostRow},
@@ -308,6 +311,8 @@ struct TestCallback {
 ///
 /// It has the real body and headers, and goes to `callback_url` or, without it, to its own address.
 /// Before the first callback, a test body is sent to `callback_url`.
+/// If the receiver does not take it, `code` is -1: `msg` says why and what to do, and `data` holds
+/// what came back.
 #[utoipa::path(
     post,
     path = "/api/fast-build/config/test-callback",
@@ -318,13 +323,15 @@ struct TestCallback {
 async fn test_callback(
     State(state): State<AppState>,
     Query(TestCallback { callback_url }): Query<TestCallback>,
-) -> Result<Reply<TriedCallback>, Error> {
-    let tried = state
-        .builder
-        .callbacks()
-        .test(callback_url.as_deref())
-        .await?;
-    Ok(Reply::success(tried.into()))
+) -> Result<Response, Error> {
+    let callbacks = state.builder.callbacks();
+    let mut tried = callbacks.test(callback_url.as_deref()).await?;
+    let failure = tried.failure.take();
+    let tried = TriedCallback::from(tried);
+    Ok(match failure {
+        None => Reply::success(tried).into_response(),
+        Some(failure) => FailedReply::new(failure, tried).into_response(),
+    })
 }
 
 /// The secret callbacks are signed with. Not printable: it is a secret.

@@ -1,7 +1,7 @@
 //! `{code, msg, data}`, the shape of every answer of the old protocol.
 
 use axum::response::{IntoResponse, Response};
-use fastbuild_spec::failure::{Fault, ReasonCode, Sentence};
+use fastbuild_spec::failure::{Failure, Fault, ReasonCode, Sentence};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,7 +31,8 @@ pub(crate) struct ErrorBody {
     code: i32,
     /// What happened and what to do, for a person.
     msg: String,
-    /// Null, but for the word that old callers know a few refusals by.
+    /// Null, but for the word that old callers know a few refusals by, and for what came of a test
+    /// callback.
     data: Option<Value>,
     /// The stable code of the reason.
     #[schema(example = "SpecInvalid")]
@@ -138,6 +139,38 @@ impl<T: Serialize> IntoResponse for Reply<T> {
         match serde_json::to_value(data) {
             Ok(data) => LocalizedBody::json(move |language| {
                 success(msg.in_language(language), data.clone())
+            })
+            .into_response(),
+            Err(error) => Error::internal(format!("failed to write an answer as JSON: {error}"))
+                .into_response(),
+        }
+    }
+}
+
+/// What a handler answers when it did as asked and what it tried failed: why, and what was found.
+#[derive(Debug)]
+pub(crate) struct FailedReply<T> {
+    failure: Failure,
+    data: T,
+}
+
+impl<T> FailedReply<T> {
+    /// The failure in both languages, with data.
+    pub(crate) fn new(failure: Failure, data: T) -> Self {
+        Self { failure, data }
+    }
+}
+
+impl<T: Serialize> IntoResponse for FailedReply<T> {
+    fn into_response(self) -> Response {
+        let Self { failure, data } = self;
+        match serde_json::to_value(data) {
+            Ok(data) => LocalizedBody::json(move |language| {
+                json!(ErrorBody::new(
+                    failure.code.to_string(),
+                    failure.sentence(language),
+                    Some(data.clone()),
+                ))
             })
             .into_response(),
             Err(error) => Error::internal(format!("failed to write an answer as JSON: {error}"))

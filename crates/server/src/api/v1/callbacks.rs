@@ -15,12 +15,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     pagination::{CursorPage, ErrorCollector},
     problem::Problems,
-    view::{Callback, CallbackDetail, CallbackPage, RedeliveredCallbacks},
+    view::{Callback, CallbackDetail, CallbackPage, RedeliveredCallbacks, TestedCallback},
 };
 use crate::{
-    api::{Controller, Surface, view::TriedCallback},
+    api::{Controller, Surface},
     error::Error,
     extract::{JsonBody, Path, Query},
+    http::localize::InLanguage,
     state::AppState,
 };
 
@@ -113,9 +114,11 @@ async fn list(
 )]
 async fn get(
     State(state): State<AppState>,
+    InLanguage(language): InLanguage,
     Path(id): Path<i64>,
 ) -> Result<Json<CallbackDetail>, Error> {
-    Ok(Json(found(&state, id).await?.into()))
+    let history = found(&state, id).await?;
+    Ok(Json(CallbackDetail::new(history, language)))
 }
 
 async fn found(state: &AppState, id: i64) -> Result<DeliveryHistory, Error> {
@@ -207,17 +210,19 @@ struct Receiver {
 ///
 /// It has the real body and headers, and goes to `url` or, without it, to its own address. Before
 /// the first callback, a test body is sent to `url`.
+/// `failure` says why the receiver did not take it.
 #[utoipa::path(
     post,
     path = "/api/v1/callbacks:test",
     tag = "v1 callbacks",
     request_body = Receiver,
-    responses((status = 200, body = TriedCallback), Problems)
+    responses((status = 200, body = TestedCallback), Problems)
 )]
 async fn test(
     State(state): State<AppState>,
+    InLanguage(language): InLanguage,
     JsonBody(Receiver { url }): JsonBody<Receiver>,
-) -> Result<Json<TriedCallback>, Error> {
+) -> Result<Json<TestedCallback>, Error> {
     if let Some(url) = &url {
         check_callback_url(url).map_err(|error| {
             // A bad address could hold a password: it is not repeated.
@@ -225,5 +230,5 @@ async fn test(
         })?;
     }
     let tried = state.builder.callbacks().test(url.as_deref()).await?;
-    Ok(Json(tried.into()))
+    Ok(Json(TestedCallback::new(tried, language)))
 }

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use fastbuild_builder::CallbackTry;
+use fastbuild_spec::{callback::delivery_failure, failure::Language};
 use fastbuild_store::{Delivery, DeliveryAttempt, DeliveryHistory};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+
+use super::build::FailureDetail;
+use crate::api::view::TriedCallback;
 
 /// A callback that was or will be delivered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,14 +81,16 @@ pub(crate) struct CallbackDetail {
     attempts: Vec<CallbackAttempt>,
 }
 
-impl From<DeliveryHistory> for CallbackDetail {
-    fn from(history: DeliveryHistory) -> Self {
+impl CallbackDetail {
+    /// A callback, the failures of its tries in a language.
+    pub(crate) fn new(history: DeliveryHistory, language: Language) -> Self {
+        let url = history.delivery.url.clone();
         Self {
             callback: history.delivery.into(),
             attempts: history
                 .tries
                 .into_iter()
-                .map(CallbackAttempt::from)
+                .map(|tried| CallbackAttempt::new(tried, &url, language))
                 .collect(),
         }
     }
@@ -108,10 +115,13 @@ struct CallbackAttempt {
     body: String,
     /// Why there was no answer; null when there was one.
     error: Option<String>,
+    /// Why the receiver did not take it, and what to do; null when it did.
+    failure: Option<FailureDetail>,
 }
 
-impl From<DeliveryAttempt> for CallbackAttempt {
-    fn from(tried: DeliveryAttempt) -> Self {
+impl CallbackAttempt {
+    fn new(tried: DeliveryAttempt, url: &str, language: Language) -> Self {
+        let failure = delivery_failure(url, tried.status, tried.error.as_deref());
         let took = tried.ended_at.duration_since(tried.started_at).as_millis();
         Self {
             number: tried.number,
@@ -123,6 +133,28 @@ impl From<DeliveryAttempt> for CallbackAttempt {
             status: tried.status,
             body: tried.body,
             error: tried.error,
+            failure: failure.map(|failure| FailureDetail::new(&failure, language)),
+        }
+    }
+}
+
+/// What came of a test callback.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TestedCallback {
+    /// What was sent and what came back.
+    #[serde(flatten)]
+    tried: TriedCallback,
+    /// Why the receiver did not take it, and what to do; null when it did.
+    failure: Option<FailureDetail>,
+}
+
+impl TestedCallback {
+    /// A test callback, its failure in a language.
+    pub(crate) fn new(mut tried: CallbackTry, language: Language) -> Self {
+        let failure = tried.failure.take();
+        Self {
+            tried: tried.into(),
+            failure: failure.map(|failure| FailureDetail::new(&failure, language)),
         }
     }
 }

@@ -9,7 +9,9 @@ mod profile;
 mod settings;
 
 pub(super) use build::{Build, BuildPage, CancelResult, RenderedPlan, path as build_path};
-pub(super) use callback::{Callback, CallbackDetail, CallbackPage, RedeliveredCallbacks};
+pub(super) use callback::{
+    Callback, CallbackDetail, CallbackPage, RedeliveredCallbacks, TestedCallback,
+};
 pub(super) use engine::{
     Engine, EngineHistory, EngineList, EngineProof, EngineRevision, path as engine_path,
 };
