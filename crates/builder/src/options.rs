@@ -8,6 +8,7 @@ use fastbuild_spec::{
     limits::{BuildLimits, LimitBounds},
     reference::ImageReference,
     request::{RequestPolicy, WireKey},
+    requirements::Sources,
 };
 
 /// What a builder is told at its start.
@@ -27,6 +28,8 @@ pub struct Options {
     pub base_images: Vec<ImageReference>,
     /// The key of the wire secrets.
     pub wire_key: WireKey,
+    /// What requests may install from beside the mirrors of the catalog.
+    pub sources: Sources,
     /// This process's name in the build rows; unique among processes on one database.
     pub worker: String,
 }
@@ -37,6 +40,7 @@ impl Options {
         RequestPolicy {
             wire_key: self.wire_key.clone(),
             limits: self.limits.bounds(),
+            sources: self.sources.clone(),
         }
     }
 }

@@ -82,6 +82,7 @@ impl App {
                 cleaning: config.cleaning,
                 base_images: config.base_images,
                 wire_key: config.wire_key,
+                sources: config.sources,
                 worker,
             },
             clock,

@@ -2,6 +2,7 @@
 //! variables over that, flags over all. Every mistake is named at once.
 
 mod reader;
+mod sources;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,7 @@ use fastbuild_server::AllowedOrigins;
 use fastbuild_spec::{
     reference::ImageReference,
     request::WireKey,
+    requirements::Sources,
     settings::{CallbackHeaders, check_headers},
 };
 use fastbuild_store::Store;
@@ -89,6 +91,8 @@ pub struct Config {
     pub stream_clients: usize,
     /// The key of the secrets in build requests.
     pub wire_key: WireKey,
+    /// What requests may install from beside the mirrors of the catalog.
+    pub sources: Sources,
     /// Headers of callbacks until others are set.
     pub callback_headers: BTreeMap<String, String>,
     /// How callbacks are delivered.
@@ -264,6 +268,7 @@ impl Config {
         }
         let signing_secret = reader.signing_secret();
         let base_images = reader.base_images();
+        let sources = reader.sources();
         let longest = reader.longest_limits();
         let disk_marks = reader.disk_marks();
         let config = (|| {
@@ -281,6 +286,7 @@ impl Config {
                 allowed_origins: allowed_origins?,
                 stream_clients: reader.at_least_one::<u16>("api.stream_clients")?.into(),
                 wire_key: wire_key?,
+                sources: sources?,
                 callback_headers: callback_headers?,
                 callbacks: CallbackOptions {
                     timeout: reader.seconds("callback.timeout_seconds")?,

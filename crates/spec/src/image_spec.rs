@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalog::{MirrorFile, ToolFile},
     reference::ImageReference,
+    requirements::RequirementSet,
 };
 
 /// What an image should be. Secrets travel beside it, in [`ServicePasswords`].
@@ -93,9 +94,19 @@ pub struct PipSpec {
     pub mirror: Option<MirrorFile>,
     /// Requirements in PEP 508 form without URL or marker, such as `requests[socks]>=2,<3`.
     pub requirements: Vec<String>,
+    /// What requirement files want beside them.
+    #[serde(default, skip_serializing_if = "RequirementSet::is_empty")]
+    pub files: RequirementSet,
     /// Whether uv installs them where the operator has it; `None` leaves it to the operator.
     #[serde(default)]
     pub uv: Option<bool>,
+}
+
+impl PipSpec {
+    /// Whether packages are to be installed.
+    pub fn has_packages(&self) -> bool {
+        !self.requirements.is_empty() || !self.files.requirements.is_empty()
+    }
 }
 
 /// conda and its packages.
@@ -146,7 +157,7 @@ pub struct ServicePasswords {
 impl ImageSpec {
     /// Whether anything in this spec needs pip.
     pub fn needs_pip(&self) -> bool {
-        self.pip.get_pip || !self.pip.requirements.is_empty() || self.jupyter_lab
+        self.pip.get_pip || self.pip.has_packages() || self.jupyter_lab
     }
 
     /// Equal for builds that take about the same time: base image and installers, without the
@@ -159,7 +170,7 @@ impl ImageSpec {
         for (runs, name) in [
             (!self.system.packages.is_empty(), "system"),
             (self.pip.get_pip, "get-pip"),
-            (!self.pip.requirements.is_empty(), "pip"),
+            (self.pip.has_packages(), "pip"),
             (!self.conda.packages.is_empty(), "conda"),
             (self.ssh, "ssh"),
             (self.jupyter_lab, "jupyter"),

@@ -34,6 +34,7 @@
 //! let policy = RequestPolicy {
 //!     wire_key: WireKey::new("0123456789abcdef", "0000000000000000")?,
 //!     limits: LimitBounds { default: hour, longest: hour },
+//!     sources: Default::default(),
 //! };
 //! let body = read("{base: debian:12, target: registry.example/team/git:1, system: [git]}", Syntax::Yaml)
 //!     .expect("it is YAML");
@@ -75,6 +76,7 @@ pub mod profile;
 pub mod reference;
 pub mod request;
 pub mod requeue;
+pub mod requirements;
 pub mod settings;
 pub mod state;
 mod unicode;

@@ -27,6 +27,7 @@ fn policy() -> RequestPolicy {
             default: limits(86_400),
             longest: limits(7 * 86_400),
         },
+        sources: fastbuild_spec::requirements::Sources::default(),
     }
 }
 

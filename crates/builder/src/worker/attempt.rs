@@ -300,6 +300,12 @@ impl Attempt<'_> {
         let planned = plan.files.clone();
         let passwords = self.claimed.passwords.clone();
         let wanted = plan.secrets.clone();
+        let index_logins = self
+            .worker
+            .common
+            .options
+            .sources
+            .netrc(&self.claimed.spec.pip.files.options.logins);
         let (files, secrets) = tokio::task::spawn_blocking(move || {
             let file = |file: ContextFile| {
                 Ok(BuildFile {
@@ -309,7 +315,10 @@ impl Attempt<'_> {
                 })
             };
             let secret = |secret: PlanSecret| {
-                Ok((secret.id().to_owned(), secret_value(secret, &passwords)?))
+                Ok((
+                    secret.id().to_owned(),
+                    secret_value(secret, &passwords, &index_logins)?,
+                ))
             };
             Ok::<_, Failure>((
                 planned

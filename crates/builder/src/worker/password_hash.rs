@@ -19,18 +19,20 @@ const CRYPT_SALT_BYTES: usize = 12;
 pub(crate) fn secret_value(
     secret: PlanSecret,
     passwords: &ServicePasswords,
+    index_logins: &SecretString,
 ) -> Result<SecretString, Failure> {
     let password = match secret {
         PlanSecret::SshPasswordHash => &passwords.ssh,
         PlanSecret::JupyterPasswordHash => &passwords.jupyter_lab,
+        PlanSecret::IndexLogins => return Ok(index_logins.clone()),
     };
     let password = password
         .as_ref()
         .ok_or_else(|| internal(&format!("the build has no password for {}", secret.id())))?;
     let bytes = password.expose_secret().as_bytes();
     let hashed = match secret {
-        PlanSecret::SshPasswordHash => crypt(bytes),
         PlanSecret::JupyterPasswordHash => jupyter(bytes),
+        _ => crypt(bytes),
     };
     hashed
         .map(SecretString::from)
@@ -67,7 +69,12 @@ mod tests {
 
     #[test]
     fn the_ssh_hash_has_the_shape_glibc_reads() {
-        let hash = secret_value(PlanSecret::SshPasswordHash, &passwords()).unwrap();
+        let hash = secret_value(
+            PlanSecret::SshPasswordHash,
+            &passwords(),
+            &SecretString::default(),
+        )
+        .unwrap();
         let fields: Vec<&str> = hash.expose_secret().split('$').collect();
         assert_eq!(fields[1], "6");
         assert_eq!(fields[fields.len() - 2].len(), 16, "salt");
@@ -78,7 +85,14 @@ mod tests {
     #[test]
     fn the_jupyter_hash_verifies_and_differs_each_time() {
         use argon2::password_hash::{PasswordVerifier as _, phc::PasswordHash};
-        let make = || secret_value(PlanSecret::JupyterPasswordHash, &passwords()).unwrap();
+        let make = || {
+            secret_value(
+                PlanSecret::JupyterPasswordHash,
+                &passwords(),
+                &SecretString::default(),
+            )
+            .unwrap()
+        };
         let (one, two) = (make(), make());
         assert_ne!(one.expose_secret(), two.expose_secret());
         let phc = one.expose_secret().strip_prefix("argon2:").unwrap();
@@ -98,6 +112,8 @@ mod tests {
     #[test]
     fn a_password_that_is_not_there_is_a_fault_of_ours() {
         let none = ServicePasswords::default();
-        assert!(secret_value(PlanSecret::SshPasswordHash, &none).is_err());
+        assert!(
+            secret_value(PlanSecret::SshPasswordHash, &none, &SecretString::default()).is_err()
+        );
     }
 }

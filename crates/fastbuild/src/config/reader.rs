@@ -196,8 +196,8 @@ fn unknown_keys(
     given: &serde_json::Value,
     unknown: &mut Vec<String>,
 ) {
-    // Header names are the operator's own.
-    if prefix == "callback.headers" {
+    // Names of headers and of indexes are the operator's own.
+    if ["callback.headers", "sources.indexes"].contains(&prefix) {
         return;
     }
     let (Some(known), Some(given)) = (known.as_object(), given.as_object()) else {

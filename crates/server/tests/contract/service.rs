@@ -316,6 +316,7 @@ fn options(base: &Path) -> Options {
         },
         base_images: Vec::new(),
         wire_key: WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap(),
+        sources: fastbuild_spec::requirements::Sources::default(),
         worker: "test-1".to_owned(),
     }
 }

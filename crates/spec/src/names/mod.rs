@@ -19,6 +19,7 @@ pub use entry::{parse_env_name, parse_env_value, parse_label_name};
 pub use file_name::{parse_file_name, parse_install_location};
 pub use host::{HostPort, parse_host, parse_host_port};
 pub use pep508::parse_requirement;
+pub(crate) use pep508::split_requirement;
 pub use rpm::{parse_rpm_package, parse_rpm_version};
 pub use text::{parse_description, parse_line};
 

@@ -4,7 +4,8 @@
 
 use super::NameError;
 
-const LONGEST: usize = 256;
+/// In bytes; a requirement with all extras that a package has takes some hundreds.
+const LONGEST: usize = 4096;
 const OPERATORS: [&str; 8] = ["===", "~=", "==", "!=", "<=", ">=", "<", ">"];
 
 /// A requirement from the two fields of a request: `name` may hold extras and specifiers, the
@@ -13,7 +14,7 @@ const OPERATORS: [&str; 8] = ["===", "~=", "==", "!=", "<=", ">=", "<", ">"];
 /// Returns it without blanks, such as `requests[socks]>=2,<3`.
 pub fn parse_requirement(name: &str, version: &str) -> Result<String, NameError> {
     if name.len() > LONGEST || version.len() > LONGEST {
-        return Err(refused_name());
+        return Err(too_long());
     }
     let (head, specifiers) = split(name.trim_matches(' ')).ok_or_else(refused_name)?;
     let version = version.trim_matches(' ');
@@ -34,6 +35,27 @@ pub fn parse_requirement(name: &str, version: &str) -> Result<String, NameError>
     joined
         .map(|specifiers| head + &specifiers)
         .ok_or_else(refused_version)
+}
+
+/// Name with extras, and version specifiers, both without blanks, of a requirement in a file, where tabs count as
+/// blanks, extras may be none, and a comma may end the specifiers.
+pub(crate) fn split_requirement(text: &str) -> Result<(String, String), NameError> {
+    if text.len() > LONGEST {
+        return Err(too_long());
+    }
+    let text = text.replace('\t', " ").replace("[]", "");
+    let text = text.trim_matches(' ');
+    let ended = text
+        .strip_suffix(',')
+        .filter(|rest| !rest.trim_end().ends_with(','));
+    split(ended.unwrap_or(text)).ok_or_else(refused_name)
+}
+
+fn too_long() -> NameError {
+    NameError::new(
+        format!("过长，最长 {LONGEST} 个字符"),
+        format!("is too long: at most {LONGEST} characters"),
+    )
 }
 
 fn refused_name() -> NameError {

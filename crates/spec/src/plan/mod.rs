@@ -14,6 +14,7 @@ mod layers;
 mod micromamba;
 mod path;
 mod pip;
+mod pip_install;
 mod purpose;
 mod python;
 mod quote;
@@ -103,7 +104,7 @@ pub enum ContextSource {
     Tool(ToolFile),
 }
 
-/// A secret a plan mounts; its value is made at build time, already hashed.
+/// A secret a plan mounts; its value is made at build time, passwords already hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PlanSecret {
     /// The root password as crypt(5) text (`$6$...`), without newline.
@@ -111,6 +112,8 @@ pub enum PlanSecret {
     /// The JupyterLab password as Jupyter Server's hashed form (`argon2:$argon2id$...`),
     /// without newline.
     JupyterPasswordHash,
+    /// The accounts at named package indexes, as a netrc file.
+    IndexLogins,
 }
 
 impl PlanSecret {
@@ -119,6 +122,7 @@ impl PlanSecret {
         match self {
             Self::SshPasswordHash => "ssh_password_hash",
             Self::JupyterPasswordHash => "jupyter_password_hash",
+            Self::IndexLogins => "index_logins",
         }
     }
 }
@@ -144,6 +148,13 @@ pub fn plan(
             ReasonCode::EngineUnsupported,
             "该 Docker 服务器没有 BuildKit，无法在不泄露的情况下写入 SSH 或 JupyterLab 的密码。",
             "This Docker Engine has no BuildKit, so the password for SSH or JupyterLab cannot be set without leaving it in the image's history.",
+        ));
+    }
+    if context.dialect == Dialect::Classic && !spec.pip.files.options.logins.is_empty() {
+        return Err(Failure::new(
+            ReasonCode::EngineUnsupported,
+            "该 Docker 服务器没有 BuildKit，无法在不泄露的情况下使用软件包索引的账号。",
+            "This Docker Engine has no BuildKit, so the account of a package index cannot be used without leaving it in the image's history.",
         ));
     }
     let python = PythonTool::of(spec)?;
@@ -227,9 +238,9 @@ impl Planner<'_> {
             } else {
                 pip::mirror(&mut self);
                 pip::environment(&mut self);
-                pip::jupyter_lab(&mut self);
+                pip_install::jupyter_lab(&mut self);
                 system::requested(&mut self);
-                pip::requested(&mut self);
+                pip_install::requested(&mut self);
             }
         }
         if conda::is_apart(&self) {
@@ -284,8 +295,8 @@ impl Planner<'_> {
     fn pip(&mut self) {
         pip::mirror(self);
         pip::environment(self);
-        pip::jupyter_lab(self);
-        pip::requested(self);
+        pip_install::jupyter_lab(self);
+        pip_install::requested(self);
     }
 
     /// Whether what pip does comes out the same before as after the request's system packages.
@@ -303,7 +314,7 @@ impl Planner<'_> {
                 .pip
                 .as_ref()
                 .is_some_and(|pip| pip.is_new_environment(self.profile))
-            && (self.spec.jupyter_lab || !self.spec.pip.requirements.is_empty())
+            && (self.spec.jupyter_lab || self.spec.pip.has_packages())
     }
 
     /// The system packages that pip and the services stand on, in one run.

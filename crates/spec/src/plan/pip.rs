@@ -2,8 +2,8 @@
 
 use super::{
     ContextSource, Dialect, Planner,
-    dockerfile::{Mount, Script},
-    layers,
+    dockerfile::Mount,
+    pip_install,
     python::PythonTool,
     quote,
     system::{self, Manager},
@@ -19,9 +19,6 @@ use crate::{
 
 /// The environment made where the distribution's own Python refuses pip (PEP 668).
 pub(super) const VENV: &str = "/usr/local/dros/venv";
-/// A folder every image has, under which the cache mount leaves nothing behind.
-const CACHE_MOUNT: &str = "/var/cache";
-const CACHE: &str = "/var/cache/fastbuild-pip";
 
 /// How `pip` comes to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +44,7 @@ pub(super) struct PipEnvironment {
     /// Whether the Python belongs to FastBuild and not to the distribution.
     pub(super) own: bool,
     /// What installs in pip's place, where the operator has it and the Python is new enough for it.
-    uv: Option<ToolFile>,
+    pub(super) uv: Option<ToolFile>,
 }
 
 impl PipEnvironment {
@@ -198,6 +195,15 @@ impl PipEnvironment {
         self.venv.then(|| format!("{VENV}/bin"))
     }
 
+    /// Its path, as a word of a shell: uv takes a bare `python3` for a wish and looks for an environment of that version.
+    pub(super) fn path_of_python(&self) -> String {
+        let python = self.python();
+        if python.starts_with('/') {
+            return python;
+        }
+        format!("\"$({python} -c 'import sys; print(sys.executable)')\"")
+    }
+
     /// The environment's Python, as a shell word.
     pub(super) fn python(&self) -> String {
         match self.bin() {
@@ -295,7 +301,7 @@ pub(super) fn environment(planner: &mut Planner<'_>) {
     let Some(pip) = planner.pip.clone() else {
         return;
     };
-    let mut script = Script::default();
+    let mut script = pip_install::of_mirror(planner.spec);
     let mut mounts = vec![];
     if pip.venv {
         let bundled = matches!(pip.obtain, Obtain::Present);
@@ -354,98 +360,4 @@ pub(super) fn environment(planner: &mut Planner<'_>) {
         script.line(format!("{} -m pip --version", pip.python()));
     }
     planner.out.run(&mounts, &script);
-}
-
-/// JupyterLab itself. Its wheels need a pip that knows the platform tags of today, which the
-/// oldest distributions' does not.
-pub(super) fn jupyter_lab(planner: &mut Planner<'_>) {
-    if let (true, Some(pip)) = (planner.spec.jupyter_lab, planner.pip.clone()) {
-        planner.out.comment("JupyterLab.");
-        let mut script = Script::default();
-        if pip.uv.is_none() {
-            let python = pip.python();
-            script
-                .append(settings(&pip))
-                .open(format!(
-                    "{python} -c 'import pip, sys; sys.exit(int(pip.__version__.split(\".\")[0]) < 20)' ||"
-                ))
-                .line(install(planner.context.dialect, &pip, "--upgrade pip"))
-                .line(install(planner.context.dialect, &pip, "jupyterlab"));
-        } else {
-            script.append(uv::install(
-                &pip,
-                planner.pip_is_apart(),
-                &["jupyterlab".to_owned()],
-            ));
-        }
-        let last = planner.spec.pip.requirements.is_empty();
-        run(planner, &pip, script, last);
-    }
-}
-
-/// The pip packages of the request, in one run so that they fit together.
-pub(super) fn requested(planner: &mut Planner<'_>) {
-    let requirements = &planner.spec.pip.requirements;
-    if let Some(pip) = planner.pip.clone()
-        && !requirements.is_empty()
-    {
-        planner.out.comment("pip packages.");
-        let words: Vec<String> = requirements.iter().map(|word| quote::shell(word)).collect();
-        let script = if pip.uv.is_some() {
-            uv::install(&pip, planner.pip_is_apart(), &words)
-        } else {
-            let mut script = settings(&pip);
-            script.command(
-                install(planner.context.dialect, &pip, "").trim_end(),
-                &words,
-            );
-            script
-        };
-        run(planner, &pip, script, true);
-    }
-}
-
-/// Runs what installs into the environment; the last of it, where that has a stage of its own, spreads it over layers.
-fn run(planner: &mut Planner<'_>, pip: &PipEnvironment, mut script: Script, last: bool) {
-    let mut mounts = mounts(planner);
-    if let Some(file) = &pip.uv {
-        mounts.push(uv::mount(planner, file));
-    }
-    if last && planner.pip_is_apart() {
-        mounts.push(layers::spread(planner, &pip.python(), &mut script));
-    }
-    planner.out.run(&mounts, &script);
-}
-
-/// What is said by variables, because a pip too old for an option fails on the option but not on
-/// its variable.
-fn settings(pip: &PipEnvironment) -> Script {
-    let mut script = Script::default();
-    script
-        .line("export PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off PYTHONDONTWRITEBYTECODE=1");
-    if pip.own {
-        script.line("export PIP_BREAK_SYSTEM_PACKAGES=1");
-    }
-    script
-}
-
-fn install(dialect: Dialect, pip: &PipEnvironment, what: &str) -> String {
-    let cache = match dialect {
-        Dialect::BuildKit => format!("--cache-dir={CACHE}"),
-        Dialect::Classic => "--no-cache-dir".to_owned(),
-    };
-    format!(
-        "{} -m pip install --no-input --disable-pip-version-check --no-compile {cache} {what}",
-        pip.python()
-    )
-}
-
-fn mounts(planner: &Planner<'_>) -> Vec<Mount> {
-    match planner.context.dialect {
-        Dialect::BuildKit => vec![Mount::Cache {
-            id: system::cache_id("pip", planner.profile, planner.spec.pip.mirror.as_ref()),
-            target: CACHE_MOUNT,
-        }],
-        Dialect::Classic => vec![],
-    }
 }

@@ -60,6 +60,8 @@ pub(super) fn secrets(planner: &mut Planner<'_>) {
     let mounts: Vec<Mount> = planner
         .secrets
         .iter()
+        // Those of package indexes were used where the packages were installed.
+        .filter(|secret| **secret != PlanSecret::IndexLogins)
         .map(|secret| Mount::Secret { id: secret.id() })
         .collect();
     planner

@@ -8,7 +8,6 @@ mod files;
 mod legacy;
 mod packages;
 pub(crate) mod reader;
-mod requirements;
 mod rules;
 mod secret;
 mod syntax;
@@ -24,6 +23,7 @@ pub use self::{
 use crate::{
     image_spec::{ImageSpec, ServicePasswords},
     limits::{BuildLimits, LimitBounds},
+    requirements::Sources,
 };
 
 /// What stands for a password in a completed request.
@@ -36,6 +36,8 @@ pub struct RequestPolicy {
     pub wire_key: WireKey,
     /// The limits of builds, and how far a request may raise them.
     pub limits: LimitBounds,
+    /// What a requirement file may install from beside the mirrors of the catalog.
+    pub sources: Sources,
 }
 
 /// The format in which a request came.

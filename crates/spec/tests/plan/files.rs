@@ -44,6 +44,7 @@ fn a_mirror_that_does_not_fit_is_named_even_when_other_files_are_missing() {
             default: limits,
             longest: limits,
         },
+        sources: fastbuild_spec::requirements::Sources::default(),
     };
     let mut spec = parse_legacy(&body, &policy).unwrap().spec;
     spec.pip.mirror.as_mut().unwrap().file_name = "missing.conf".to_owned();

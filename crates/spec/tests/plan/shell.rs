@@ -254,14 +254,15 @@ fn uv_is_told_all_that_pip_is_configured_with() {
         "UV_INDEX_STRATEGY=unsafe-best-match",
     );
     let script = format!(
-        "set -eu; {script}; echo \"[${{UV_DEFAULT_INDEX-}}] [${{UV_INDEX-}}] [${{UV_INSECURE_HOST-}}]\""
+        "set -eu; export UV_INDEX=https://of.the.base.example; {script}; fi; echo \"[${{UV_DEFAULT_INDEX-}}] [${{UV_INDEX-}}] [${{UV_INSECURE_HOST-}}]\""
     );
     let folder = folder("uv");
     for (settings, told) in [
         ("", "[] [] []"),
         (
             r"global.index-url='https://a.example/simple'
-global.no-index='1'",
+global.timeout='60'
+:env:.disable-pip-version-check='1'",
             "[https://a.example/simple] [] []",
         ),
         // A value of several lines, one with the quote that is usual, and the order in which pip takes them.
@@ -280,6 +281,20 @@ install.trusted-host='a.example'"#,
         );
         for shell in SHELLS {
             assert_eq!(run(shell, &script, &folder).unwrap().trim_end(), told);
+        }
+    }
+    // What uv has no word for is pip's.
+    for (settings, key) in [
+        (r"global.no-index='true'", "no-index"),
+        (r":env:.constraint='/opt/constraints.txt'", "constraint"),
+        (r"install.only-binary=':all:'", "only-binary"),
+    ] {
+        fs::write(folder.join("settings"), format!("{settings}\n")).unwrap();
+        for shell in SHELLS {
+            let said = run(shell, &script, &folder).unwrap();
+            let reason =
+                format!("pip installs, since it is configured with more than uv has: {key}\n");
+            assert!(said.starts_with(&reason), "{said}");
         }
     }
     // A pip that cannot tell is no reason to fail.

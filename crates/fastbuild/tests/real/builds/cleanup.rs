@@ -72,6 +72,7 @@ async fn later_with(
         },
         base_images: vec![],
         wire_key: WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap(),
+        sources: fastbuild_spec::requirements::Sources::default(),
         worker: "later".to_owned(),
     };
     Builder::new(store, options, Arc::new(clock)).unwrap()

@@ -7,13 +7,13 @@ use super::super::{
     environment::{self, Environment},
     files::{self, MirrorRefused},
     packages::{Package, Written},
-    reader::{MAX_ITEMS, Place, Reader},
-    requirements, rules,
+    reader::{Place, Reader},
+    rules,
 };
 use crate::{
     catalog::{MirrorFile, MirrorKind},
     failure::Sentence,
-    image_spec::{CondaSpec, PackageManager, PipSpec, PythonSpec, SystemSpec},
+    image_spec::{CondaSpec, PackageManager, PythonSpec, SystemSpec},
     names::NameError,
 };
 
@@ -55,27 +55,6 @@ pub(super) fn system(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>)
         packages: packages_of(reader, &packages, Some('='), |reader, package| {
             package.system(reader, manager)
         }),
-    }
-}
-
-/// pip packages: a list, or an object with `packages`, `requirements` (the text of a
-/// requirements.txt), `install` (install pip itself) and `uv` (whether uv may install them).
-pub(super) fn pip(reader: &mut Reader, place: &Place<'_>, mirror: &Place<'_>) -> PipSpec {
-    let known = ["packages", "requirements", "install", "uv"];
-    let (object, packages) = list_or_object(reader, place, &known);
-    let mirror = mirror_file(reader, mirror, |_| Ok(MirrorKind::Pip));
-    let text_place = object.field("requirements");
-    let text = reader.verbatim(&text_place);
-    let mut requirements = requirements::requirements(reader, &text_place, &text);
-    reader.fits_length(&text_place, requirements.len(), MAX_ITEMS);
-    requirements.extend(packages_of(reader, &packages, None, |reader, package| {
-        package.requirement(reader)
-    }));
-    PipSpec {
-        get_pip: reader.flag(&object.field("install")),
-        mirror,
-        requirements,
-        uv: reader.choice(&object.field("uv")),
     }
 }
 
@@ -126,7 +105,7 @@ pub(super) fn conda(
 
 /// A place that holds a list of packages, or an object with `packages` and other `known` fields:
 /// the object and the place of the list.
-fn list_or_object<'body>(
+pub(super) fn list_or_object<'body>(
     reader: &mut Reader,
     place: &Place<'body>,
     known: &[&str],
@@ -141,7 +120,7 @@ fn list_or_object<'body>(
 }
 
 /// The packages of a list, as far as `parse` takes them.
-fn packages_of<T>(
+pub(super) fn packages_of<T>(
     reader: &mut Reader,
     place: &Place<'_>,
     separator: Option<char>,
@@ -186,7 +165,7 @@ fn package<'body>(
 }
 
 /// A mirror file, written as `group/file`.
-fn mirror_file(
+pub(super) fn mirror_file(
     reader: &mut Reader,
     place: &Place<'_>,
     kind: impl FnOnce(&str) -> Result<MirrorKind, NameError>,

@@ -5,6 +5,7 @@
 
 mod installers;
 mod passwords;
+mod pip;
 
 use serde_json::Value;
 
@@ -62,6 +63,7 @@ const FIELDS: [&str; 19] = [
 /// let policy = RequestPolicy {
 ///     wire_key: WireKey::new("0123456789abcdef", "0000000000000000")?,
 ///     limits: LimitBounds { default: hour, longest: hour },
+///     sources: Default::default(),
 /// };
 /// let text = "base: debian:12\ntarget: registry.example/team/app:1\npip: [requests]\n";
 /// let body = read(text, Syntax::Yaml).unwrap();
@@ -98,7 +100,12 @@ pub fn parse_document(body: &Value, policy: &RequestPolicy) -> Result<BuildReque
     let python = installers::python(&mut reader, &root.field("python"));
     let system = installers::system(&mut reader, &root.field("system"), &mirrors.field("system"));
     let (pip_place, conda_place) = (root.field("pip"), root.field("conda"));
-    let pip = installers::pip(&mut reader, &pip_place, &mirrors.field("pip"));
+    let pip = pip::pip(
+        &mut reader,
+        &pip_place,
+        &mirrors.field("pip"),
+        &policy.sources,
+    );
     let (conda, environment) =
         installers::conda(&mut reader, &conda_place, &mirrors.field("conda"));
 

@@ -21,6 +21,7 @@ fn policy() -> RequestPolicy {
             default: hour,
             longest: hour,
         },
+        sources: crate::requirements::Sources::default(),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     failure::Sentence,
     image_spec::{CondaChannels, CondaSpec, PackageManager, PipSpec, PythonSpec, SystemSpec},
     names::NameError,
+    requirements::RequirementSet,
 };
 
 /// The Python of `python_env`.
@@ -99,6 +100,7 @@ pub(super) fn pip(reader: &mut Reader, config: &Place<'_>) -> (PipSpec, Value) {
         get_pip,
         mirror,
         requirements,
+        files: RequirementSet::default(),
         uv,
     };
     (spec, installer.completed)

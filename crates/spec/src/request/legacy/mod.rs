@@ -42,6 +42,7 @@ const JUPYTER_SECRET: &str = "jupyterLabSecret";
 /// let policy = RequestPolicy {
 ///     wire_key: WireKey::new("0123456789abcdef", "0000000000000000")?,
 ///     limits: LimitBounds { default: day, longest: day },
+///     sources: Default::default(),
 /// };
 /// let body = json!({
 ///     "task_data": {
