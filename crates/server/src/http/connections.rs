@@ -8,12 +8,16 @@ use std::{
     collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::options::ConnectionLimits;
+
+/// How long the request of a new connection may be on its way without the connection counting as idle.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// All open connections.
 #[derive(Debug)]
@@ -135,13 +139,27 @@ impl Open {
 
     /// Closes the oldest idle connection of an address, else the oldest that is still sending.
     fn evict_of(&mut self, address: IpAddr) -> bool {
-        let own = self.by_address.get(&address);
-        let victim = own.and_then(|own| own.idle.first().or(own.receiving.first()));
-        let Some(activity) = victim.copied().and_then(|number| self.remove(number)) else {
+        let Some(activity) = self
+            .victim_of(address)
+            .and_then(|number| self.remove(number))
+        else {
             return false;
         };
         activity.close.cancel();
         true
+    }
+
+    /// A connection that was idle for a moment only may have its request on the way: who is still sending goes
+    /// before it.
+    fn victim_of(&self, address: IpAddr) -> Option<u64> {
+        let own = self.by_address.get(&address)?;
+        let is_settled = |number: &&u64| {
+            let activity = self.by_number.get(number);
+            activity.is_some_and(|activity| activity.idle_since.elapsed() >= MOMENT)
+        };
+        let idle = own.idle.first();
+        let settled = idle.filter(is_settled);
+        settled.or(own.receiving.first()).or(idle).copied()
     }
 
     fn remove(&mut self, number: u64) -> Option<Activity> {
@@ -277,8 +295,6 @@ fn of_one_client(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const LIMITS: ConnectionLimits = ConnectionLimits {
@@ -332,6 +348,21 @@ mod tests {
         let (fourth, fifth) = (accept().unwrap(), accept().unwrap());
         assert!(held[0].close.is_cancelled());
         drop((fourth, fifth));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_is_not_idle_before_its_request_can_have_come() {
+        let connections = Connections::new(LIMITS);
+        let accept = || connections.accept(address("192.0.2.1")).map(Arc::new);
+        let (sending, new) = (accept().unwrap(), accept().unwrap());
+        let request = sending.begin_request();
+        let body = sending.begin_body();
+        let (third, fourth) = (accept().unwrap(), accept().unwrap());
+        assert!(sending.close.is_cancelled() && !new.close.is_cancelled());
+        tokio::time::sleep(MOMENT).await;
+        let fifth = accept().unwrap();
+        assert!(new.close.is_cancelled());
+        drop((request, body, third, fourth, fifth));
     }
 
     #[tokio::test(start_paused = true)]
