@@ -158,11 +158,35 @@ fn url(text: &str) -> Result<String, Refused> {
     let Some(parsed) = parsed else {
         return Err(Refused::secret(no_url()));
     };
+    if parsed.path().ends_with(".whl") && !is_wheel(&parsed) {
+        return Err(Refused::plain(no_wheel()));
+    }
     // `git@` in front of a host is a name that everybody uses.
     if parsed.password().is_some() || !["", "git"].contains(&parsed.username()) {
         return Err(Refused::secret(has_login()));
     }
     Ok(text.to_owned())
+}
+
+/// Whether an address ends in the name of a wheel: name, version, perhaps a build, and three tags (PEP 427).
+fn is_wheel(url: &Url) -> bool {
+    let name = url.path().rsplit('/').next().unwrap_or_default();
+    let stem = name.strip_suffix(".whl").unwrap_or_default();
+    let parts: Vec<&str> = stem.split('-').collect();
+    let fits = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._+!%".contains(&byte))
+    };
+    matches!(parts.len(), 5 | 6) && parts.into_iter().all(fits)
+}
+
+fn no_wheel() -> Sentence {
+    Sentence::new(
+        "的文件名不是 wheel 的，应为 名称-版本-Python-ABI-平台.whl，例如 six-1.16.0-py2.py3-none-any.whl",
+        "must end in a wheel's file name, name-version-python-abi-platform.whl, such as six-1.16.0-py2.py3-none-any.whl",
+    )
 }
 
 fn name_error(error: NameError) -> Refused {
@@ -252,8 +276,13 @@ mod tests {
             ("wheels/a", "your own machine"),
             ("git+ssh://git@h.example/a", "git+ssh"),
             ("a @ ftp://h.example/a.zip", "git+ssh"),
-            ("https://u:p@h.example/a.whl", "account"),
-            ("a==1 @ https://h.example/a.whl", "either"),
+            ("https://u:p@h.example/a.zip", "account"),
+            ("https://h.example/a.whl", "wheel's file name"),
+            (
+                "a @ https://h.example/a-1-py=3-none-any.whl",
+                "wheel's file name",
+            ),
+            ("a==1 @ https://h.example/a.zip", "either"),
             ("a ; python", "marker"),
             ("a b", "PEP 508"),
             ("a=1", "PEP 508"),

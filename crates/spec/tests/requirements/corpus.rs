@@ -289,7 +289,7 @@ const HAND_MADE: &[(&str, bool)] = &[
     ("'numpy'\n", false),
     ("numpy==1.0 ; extra == 'x' # y\n", true),
     (
-        "numpy @ https://files.example/numpy.whl;os_name=='posix'\n",
+        "numpy @ https://files.example/numpy.zip;os_name=='posix'\n",
         true,
     ),
     ("numpy==\"1.0\"\n", false),

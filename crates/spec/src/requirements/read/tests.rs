@@ -86,7 +86,7 @@ fn what_is_refused_says_what_to_do() {
     for (text, part) in [
         ("--index-url https://pypi.example/simple", "mirrors.pip"),
         ("--trusted-host pypi.example", "mirrors.pip"),
-        ("a @ https://other.example/a.whl", "allowed_hosts"),
+        ("a @ https://other.example/a.zip", "allowed_hosts"),
         ("-f https://other.example/links", "allowed_indexes"),
         ("-r other.txt", "pip.files"),
         ("-c /etc/constraints.txt", "pip.files"),
@@ -126,7 +126,7 @@ fn what_is_refused_says_what_to_do() {
 fn a_password_in_a_line_is_not_repeated() {
     for text in [
         "--index-url https://u:hush@pip.allowed.example/s",
-        "a @ https://u:hush@h.allowed.example/a.whl",
+        "a @ https://u:hush@h.allowed.example/a.zip",
         "-i https://${HUSH}@x.example",
     ] {
         let (_, errors) = read(text, &Files::new(), &sources());
