@@ -92,7 +92,8 @@ impl Rule {
             Culprit::HostUnless(text) => (!line.contains(text)).then(|| vec![host(line)]),
             Culprit::Header => {
                 let header = before.split_whitespace().last().unwrap_or_default();
-                header.ends_with(".h").then(|| vec![header.to_owned()])
+                let (_, extension) = header.rsplit_once('.')?;
+                (extension == "h").then(|| vec![header.to_owned()])
             }
             Culprit::Is(what) => one(what),
             Culprit::AptVersion => {

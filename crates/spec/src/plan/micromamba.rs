@@ -29,11 +29,9 @@ pub(super) fn create(
     words: &[String],
     otherwise: Script,
 ) -> Script {
-    let named: String = channels
-        .names
-        .iter()
-        .map(|name| format!("--channel {} ", quote::shell(name)))
-        .collect();
+    let named = channels.names.iter().fold(String::new(), |named, name| {
+        named + "--channel " + &quote::shell(name) + " "
+    });
     let configured = if channels.without_defaults && !named.is_empty() {
         ""
     } else {

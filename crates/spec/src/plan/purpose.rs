@@ -5,13 +5,12 @@ use crate::failure::Sentence;
 /// What the step is for that an engine calls `step`: BuildKit's `[python-packages 2/3] RUN ...` or `[2/5] RUN ...`, the
 /// classic builder's `Step 2/5 : RUN ...`. `None` where the Dockerfile has no such step.
 pub fn purpose(dockerfile: &str, step: &str) -> Option<Sentence> {
-    let comment = match step.strip_prefix("Step ") {
-        Some(rest) => classic_step(dockerfile, rest.split_once('/')?.0.parse().ok()?),
-        None => {
-            let inside = step.strip_prefix('[')?.split_once(']')?.0;
-            let (stage, count) = inside.rsplit_once(' ').unwrap_or(("", inside));
-            buildkit_step(dockerfile, stage, count.split_once('/')?.0.parse().ok()?)
-        }
+    let comment = if let Some(rest) = step.strip_prefix("Step ") {
+        classic_step(dockerfile, rest.split_once('/')?.0.parse().ok()?)
+    } else {
+        let inside = step.strip_prefix('[')?.split_once(']')?.0;
+        let (stage, count) = inside.rsplit_once(' ').unwrap_or(("", inside));
+        buildkit_step(dockerfile, stage, count.split_once('/')?.0.parse().ok()?)
     }?;
     Some(words(comment))
 }

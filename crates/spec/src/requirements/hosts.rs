@@ -144,10 +144,9 @@ impl Sources {
         for index in names.iter().filter_map(|name| self.indexes.get(name)) {
             if let (Some(login), Some(host)) = (&index.login, index.url.host_str()) {
                 let IndexLogin { username, password } = login;
-                text.push_str(&format!(
-                    "machine {host} login {username} password {}\n",
-                    password.expose_secret()
-                ));
+                let password = password.expose_secret();
+                let entry = format!("machine {host} login {username} password {password}\n");
+                text.push_str(&entry);
             }
         }
         text.into()

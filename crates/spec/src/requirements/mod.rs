@@ -38,6 +38,7 @@ pub struct RequirementSet {
 /// Options of pip that hold for a whole installation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of pip's")]
 pub struct InstallOptions {
     /// In place of the index that pip is configured with.
     pub index_url: Option<String>,

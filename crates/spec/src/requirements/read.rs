@@ -69,12 +69,12 @@ pub(crate) fn with_indexes(
     let mut errors = Vec::new();
     for (index, name) in names.iter().enumerate() {
         match sources.named(name) {
-            Ok(named) => {
-                let url = named.url.to_string();
+            Ok(found) => {
+                let url = found.url.to_string();
                 if !set.options.extra_index_urls.contains(&url) {
                     set.options.extra_index_urls.push(url);
                 }
-                if named.login.is_some() && !set.options.logins.contains(name) {
+                if found.login.is_some() && !set.options.logins.contains(name) {
                     set.options.logins.push(name.clone());
                 }
             }
