@@ -10,7 +10,7 @@ use fastbuild_builder::{
 };
 use fastbuild_server::{AllowedOrigins, AppState, BuildInfo, ConnectionLimits, ServerOptions};
 use fastbuild_spec::settings::HostSettings;
-use fastbuild_store::{Seal, Store};
+use fastbuild_store::Store;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
@@ -50,8 +50,7 @@ impl App {
         let open_files = open_files::raise();
         skeleton::check(&config)?;
         let lock = lock(&config.base_dir)?;
-        let seal = Seal::load_or_create(&config.seal_key_file)?;
-        let store = Store::open(&config.database_url, seal).await?;
+        let store = Store::open_installation(&config.database_url, &config.seal_key_file).await?;
         let clock = Arc::new(SystemClock);
         store
             .ensure_defaults(
@@ -135,6 +134,7 @@ impl App {
                 missing.join(", ")
             );
         }
+        let store = self.builder.store().clone();
         let workers = tokio::spawn(self.builder.clone().run(shutdown.clone()));
         let state = AppState::new(self.builder)
             .with_stream_clients(self.stream_clients)
@@ -166,6 +166,10 @@ impl App {
         }
         shutdown.cancel();
         workers.await?;
+        store
+            .close()
+            .await
+            .context("the database could not be closed in order; nothing in it is lost")?;
         tracing::info!("FastBuild has ended");
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Holds no logic of its own; it puts the rooms together. The binary is `main.rs`.
 
 pub mod app;
+pub mod commands;
 pub mod config;
 pub mod import;
 pub mod logging;

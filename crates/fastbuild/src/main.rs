@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use fastbuild::{
-    app,
+    app, commands,
     config::{Config, DEFAULT_FILE, Overrides},
     import, logging, skeleton,
 };
@@ -41,6 +41,12 @@ enum Command {
     /// Read an old installation's settings, builds, images and callbacks into this one; a dry run
     /// unless --apply is given
     ImportLegacy(import::Arguments),
+    /// Write the database into one file, also while the service runs
+    Backup(commands::backup::Arguments),
+    /// Put a backup in the place of the database; the service must be ended
+    Restore(commands::restore::Arguments),
+    /// Move all rows of the SQLite database to PostgreSQL; the service must be ended
+    Migrate(commands::migrate::Arguments),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -102,13 +108,10 @@ fn main() -> ExitCode {
                 Err(error) => complain(&error),
             }
         }
-        Some(Command::ImportLegacy(arguments)) => match import::run(&config, &arguments) {
-            Ok(report) => {
-                println!("{report}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => complain(&format!("{error:#}")),
-        },
+        Some(Command::ImportLegacy(arguments)) => report(import::run(&config, &arguments)),
+        Some(Command::Backup(arguments)) => report(commands::backup::run(&config, &arguments)),
+        Some(Command::Restore(arguments)) => report(commands::restore::run(&config, &arguments)),
+        Some(Command::Migrate(arguments)) => report(commands::migrate::run(&config, &arguments)),
         _ => {
             #[cfg(debug_assertions)]
             match Config::crash_point() {
@@ -120,11 +123,23 @@ fn main() -> ExitCode {
             match app::serve(config) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
-                    eprintln!("fastbuild: {error:#}");
+                    eprintln!("fastbuild: {}", commands::explain(&error));
                     ExitCode::FAILURE
                 }
             }
         }
+    }
+}
+
+/// Prints what a command did, or why it did not.
+#[expect(clippy::print_stdout, reason = "a command line speaks to its user")]
+fn report(done: anyhow::Result<String>) -> ExitCode {
+    match done {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => complain(&commands::explain(&error)),
     }
 }
 

@@ -1,14 +1,17 @@
 //! Why the store did not do what it was asked: one enum for faults, and small typed answers for
 //! refusals a caller can act on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fastbuild_spec::{
     failure::{Failure, ReasonCode},
     state::BuildState,
 };
 
-use crate::{BuildId, db::dialect::Conflict};
+use crate::{
+    BuildId,
+    db::{dialect::Conflict, error::Fault},
+};
 
 /// A fault of the store. Its text is for the log; people get [`StoreError::failure`].
 #[derive(Debug, thiserror::Error)]
@@ -87,34 +90,176 @@ pub enum StoreError {
         /// Why.
         detail: String,
     },
+    /// The file is no SQLite database, or a damaged one.
+    #[error(
+        "the database file {} is damaged: {detail}; move it aside and keep it, check the disk, and \
+         restore the newest backup with `fastbuild restore FILE`", path.display()
+    )]
+    CorruptFile {
+        /// The file.
+        path: PathBuf,
+        /// What the check found.
+        detail: String,
+    },
+    /// The file was deleted or replaced while the service has it open.
+    #[error(
+        "the database file {} was deleted or replaced while the service runs: nothing more is written, \
+         since it would be lost; stop the service, put the file back or restore the newest backup with \
+         `fastbuild restore FILE`, and start it again", path.display()
+    )]
+    FileMoved {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer version has worked with the database.
+    #[error(
+        "the database {database} was made by a newer version of FastBuild (schema {version}), which \
+         this one does not know; run the newer version, or restore the backup from before the upgrade"
+    )]
+    NewerSchema {
+        /// The database, without user name and password.
+        database: String,
+        /// The newest step of its schema.
+        version: String,
+    },
+    /// There is a key and no database that it belongs to.
+    #[error(
+        "the key file {} is there, but the database {database} is missing or empty: starting would begin \
+         with nothing; put the database back or restore the newest backup with `fastbuild restore FILE`. \
+         To begin anew, move the key file away", key_file.display()
+    )]
+    DatabaseMissing {
+        /// The database, without user name and password.
+        database: String,
+        /// The key file.
+        key_file: PathBuf,
+    },
+    /// There is a database, and the key that its secrets are sealed with is missing.
+    #[error(
+        "the database {database} is there, but its key file {} is missing: stored passwords could not be \
+         opened; put the original key file back (mode 0600)", key_file.display()
+    )]
+    KeyMissing {
+        /// The database, without user name and password.
+        database: String,
+        /// The key file.
+        key_file: PathBuf,
+    },
+    /// A trial write did not come to an end.
+    #[error("a trial write to the database did not end within {seconds} seconds")]
+    WriteTimeout {
+        /// The limit.
+        seconds: u64,
+        /// Whether the database is a server.
+        shared: bool,
+    },
+    /// A backup, restore or move cannot be done.
+    #[error("{0}")]
+    Copy(Box<Failure>),
     /// Everything else the database says.
     #[error("the database refused: {0}")]
     Database(#[from] sea_orm::DbErr),
 }
 
 impl StoreError {
-    /// What a person is told. Says nothing of the database's own text, which is for the log.
+    /// What a person is told, in both languages. Says nothing of the database's own text, which is
+    /// for the log, but for a server's reason not to take a connection.
     pub fn failure(&self) -> Failure {
+        let internal = |zh: String, en: String| Failure::new(ReasonCode::Internal, zh, en);
+        let unavailable =
+            |zh: String, en: String| Failure::new(ReasonCode::DatabaseUnavailable, zh, en);
         match self {
-            Self::WrongKey { .. } => Failure::new(
-                ReasonCode::Internal,
-                "服务的密钥无法解开已保存的密码。",
-                "The service's key does not open the stored passwords.",
+            Self::WrongKey { .. } => internal(
+                "服务的密钥无法解开已保存的密码。".to_owned(),
+                "The service's key does not open the stored passwords.".to_owned(),
             )
             .with_hint(
                 "请管理员恢复原来的密钥文件后重启服务。",
                 "Ask the operator to restore the original key file and to restart the service.",
             ),
-            Self::Database(_) => Failure::new(
-                ReasonCode::DatabaseUnavailable,
-                "服务的数据库没有应答或拒绝了操作。",
-                "The service's database did not answer, or refused.",
+            Self::Database(error) => Fault::of(error).failure(),
+            Self::Unreachable { url, source } => {
+                Fault::of(source).failure().with_culprit(url.clone())
+            }
+            Self::CorruptFile { path, .. } => Fault::Corrupt
+                .failure()
+                .with_culprit(path.display().to_string()),
+            Self::FileMoved { path } => unavailable(
+                format!("服务运行期间，数据库文件 {} 被删除或替换，服务已停止写入以免丢失数据。", path.display()),
+                format!("The database file {} was deleted or replaced while the service runs; nothing more is written, since it would be lost.", path.display()),
+            )
+            .with_hint(
+                "请管理员停止服务，放回原文件或用 fastbuild restore 恢复最近的备份，再启动服务。",
+                "Ask the operator to stop the service, to put the file back or to restore the newest backup with fastbuild restore, and to start it again.",
             ),
-            _ => Failure::new(
-                ReasonCode::Internal,
-                "服务无法读写其数据库。",
-                "The service could not read or write its database.",
+            Self::NewerSchema { database, version } => internal(
+                format!("数据库 {database} 由更新版本的 FastBuild 创建（结构 {version}），本版本无法识别。"),
+                format!("The database {database} was made by a newer version of FastBuild (schema {version}), which this one does not know."),
+            )
+            .with_hint(
+                "请运行新版本，或恢复升级前的备份。",
+                "Run the newer version, or restore the backup from before the upgrade.",
             ),
+            Self::DatabaseMissing { database, key_file } => internal(
+                format!("密钥文件 {} 存在，但数据库 {database} 不存在或为空；继续启动将丢弃原有数据，因此停止。", key_file.display()),
+                format!("The key file {} is there, but the database {database} is missing or empty; starting would begin with nothing.", key_file.display()),
+            )
+            .with_hint(
+                "请放回数据库，或用 fastbuild restore 恢复最近的备份；如确要重新开始，请先移走密钥文件。",
+                "Put the database back, or restore the newest backup with fastbuild restore; to begin anew, move the key file away first.",
+            ),
+            Self::KeyMissing { database, key_file } => internal(
+                format!("数据库 {database} 存在，但密钥文件 {} 不存在，已保存的密码无法解开。", key_file.display()),
+                format!("The database {database} is there, but its key file {} is missing: stored passwords could not be opened.", key_file.display()),
+            )
+            .with_hint(
+                "请放回原来的密钥文件（权限 0600）后再启动。",
+                "Put the original key file back (mode 0600), then start again.",
+            ),
+            Self::WriteTimeout { seconds, shared: false } => unavailable(
+                format!("向数据库试写在 {seconds} 秒内没有完成。"),
+                format!("A trial write to the database did not end within {seconds} seconds."),
+            )
+            .with_hint(
+                "可能有另一个进程锁定了数据库文件（请用 fuser 或 lsof 查看），或磁盘没有响应。",
+                "Another process may have locked the database file (fuser or lsof shows which), or the disk does not answer.",
+            ),
+            Self::WriteTimeout { seconds, shared: true } => unavailable(
+                format!("向数据库试写在 {seconds} 秒内没有完成。"),
+                format!("A trial write to the database did not end within {seconds} seconds."),
+            )
+            .with_hint(
+                "请检查 PostgreSQL 服务器是否运行、是否可达，以及是否有长时间持锁的会话。",
+                "Check that the PostgreSQL server runs and can be reached, and whether a session holds locks for long.",
+            ),
+            Self::Copy(failure) => (**failure).clone(),
+            Self::UnsupportedUrl { .. }
+            | Self::OpenFile { .. }
+            | Self::KeyFile { .. }
+            | Self::KeyFileOpenToOthers { .. }
+            | Self::KeyLength { .. }
+            | Self::Corrupt { .. } => internal(
+                "服务无法读写其数据库。".to_owned(),
+                "The service could not read or write its database.".to_owned(),
+            ),
+        }
+    }
+
+    /// What opening a file came to: one that is damaged or no database is named.
+    pub(crate) fn of_file(error: sea_orm::DbErr, path: &Path) -> Self {
+        if Fault::of(&error) == Fault::Corrupt {
+            return Self::CorruptFile {
+                path: path.to_owned(),
+                detail: error.to_string(),
+            };
+        }
+        error.into()
+    }
+
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Database(error) => Self::of_file(error, path),
+            other => other,
         }
     }
 

@@ -47,7 +47,12 @@ pub use callbacks::{
     redeliver::{CallbackOutcome, DeliveryFilter, DeliveryHistory},
     secret::CallbackSecretRevision,
 };
-pub use db::{Store, seal::Seal};
+pub use db::{
+    Store,
+    backup::{self, BackupContents},
+    copy::{CopiedTable, copy_to_postgres},
+    seal::Seal,
+};
 pub use engines::{
     CheckedHealth, DEFAULT_ENGINE, DiskUse, EngineChange, EngineHealth, EngineLabels,
     EngineRevision, EngineSettings, HealthState, NamedEngine, NewEngine, OrphanedImage,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::run::{program, run, step, succeeds};
 
 /// A needed program and the package that holds it on Debian and Ubuntu.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 13] = [
     ("dockerd", "docker.io"),
     ("docker-registry", "docker-registry"),
     ("debootstrap", "debootstrap"),
@@ -23,6 +23,7 @@ const NEEDED: [(&str, &str); 12] = [
     ("umount", "mount"),
     ("tar", "tar"),
     ("xz", "xz-utils"),
+    ("sqlite3", "sqlite3"),
 ];
 
 /// Files that are needed and are no programs.

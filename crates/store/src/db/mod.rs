@@ -1,44 +1,46 @@
-//! Opening the database, and the one way transactions begin.
+//! The database: opening and closing it, transactions, and what is asked of it as a whole.
 
+pub mod backup;
+pub(crate) mod connect;
+pub(crate) mod copy;
 pub(crate) mod dialect;
+pub(crate) mod error;
 pub(crate) mod paging;
 pub(crate) mod seal;
+pub(crate) mod start;
 pub(crate) mod time;
 
-use std::{os::unix::fs::OpenOptionsExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveValue::Set,
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait as _,
-    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    ActiveValue::Set, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr,
+    EntityTrait as _, sea_query::OnConflict,
 };
 use sea_orm_migration::MigratorTrait as _;
 
 use crate::{
     Seal, StoreError,
     cluster::{notify::Notifier, notify_postgres::PgNotifyBridge},
-    db::time::micros,
-    entity::seal_check,
+    db::{
+        connect::{OpenFile, Place, ServerUrl, connect, connect_to_server, server_reason},
+        seal::KeyFile,
+        start::Expected,
+        time::micros,
+    },
+    entity::counter,
     migration::Migrator,
 };
 
 /// Connections that read beside the one that writes.
 const READERS: u32 = 4;
-/// How long a statement waits for another process that holds the database.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a verb waits for its turn at a connection.
-const TURN_TIMEOUT: Duration = Duration::from_mins(1);
-/// Connections to a PostgreSQL server, for reading and writing.
-const SERVER_CONNECTIONS: u32 = 16;
-/// How long a verb waits for a connection to a PostgreSQL server, a new one included.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the canary says once it is open.
-const CANARY: &[u8] = b"FastBuild";
-/// Its place, for the seal.
-const CANARY_PURPOSE: &str = "seal_checks.canary";
+/// How long a trial write may take. Shorter than SQLite's wait for another process that has locked
+/// the file.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The counter that a trial write sets.
+const PROBE: &str = "write_probe";
 
-/// What is remembered. Cheap to clone; clones share connections and wake-ups.
+/// What is remembered. Cheap to clone; clones share connections and notifications.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// SQLite has one writer at a time. One connection makes writers queue here, in order and
@@ -53,88 +55,113 @@ pub struct Store {
     callers_clock: bool,
     /// Forwards notifications between the processes on one database.
     bridge: Option<Arc<PgNotifyBridge>>,
-}
-
-/// Where the database is.
-enum Place {
-    File(PathBuf),
-    Memory,
-    /// A PostgreSQL server.
-    Server(String),
-}
-
-/// A database URL as people may see it: what stands before an @ may be a user name and password.
-fn shown(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
-        _ => url.to_owned(),
-    }
-}
-
-impl Place {
-    fn parse(url: &str) -> Result<Self, StoreError> {
-        let unsupported = || StoreError::UnsupportedUrl { url: shown(url) };
-        if url == "sqlite::memory:" {
-            return Ok(Self::Memory);
-        }
-        if dialect::parse_postgres(url).is_some() {
-            return Ok(Self::Server(url.to_owned()));
-        }
-        let path = url.strip_prefix("sqlite://").ok_or_else(unsupported)?;
-        // SQLite would take what follows a question mark as options; a path with one is a slip.
-        if path.len() < 2 || !path.starts_with('/') || path.contains('?') {
-            return Err(unsupported());
-        }
-        Ok(Self::File(PathBuf::from(path)))
-    }
+    /// The SQLite file.
+    file: Option<OpenFile>,
+    /// The PostgreSQL server.
+    server: Option<ServerUrl>,
 }
 
 impl Store {
     /// Opens the database at `url` (`sqlite:///absolute/path.db`, `sqlite::memory:` or
     /// `postgres://user:password@host:port/database`), brings its tables up to date and checks
-    /// that `seal` is the one its secrets were sealed with. A file is made (mode 0600) where there
-    /// is none. Several processes may open one PostgreSQL database, also at once.
+    /// that `seal` is the one its secrets were sealed with. A file is created (mode 0600) where
+    /// there is none. Several processes may open one PostgreSQL database, also at once.
     ///
     /// # Errors
     /// [`StoreError::UnsupportedUrl`], [`StoreError::OpenFile`], [`StoreError::Unreachable`],
-    /// [`StoreError::WrongKey`] and what the database says.
+    /// [`StoreError::CorruptFile`], [`StoreError::NewerSchema`], [`StoreError::WrongKey`] and what
+    /// the database says.
     pub async fn open(url: &str, seal: Seal) -> Result<Self, StoreError> {
+        Self::open_expected(Place::parse(url)?, seal, Expected::Either).await
+    }
+
+    /// Opens the database of an installation, as [`Store::open`] does, with the key in `key_file`.
+    /// Both are created on the first start. A start with one of them alone is refused: it would
+    /// begin with nothing where something was, or could not open what is stored.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]; [`StoreError::DatabaseMissing`], [`StoreError::KeyMissing`], and
+    /// those of the key file.
+    pub async fn open_installation(url: &str, key_file: &Path) -> Result<Self, StoreError> {
         let place = Place::parse(url)?;
-        let writer = match &place {
-            Place::Server(url) => connect_to_server(url).await?,
-            _ => connect(&place, 1, false).await?,
+        let key = KeyFile::load_or_draft(key_file)?;
+        let expected = match (&place, key.is_draft()) {
+            (Place::Memory, _) => Expected::Either,
+            (_, true) => Expected::New(key_file),
+            (_, false) => Expected::InUse(key_file),
         };
-        let held = dialect::hold(&writer, "schema").await?;
+        let store = Self::open_expected(place, key.seal(), expected).await;
+        // In place only now: a start that is killed before this one is the first start once more.
+        match &store {
+            Ok(_) => key.keep()?,
+            Err(StoreError::KeyMissing { .. }) => key.discard(),
+            Err(_) => {}
+        }
+        store
+    }
+
+    async fn open_expected(
+        place: Place,
+        seal: Seal,
+        expected: Expected<'_>,
+    ) -> Result<Self, StoreError> {
+        let database = place.shown();
+        let (writer, file) = match &place {
+            Place::Server(url) => (connect_to_server(url).await?, None),
+            Place::Memory => (connect(None, 1, false).await?, None),
+            Place::File(path) => {
+                if let Expected::InUse(key_file) = expected
+                    && !path.exists()
+                {
+                    return Err(StoreError::DatabaseMissing {
+                        database,
+                        key_file: key_file.to_owned(),
+                    });
+                }
+                let file = OpenFile::create(path)?;
+                let writer = connect(Some(path), 1, false)
+                    .await
+                    .map_err(|error| StoreError::of_file(error, path))?;
+                start::check_integrity(&writer, path)
+                    .await
+                    .map_err(|error| error.in_file(path))?;
+                (writer, Some(file))
+            }
+        };
+        let lock = dialect::hold(&writer, "schema").await?;
+        start::check_schema(&writer, &database).await?;
+        start::check_expected(&writer, &database, expected, &seal).await?;
         Migrator::up(&writer, None).await?;
-        let server = match &place {
-            Place::Server(url) => Some(url.clone()),
-            _ => None,
-        };
-        let readers = match place {
+        let readers = match &place {
             // Each connection to memory would be a database of its own.
             Place::Memory | Place::Server(_) => writer.clone(),
-            Place::File(_) => connect(&place, READERS, true).await?,
+            Place::File(path) => connect(Some(path), READERS, true).await?,
         };
-        let mut store = Self {
+        let canary = start::check_seal(&writer, &seal).await?;
+        if let Some(lock) = lock {
+            lock.commit().await?;
+        }
+        let notifier = Notifier::default();
+        let (bridge, server) = match place {
+            Place::Server(url) => {
+                let sender = start::fresh_name(&seal)?;
+                let bridge =
+                    PgNotifyBridge::new(url.expose().to_owned(), &writer, &notifier, &sender).await;
+                (Some(Arc::new(bridge)), Some(url))
+            }
+            Place::File(_) | Place::Memory => (None, None),
+        };
+        Ok(Self {
             writer,
             readers,
             seal,
-            notifier: Notifier::default(),
-            installation: String::new(),
+            notifier,
+            installation: start::name_of(&canary),
             callers_clock: false,
-            bridge: None,
-        };
-        let canary = store.check_seal().await?;
-        if let Some(held) = held {
-            held.commit().await?;
-        }
-        store.installation = name_of(&canary);
-        if let Some(url) = server {
-            let sender = name_of(&store.seal.seal(CANARY_PURPOSE, CANARY)?);
-            let bridge = PgNotifyBridge::new(url, &store.writer, &store.notifier, &sender).await;
-            store.bridge = Some(Arc::new(bridge));
-        }
-        Ok(store)
+            bridge,
+            file,
+            server,
+        })
     }
 
     /// The same store with leases by the time that callers give, as on SQLite, also where the
@@ -153,14 +180,28 @@ impl Store {
         Place::parse(url).map(drop)
     }
 
-    /// Closes every connection, after the verbs under way. A store that is merely dropped loses
-    /// nothing either.
+    /// Closes every connection, after the verbs under way, and leaves a SQLite database as one
+    /// complete file without a write-ahead log. A store that is merely dropped loses nothing
+    /// either, but its file is complete with its log only.
+    ///
+    /// # Errors
+    /// What the database says.
     pub async fn close(&self) -> Result<(), StoreError> {
         if let Some(bridge) = &self.bridge {
             bridge.stop();
         }
+        if self.file.is_none() {
+            self.readers.close_by_ref().await?;
+            return Ok(self.writer.close_by_ref().await?);
+        }
+        // A reader would hold the log open.
         self.readers.close_by_ref().await?;
+        let checkpoint = self
+            .writer
+            .execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)")
+            .await;
         self.writer.close_by_ref().await?;
+        checkpoint?;
         Ok(())
     }
 
@@ -177,18 +218,83 @@ impl Store {
     }
 
     /// Whether the database answers.
+    ///
+    /// # Errors
+    /// What the database says.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.readers.ping().await?)
     }
 
+    /// Whether the database can be written: a row is written and committed. For readiness; cheap
+    /// enough for every few seconds.
+    ///
+    /// # Errors
+    /// [`StoreError::FileMoved`], [`StoreError::WriteTimeout`] and what the database says: that its
+    /// disk is full, that it is read-only, that it takes no connection.
+    pub async fn write_probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        let write = async {
+            let tx = self.begin().await?;
+            counter::Entity::insert(counter::ActiveModel {
+                name: Set(PROBE.to_owned()),
+                value: Set(micros(now)),
+            })
+            .on_conflict(
+                OnConflict::column(counter::Column::Name)
+                    .update_column(counter::Column::Value)
+                    .to_owned(),
+            )
+            .exec_without_returning(&tx)
+            .await?;
+            tx.commit().await?;
+            Ok(())
+        };
+        match tokio::time::timeout(PROBE_TIMEOUT, write).await {
+            Ok(written) => written,
+            Err(_) => Err(self.timeout_reason().await),
+        }
+    }
+
+    /// Why a trial write did not come to an end in its time.
+    async fn timeout_reason(&self) -> StoreError {
+        let timeout = StoreError::WriteTimeout {
+            seconds: PROBE_TIMEOUT.as_secs(),
+            shared: self.is_shared(),
+        };
+        let Some(url) = &self.server else {
+            return timeout;
+        };
+        let unknown = DbErr::ConnectionAcquire(sea_orm::error::ConnAcquireErr::Timeout);
+        match server_reason(url, unknown).await {
+            DbErr::ConnectionAcquire(_) => timeout,
+            source => StoreError::Unreachable {
+                url: url.shown(),
+                source,
+            },
+        }
+    }
+
     /// Begins a transaction that writes.
-    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        dialect::begin_write(&self.writer).await
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        if let Some(file) = &self.file {
+            file.check()?;
+        }
+        let begun = dialect::begin_write(&self.writer).await;
+        self.with_reason(begun).await
     }
 
     /// Begins a transaction that only reads: it sees one moment throughout.
-    pub(crate) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
-        dialect::begin_read(&self.readers).await
+    pub(crate) async fn begin_read(&self) -> Result<DatabaseTransaction, StoreError> {
+        let begun = dialect::begin_read(&self.readers).await;
+        self.with_reason(begun).await
+    }
+
+    /// Puts the server's own reason in the place of "timed out".
+    async fn with_reason<T>(&self, result: Result<T, DbErr>) -> Result<T, StoreError> {
+        match (result, &self.server) {
+            (Ok(value), _) => Ok(value),
+            (Err(error), None) => Err(error.into()),
+            (Err(error), Some(url)) => Err(server_reason(url, error).await.into()),
+        }
     }
 
     /// The time by which leases are given and end: the database's where it has a clock, since
@@ -208,112 +314,4 @@ impl Store {
     pub(crate) fn reader(&self) -> &DatabaseConnection {
         &self.readers
     }
-
-    /// Compares the seal with the one that sealed the canary, or makes the canary; the sealed
-    /// canary.
-    async fn check_seal(&self) -> Result<Vec<u8>, StoreError> {
-        let tx = self.begin().await?;
-        let canary = if let Some(row) = seal_check::Entity::find_by_id(1).one(&tx).await? {
-            self.seal.open(CANARY_PURPOSE, &row.canary)?;
-            row.canary
-        } else {
-            let canary = self.seal.seal(CANARY_PURPOSE, CANARY)?;
-            seal_check::Entity::insert(seal_check::ActiveModel {
-                id: Set(1),
-                canary: Set(canary.clone()),
-            })
-            .exec_without_returning(&tx)
-            .await?;
-            canary
-        };
-        tx.commit().await?;
-        Ok(canary)
-    }
-}
-
-/// A name that no other has: behind its version byte a sealed canary has a random nonce. That of
-/// the stored one was made once for each database.
-fn name_of(canary: &[u8]) -> String {
-    use std::fmt::Write as _;
-    canary
-        .iter()
-        .skip(1)
-        .take(8)
-        .fold(String::new(), |mut name, byte| {
-            // Writing to a string cannot fail.
-            write!(name, "{byte:02x}").ok();
-            name
-        })
-}
-
-/// Opens a pool. The file is made here, before SQLite could make it readable by others; SQLite
-/// gives its `-wal` and `-shm` files the same mode.
-async fn connect(
-    place: &Place,
-    connections: u32,
-    read_only: bool,
-) -> Result<DatabaseConnection, StoreError> {
-    let path = match place {
-        Place::File(path) => {
-            std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(|source| StoreError::OpenFile {
-                    path: path.clone(),
-                    source,
-                })?;
-            Some(path.clone())
-        }
-        Place::Memory | Place::Server(_) => None,
-    };
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .acquire_timeout(TURN_TIMEOUT)
-        // A database in memory lives as long as its connection.
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false)
-        .map_sqlx_sqlite_opts(move |defaults| {
-            let options = match &path {
-                // Set as a path: in a URL, characters such as % would mean something else.
-                Some(path) => SqliteConnectOptions::new().filename(path),
-                None => defaults,
-            };
-            options
-                .journal_mode(SqliteJournalMode::Wal)
-                // In WAL mode a commit survives the end of the process with NORMAL as well;
-                // only a power cut can take the last commits, and never the file's integrity.
-                .synchronous(SqliteSynchronous::Normal)
-                .busy_timeout(BUSY_TIMEOUT)
-                .foreign_keys(true)
-                .pragma("query_only", if read_only { "ON" } else { "OFF" })
-        });
-    Ok(Database::connect(options).await?)
-}
-
-/// Opens the connections to a PostgreSQL server.
-async fn connect_to_server(url: &str) -> Result<DatabaseConnection, StoreError> {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(SERVER_CONNECTIONS)
-        .min_connections(0)
-        .connect_timeout(SERVER_TIMEOUT)
-        .acquire_timeout(SERVER_TIMEOUT)
-        // A connection that the server or something between closed must not fail a verb.
-        .test_before_acquire(true)
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false)
-        .map_sqlx_postgres_opts(dialect::postgres_session);
-    Database::connect(options)
-        .await
-        .map_err(|source| StoreError::Unreachable {
-            url: shown(url),
-            source,
-        })
 }

@@ -8,7 +8,7 @@ use std::{
     fmt,
     io::{Read as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use aes_gcm::{
@@ -55,57 +55,69 @@ impl Seal {
     }
 
     /// The seal whose key is in the file at `path`: 32 raw bytes, readable by its owner alone.
-    /// Where there is no file, one is made with a fresh random key.
+    /// `None` where there is no file. Touches the disk: call it at start.
     ///
-    /// Touches the disk, and may wait for the system's source of randomness: call it at start.
-    pub fn load_or_create(path: &Path) -> Result<Self, StoreError> {
+    /// # Errors
+    /// [`StoreError::KeyFile`], [`StoreError::KeyFileOpenToOthers`], [`StoreError::KeyLength`].
+    pub fn load(path: &Path) -> Result<Option<Self>, StoreError> {
         let failed = |source| StoreError::KeyFile {
             path: path.to_owned(),
             source,
         };
-        match std::fs::File::open(path) {
-            Ok(file) => {
-                let metadata = file.metadata().map_err(failed)?;
-                let mode = metadata.permissions().mode() & 0o7777;
-                if mode & 0o077 != 0 {
-                    return Err(StoreError::KeyFileOpenToOthers {
-                        path: path.to_owned(),
-                        mode,
-                    });
-                }
-                let mut key = Vec::with_capacity(KEY_LENGTH);
-                // One byte more than a key is enough to see that a file is none.
-                file.take(KEY_LENGTH as u64 + 1)
-                    .read_to_end(&mut key)
-                    .map_err(failed)?;
-                if key.len() > KEY_LENGTH {
-                    return Err(StoreError::KeyLength {
-                        place: format!("the key file {}", path.display()),
-                        length: usize::try_from(metadata.len()).unwrap_or(usize::MAX),
-                    });
-                }
-                let key = SecretSlice::from(key);
-                Self::from_key_at(
-                    key.expose_secret(),
-                    &format!("the key file {}", path.display()),
-                )
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let key = SecretSlice::from(Key::<Aes256Gcm>::generate().to_vec());
-                Self::write_key(path, key.expose_secret()).map_err(failed)?;
-                // Read back rather than used: of two services that start at once, both use the
-                // key that came to rest in the file.
-                Self::load_or_create(path)
-            }
-            Err(error) => Err(failed(error)),
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(StoreError::KeyFileOpenToOthers {
+                path: path.to_owned(),
+                mode,
+            });
         }
+        let mut key = Vec::with_capacity(KEY_LENGTH);
+        // One byte more than a key is enough to see that a file is none.
+        file.take(KEY_LENGTH as u64 + 1)
+            .read_to_end(&mut key)
+            .map_err(failed)?;
+        let place = format!("the key file {}", path.display());
+        if key.len() > KEY_LENGTH {
+            return Err(StoreError::KeyLength {
+                place,
+                length: usize::try_from(metadata.len()).unwrap_or(usize::MAX),
+            });
+        }
+        let key = SecretSlice::from(key);
+        Self::from_key_at(key.expose_secret(), &place).map(Some)
+    }
+
+    /// As [`Seal::load`]; where there is no file, one is made with a fresh random key. May wait for
+    /// the system's source of randomness.
+    ///
+    /// # Errors
+    /// Those of [`Seal::load`].
+    pub fn load_or_create(path: &Path) -> Result<Self, StoreError> {
+        if let Some(seal) = Self::load(path)? {
+            return Ok(seal);
+        }
+        let failed = |source| StoreError::KeyFile {
+            path: path.to_owned(),
+            source,
+        };
+        let key = SecretSlice::from(Key::<Aes256Gcm>::generate().to_vec());
+        Self::write_key(path, key.expose_secret()).map_err(failed)?;
+        // Read back rather than used: of two services that start at once, both use the key that came
+        // to rest in the file.
+        Self::load(path)?.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
     }
 
     /// Puts a key in place whole or not at all: a service killed here must not leave a torn file.
     fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.new", std::process::id()));
-        let draft = std::path::PathBuf::from(name);
+        let draft = PathBuf::from(name);
         let written = std::fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -165,5 +177,72 @@ impl Seal {
             .map_err(|_| StoreError::WrongKey {
                 what: purpose.to_owned(),
             })
+    }
+}
+
+/// An installation's key: the one in its file, or on the first start a draft beside it, which gets
+/// its name once the database is made. So a key file always says that there was a database.
+#[derive(Debug)]
+pub(crate) struct KeyFile {
+    path: PathBuf,
+    seal: Seal,
+    draft: Option<PathBuf>,
+}
+
+impl KeyFile {
+    pub(crate) fn load_or_draft(path: &Path) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        if let Some(seal) = Seal::load(&path)? {
+            return Ok(Self {
+                path,
+                seal,
+                draft: None,
+            });
+        }
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(".draft");
+        let draft = PathBuf::from(draft);
+        Ok(Self {
+            seal: Seal::load_or_create(&draft)?,
+            path,
+            draft: Some(draft),
+        })
+    }
+
+    pub(crate) fn is_draft(&self) -> bool {
+        self.draft.is_some()
+    }
+
+    pub(crate) fn seal(&self) -> Seal {
+        self.seal.clone()
+    }
+
+    /// Gives a draft its name.
+    pub(crate) fn keep(&self) -> Result<(), StoreError> {
+        let Some(draft) = &self.draft else {
+            return Ok(());
+        };
+        std::fs::rename(draft, &self.path)
+            .and_then(|()| sync_folder(&self.path))
+            .map_err(|source| StoreError::KeyFile {
+                path: self.path.clone(),
+                source,
+            })
+    }
+
+    /// Removes a draft that no database was sealed with.
+    pub(crate) fn discard(&self) {
+        if let Some(draft) = &self.draft {
+            // What stays is overwritten by nothing and used by the next first start.
+            std::fs::remove_file(draft).ok();
+        }
+    }
+}
+
+/// Makes the names in a file's folder outlive a power cut.
+pub(crate) fn sync_folder(file: &Path) -> std::io::Result<()> {
+    match file.parent() {
+        Some(folder) => std::fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
 }

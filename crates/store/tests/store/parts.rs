@@ -12,8 +12,8 @@ use fastbuild_spec::{
     state::{BuildState, Step},
 };
 use fastbuild_store::{
-    AttemptId, AttemptOutcome, Build, ClaimRoom, ClaimedBuild, ClaimedDelivery, Finished,
-    FinishedImage, NewBuild, NewDelivery, SettingsRevisions, Store,
+    AttemptId, AttemptOutcome, Build, ClaimRoom, ClaimedBuild, ClaimedDelivery, FencedError,
+    Finished, FinishedImage, NewBuild, NewDelivery, SettingsRevisions, Store,
 };
 use jiff::{Timestamp, ToSpan as _};
 
@@ -148,6 +148,15 @@ pub(crate) fn log(step: Step, text: &str) -> Event {
 
 /// Takes a claimed build through every state up to the push.
 pub(crate) async fn run_up_to_the_push(store: &Store, attempt: AttemptId, seconds: i64) {
+    try_up_to_the_push(store, attempt, seconds).await.unwrap();
+}
+
+/// As [`run_up_to_the_push`], for a store that may fail.
+pub(crate) async fn try_up_to_the_push(
+    store: &Store,
+    attempt: AttemptId,
+    seconds: i64,
+) -> Result<(), FencedError> {
     for state in [
         BuildState::PullSuccess,
         BuildState::CheckSuccess,
@@ -156,8 +165,9 @@ pub(crate) async fn run_up_to_the_push(store: &Store, attempt: AttemptId, second
         BuildState::BuildSuccess,
         BuildState::CheckImageSizeSuccess,
     ] {
-        store.transition(attempt, state, at(seconds)).await.unwrap();
+        store.transition(attempt, state, at(seconds)).await?;
     }
+    Ok(())
 }
 
 pub(crate) const REVISIONS: SettingsRevisions = SettingsRevisions {
