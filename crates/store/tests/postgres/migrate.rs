@@ -4,7 +4,9 @@ use fastbuild_spec::{failure::Language, state::Step};
 use fastbuild_store::{CopiedTable, Page, Seal, Store, StoreError, copy_to_postgres};
 use tempfile::TempDir;
 
-use crate::parts::{KEY, Site, at, callback, claim, enqueue, log, run_up_to_the_push, success};
+use crate::parts::{
+    KEY, REVISIONS, Site, at, callback, claim, enqueue, log, run_up_to_the_push, success,
+};
 
 fn seal() -> Seal {
     Seal::from_key(&KEY).unwrap()
@@ -27,7 +29,7 @@ async fn source(folder: &TempDir) -> (String, Store) {
         .unwrap();
     run_up_to_the_push(&store, attempt, 1).await;
     store
-        .finish(attempt, success(), &callback, at(2))
+        .finish(attempt, &success(), REVISIONS, &callback, at(2))
         .await
         .unwrap();
     for number in 1..40 {

@@ -15,7 +15,9 @@ use fastbuild_spec::{
 use fastbuild_store::{FencedError, Seal, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::parts::{KEY, LEASE, Site, at, callback, log, request, success, target, work_dir};
+use crate::parts::{
+    KEY, LEASE, REVISIONS, Site, at, callback, log, request, success, target, work_dir,
+};
 
 /// Bytes of a page of SQLite and of a tmpfs.
 const PAGE: u64 = 4096;
@@ -126,7 +128,7 @@ async fn live(
         let lines = (0..4).map(|_| log(Step::Push, &line)).collect();
         store.append_events(attempt, lines, at(seconds)).await?;
         store
-            .finish(attempt, success(), &callback, at(seconds))
+            .finish(attempt, &success(), REVISIONS, &callback, at(seconds))
             .await?;
         Ok(())
     };
@@ -301,10 +303,8 @@ async fn a_lock_of_another_process_is_named_and_outlived() {
     let store = site.open().await;
     let mut other = lock(&site.file());
     let bad = store.write_probe(at(0)).await.unwrap_err().failure();
-    assert!(
-        bad.to_string().contains("locked the database file"),
-        "{bad}"
-    );
+    let said = bad.sentence(Language::English);
+    assert!(said.contains("locked the database file"), "{said}");
     let refused = store
         .enqueue(request(&target(1)), &work_dir, at(0))
         .await

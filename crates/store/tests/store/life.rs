@@ -325,13 +325,13 @@ async fn lists_show_pages_newest_first_and_deleting_forgets_everything() {
         size: i64::MAX,
     };
     assert_eq!(store.builds(far, &all).await.unwrap().0.len(), 0);
-    let filter = |name: &str, state: &str| BuildFilter {
+    let filter = |name: &str, states: &[BuildState]| BuildFilter {
         image_name: Some(name.to_owned()),
-        state: Some(state.to_owned()),
+        states: (!states.is_empty()).then(|| states.to_vec()),
     };
     assert_eq!(
         store
-            .builds(Page::ALL, &filter("IMAGE-0", "pull_f"))
+            .builds(Page::ALL, &filter("IMAGE-0", &[BuildState::PullFailed]))
             .await
             .unwrap()
             .1,
@@ -339,14 +339,14 @@ async fn lists_show_pages_newest_first_and_deleting_forgets_everything() {
     );
     assert_eq!(
         store
-            .builds(Page::ALL, &filter("image_0", ""))
+            .builds(Page::ALL, &filter("image_0", &[]))
             .await
             .unwrap()
             .1,
         0
     );
     assert_eq!(
-        store.builds(Page::ALL, &filter("%", "")).await.unwrap().1,
+        store.builds(Page::ALL, &filter("%", &[])).await.unwrap().1,
         0
     );
     assert_eq!(
