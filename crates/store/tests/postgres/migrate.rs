@@ -148,7 +148,8 @@ async fn a_server_without_a_connection_left_is_named_in_its_own_words() {
         assert!(!said.contains(password), "{said}");
     }
     assert!(
-        failure.to_string().contains("CONNECTION LIMIT"),
-        "{failure}"
+        failure
+            .sentence(Language::English)
+            .contains("CONNECTION LIMIT")
     );
 }
