@@ -42,7 +42,7 @@ impl ConnectionLimits {
         Self {
             total,
             // A reverse proxy is one address with nearly all clients behind it.
-            per_address: total / 4 * 3,
+            per_address: total / 2,
             first_request: Duration::from_secs(10),
             idle: Duration::from_mins(1),
         }
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(total(1_024, 2_000), 512);
         assert_eq!(total(256, 2_000), 128);
         assert_eq!(total(8, 2_000), 16);
-        assert_eq!(ConnectionLimits::within(1_024, 2_000).per_address, 384);
+        assert_eq!(ConnectionLimits::within(1_024, 2_000).per_address, 256);
         assert_eq!(ConnectionLimits::open_files_wanted(2_000), 4_608);
     }
 

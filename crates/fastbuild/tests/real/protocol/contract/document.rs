@@ -85,7 +85,7 @@ fn close(schema: &mut Value) {
                 return;
             }
             object.values_mut().for_each(close);
-            if object.get("properties").is_some_and(Value::is_object) {
+            if object.get("type").is_some_and(|kind| kind == "object") {
                 object.entry("additionalProperties").or_insert(json!(false));
             }
         }
