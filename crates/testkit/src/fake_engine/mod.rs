@@ -1,11 +1,12 @@
-//! A Docker Engine by script: it speaks the part of the Engine API (1.40, the classic builder) that a
-//! build needs, pretends to have almost every base image, takes as long over a build as it is told, and
-//! pushes a real, small image to the real registry. It stands for engines of which there cannot be
-//! many on one machine, and it remembers what was asked of it.
+//! A fake Docker Engine in this process: it speaks the part of the Engine API (1.40, the classic
+//! builder) that a build needs, has almost every base image, takes as long over a build as it is told,
+//! and pushes a small image to a registry: that of the test environment or a [`FakeRegistry`]. It
+//! remembers what was asked of it.
 
 mod behaviour;
 mod http;
 mod push;
+mod registry;
 mod routes;
 
 use std::{
@@ -32,13 +33,13 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use self::http::{lines, missing};
-pub use self::{behaviour::Behaviour, push::Push};
+pub use self::{behaviour::Behaviour, push::Push, registry::FakeRegistry};
 use crate::chaos::real_engine::EngineObject;
 
 /// A base image with this in its name is in no registry.
 pub const NO_SUCH_IMAGE: &str = "no-such-image";
 /// What the probe of any base image finds here.
-const PROFILE: &str = "@@begin 1\n@@kernel Linux scripted 6.1.0 #1 SMP x86_64 GNU/Linux\n\
+const PROFILE: &str = "@@begin 1\n@@kernel Linux fake 6.1.0 #1 SMP x86_64 GNU/Linux\n\
     @@os NAME=\"Debian GNU/Linux\"\n@@os VERSION=\"12 (bookworm)\"\n@@os ID=debian\n\
     @@os VERSION_ID=\"12\"\n@@os VERSION_CODENAME=bookworm\n@@apt apt 2.6.1 (amd64)\n@@end 1\n";
 /// Bytes an image takes here.
@@ -49,7 +50,7 @@ pub const STEPS: u32 = 4;
 /// The label that names the build something was made for, and which of its attempts made it.
 pub const BUILD_LABEL: &str = "org.fastbuild.build";
 
-/// What lies on a scripted engine and runs there.
+/// What lies on a fake engine and runs there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holdings {
     /// Containers, by the build they were made for.
@@ -60,7 +61,7 @@ pub struct Holdings {
     pub building: usize,
 }
 
-/// A running scripted engine; ends when dropped.
+/// A running fake engine; ends when dropped.
 #[derive(Debug)]
 pub struct FakeEngine {
     /// Where it listens.
@@ -71,7 +72,7 @@ pub struct FakeEngine {
 
 #[derive(Debug)]
 struct FakeEngineState {
-    script: Behaviour,
+    behaviour: Behaviour,
     registry: reqwest::Client,
     state: Mutex<Holding>,
     hurried: watch::Sender<bool>,
@@ -127,15 +128,16 @@ impl FakeEngine {
     ///
     /// # Errors
     /// When no port can be had or the authority's certificate does not parse.
-    pub async fn start(script: Behaviour) -> Result<Self> {
-        let ca = reqwest::Certificate::from_pem(&script.registry_ca)?;
-        let registry = reqwest::Client::builder()
-            .tls_certs_only([ca])
+    pub async fn start(behaviour: Behaviour) -> Result<Self> {
+        let mut registry = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
-            .no_proxy()
-            .build()?;
+            .no_proxy();
+        if let Some(authority) = &behaviour.registry_ca {
+            registry = registry.tls_certs_only([reqwest::Certificate::from_pem(authority)?]);
+        }
+        let registry = registry.build()?;
         let engine = Arc::new(FakeEngineState {
-            script,
+            behaviour,
             registry,
             state: Mutex::default(),
             hurried: watch::Sender::new(false),
@@ -236,6 +238,14 @@ impl Drop for Building {
 impl FakeEngineState {
     fn state(&self) -> MutexGuard<'_, Holding> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The networks whose registries may lack TLS.
+    fn insecure_networks(&self) -> &'static [&'static str] {
+        match self.behaviour.registry_ca {
+            Some(_) => &[],
+            None => &["127.0.0.0/8"],
+        }
     }
 
     fn number(&self) -> u64 {
@@ -362,7 +372,7 @@ impl FakeEngineState {
                         .await?;
                     let Behaviour {
                         step: time, lines, ..
-                    } = engine.script;
+                    } = engine.behaviour;
                     for line in 1..=lines {
                         tokio::select! {
                             () = tokio::time::sleep(time / lines) => {}

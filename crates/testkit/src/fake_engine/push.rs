@@ -64,7 +64,11 @@ impl FakeEngineState {
         let (registry, path) = repository
             .split_once('/')
             .context("a name with a registry")?;
-        let root = format!("https://{registry}");
+        let scheme = match self.behaviour.registry_ca {
+            Some(_) => "https",
+            None => "http",
+        };
+        let root = format!("{scheme}://{registry}");
         let id = digest(config.as_bytes());
         let begun = account(
             self.registry

@@ -42,8 +42,9 @@ pub(super) async fn answer(
         }))
         .into_response(),
         (_, ["info"]) => Json(json!({
-            "ID": format!("scripted-{:p}", Arc::as_ptr(&engine)), "NCPU": 2, "MemTotal": 8_u64 << 30,
+            "ID": format!("fake-{:p}", Arc::as_ptr(&engine)), "NCPU": 2, "MemTotal": 8_u64 << 30,
             "DriverStatus": [],
+            "RegistryConfig": {"InsecureRegistryCIDRs": engine.insecure_networks()},
         }))
         .into_response(),
         (_, ["auth"]) => Json(json!({"Status": "Login Succeeded"})).into_response(),
@@ -68,7 +69,7 @@ pub(super) async fn answer(
         (&Method::GET, ["containers", _, "logs"]) => framed(PROFILE).into_response(),
         (&Method::DELETE, ["containers", id]) => engine.remove_container(id),
         _ => {
-            let message = format!("{method} {path} is not in the script");
+            let message = format!("{method} {path} is not faked");
             (StatusCode::NOT_IMPLEMENTED, Json(json!({"message": message}))).into_response()
         }
     }
