@@ -3,13 +3,15 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use fastbuild_builder::{
-    Builder, Submission,
+    Builder,
     clock::ManualClock,
     options::{BuildOptions, CallbackOptions, CleaningOptions, Folders, Limits, Options},
 };
 use fastbuild_spec::{
+    failure::Failure,
     limits::BuildLimits,
     request::WireKey,
+    requirements::Sources,
     settings::{DockerServerSettings, HostSettings, RegistrySettings, SiteSettings},
     state::StepStatus,
 };
@@ -23,7 +25,7 @@ use fastbuild_testkit::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// How long anything here may take before its test fails.
@@ -50,6 +52,16 @@ pub(crate) struct Fixture {
 struct Running {
     shutdown: CancellationToken,
     task: JoinHandle<()>,
+    /// Its tasks run here, so that a crash ends all of them.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Fixture {
@@ -110,22 +122,31 @@ impl Fixture {
 
     fn run(&mut self) {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(self.builder.clone().run(shutdown.clone()));
-        self.running = Some(Running { shutdown, task });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let task = runtime.spawn(self.builder.clone().run(shutdown.clone()));
+        self.running = Some(Running {
+            shutdown,
+            task,
+            runtime: Some(runtime),
+        });
     }
 
     /// Ends the builder as a service that is told to end.
     pub(crate) async fn shut_down(&mut self) {
-        let running = self.running.take().unwrap();
+        let mut running = self.running.take().unwrap();
         running.shutdown.cancel();
-        running.task.await.unwrap();
+        (&mut running.task).await.unwrap();
     }
 
     /// Ends the builder as a crash does: in the middle of whatever it does.
     pub(crate) async fn crash(&mut self) {
-        let running = self.running.take().unwrap();
-        running.task.abort();
-        assert!(running.task.await.unwrap_err().is_cancelled());
+        let mut running = self.running.take().unwrap();
+        running.runtime.take().unwrap().shutdown_background();
+        assert!((&mut running.task).await.unwrap_err().is_cancelled());
     }
 
     /// Starts another process's builder on the same database and folders.
@@ -157,11 +178,10 @@ impl Fixture {
 
     /// Submits a document that must be taken; the build's number.
     pub(crate) async fn submit(&self, document: &Value) -> i64 {
-        let taken = self.builder.builds().submit_document(document, None).await;
-        match taken.unwrap() {
-            Submission::Queued(submitted) => submitted.build.id,
-            Submission::Replayed(answer) => panic!("{answer:?}"),
-        }
+        let answer = async |_| Ok::<_, Failure>(String::new());
+        let builds = self.builder.builds();
+        let taken = builds.submit_document(document, None, answer).await;
+        taken.unwrap().build_id
     }
 
     /// Submits a build that installs a package, and waits for its end.
@@ -312,6 +332,7 @@ fn options(directory: &Path) -> Options {
         },
         base_images: vec![],
         wire_key: WireKey::new("c7e71f37dda040fd", "0000000000000000").unwrap(),
+        sources: Sources::default(),
         worker: "test".to_owned(),
     }
 }

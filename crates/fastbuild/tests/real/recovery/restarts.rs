@@ -1,4 +1,4 @@
-//! What a service goes on with after its restart: lost builds, the queue, callbacks, and builds that an
+//! What a service goes on with after its restart: the queue, callbacks, and builds that an
 //! orderly end gives back.
 
 use std::time::Duration;
@@ -10,44 +10,6 @@ use fastbuild_testkit::{
 use serde_json::json;
 
 use crate::support::installation::{EngineKind, Installation, TIMEOUT};
-
-#[tokio::test]
-async fn a_build_that_is_lost_three_times_ends() {
-    let mut installation = Installation::configured(EngineKind::PlainEngine).await;
-    let request = Request::new(
-        &installation.base(&installation.env.images.debian),
-        &installation.target("1"),
-    )
-    .python("Python-3.11.2.tgz")
-    .callback(&installation.callback_url());
-    let task_id = installation.submit(&request).await;
-    for _ in 0..3 {
-        installation
-            .client()
-            .wait_for_task(task_id, TIMEOUT, |task| task["detail_state"] == "BUILDING")
-            .await
-            .unwrap();
-        installation.service.kill().unwrap();
-        installation.service.restart_in_place().await.unwrap();
-    }
-    let task = installation
-        .client()
-        .wait_for_end(task_id, TIMEOUT)
-        .await
-        .unwrap();
-    assert_eq!(
-        (&task["detail_state"], &task["reason"]),
-        (&json!("BUILD_ABORT"), &json!("EngineLost")),
-        "{task:#}"
-    );
-    let callbacks = wait_for_callbacks(&installation.env, &installation.token, 1, TIMEOUT)
-        .await
-        .unwrap();
-    assert!(
-        callbacks[0].to_string().contains("BUILD_ABORT"),
-        "{callbacks:?}"
-    );
-}
 
 #[tokio::test]
 async fn queued_builds_and_undelivered_callbacks_survive() {
