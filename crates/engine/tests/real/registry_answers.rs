@@ -16,6 +16,7 @@ use fastbuild_testkit::{
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::Digest as _;
 
 use crate::common::{engine, env, image, of, unique};
 
@@ -375,7 +376,6 @@ async fn web_page_and_plain_http_are_told_from_a_registry() {
 /// Scripts one manifest and its blobs, under the tag `1` and its digest.
 fn manifest(media_type: &str, body: &[u8], blobs: &[&[u8]]) -> Vec<Rule> {
     let digest = |bytes: &[u8]| format!("sha256:{}", hex(&sha2::Sha256::digest(bytes)));
-    use sha2::Digest as _;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let own = digest(body);
     let headers = [
@@ -406,7 +406,6 @@ fn hex(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn image_of_another_platform_or_format_is_unsupported_on_both_engines() {
-    use sha2::Digest as _;
     const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
     const INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
     const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
