@@ -369,7 +369,7 @@ fn registry_answers_have_the_expected_code_and_text_on_both_engines() {
 
     let cases: Vec<Golden> =
         serde_json::from_str(include_str!("../golden/registry_answers.json")).unwrap();
-    let mut texts = String::new();
+    let mut texts = Vec::new();
     for Golden {
         name,
         call,
@@ -391,13 +391,14 @@ fn registry_answers_have_the_expected_code_and_text_on_both_engines() {
             } else {
                 ""
             };
-            texts.push_str(&format!(
-                "{name} {version}: {code} {:?}{transient}\n  {}\n  {}\n",
+            texts.push(format!(
+                "{name} {version}: {code} {:?}{transient}\n  {}\n  {}",
                 code.fault(),
                 failure.sentence(Language::English),
                 failure.sentence(Language::Chinese),
             ));
         }
     }
+    let texts = texts.join("\n");
     insta::assert_snapshot!(texts);
 }
