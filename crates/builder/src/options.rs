@@ -135,7 +135,7 @@ pub struct BuildOptions {
     pub compression: Compression,
     /// The wait before each further push after the registry could not be reached; its length bounds the
     /// tries.
-    pub push_retry_delays: Vec<Duration>,
+    pub registry_retry_delays: Vec<Duration>,
     /// For how many minutes package lists that an engine has in its caches count as fresh.
     pub lists_fresh_minutes: u32,
     /// For how long a built image is given to equal requests; zero builds each.
@@ -148,7 +148,7 @@ impl Default for BuildOptions {
     fn default() -> Self {
         Self {
             compression: Compression::Gzip,
-            push_retry_delays: vec![Duration::from_secs(2), Duration::from_secs(10)],
+            registry_retry_delays: vec![Duration::from_secs(2), Duration::from_secs(10)],
             lists_fresh_minutes: 60,
             reuse: Duration::ZERO,
             registry_ca_file: None,

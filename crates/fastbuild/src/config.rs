@@ -313,7 +313,7 @@ impl Config {
                 },
                 builds: BuildOptions {
                     compression: reader.get("builds.compression")?,
-                    push_retry_delays: reader
+                    registry_retry_delays: reader
                         .get::<Vec<u64>>("builds.push_retry_seconds")?
                         .into_iter()
                         .map(Duration::from_secs)

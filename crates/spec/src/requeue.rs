@@ -64,6 +64,24 @@ impl RequeueReason {
         };
         Sentence::new(zh, en)
     }
+
+    /// What a build's log says when it is requeued.
+    pub fn requeued(self) -> Sentence {
+        let Sentence { zh, en } = self.sentence();
+        Sentence::new(
+            format!("任务已重新排队，因为{zh}。"),
+            format!("The build was requeued because {en}."),
+        )
+    }
+
+    /// What a build's log says when the attempt that follows begins.
+    pub fn next_attempt(self, number: i64) -> Sentence {
+        let Sentence { zh, en } = self.sentence();
+        Sentence::new(
+            format!("第 {number} 次尝试，因为{zh}。"),
+            format!("Attempt {number} because {en}."),
+        )
+    }
 }
 
 #[cfg(test)]

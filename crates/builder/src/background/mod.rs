@@ -35,6 +35,8 @@ impl Builder {
         let cancels = tokio::spawn(self.clone().poll_cancels());
         tracker.spawn(Worker::new(&self).dispatch(shutdown.clone(), release_all.clone()));
         tracker.spawn(self.engines().clone().monitor_all(shutdown.clone()));
+        let registry = self.images().registry_monitor().clone();
+        tracker.spawn(registry.monitor(shutdown.clone()));
         tracker.spawn(self.clone().reconcile(shutdown.clone()));
         tracker.spawn(self.callbacks().clone().deliver(shutdown.clone()));
         tracker.spawn(self.engines().clone().sweep(shutdown.clone()));

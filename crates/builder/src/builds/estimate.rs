@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use fastbuild_spec::{failure::Failure, state::BuildState};
-use fastbuild_store::{HealthState, QueuePosition, TypicalDuration};
+use fastbuild_spec::{
+    failure::{Failure, Sentence},
+    state::BuildState,
+};
+use fastbuild_store::{HealthState, NamedEngine, QueuePosition, TypicalDuration};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{builds::Builds, common::stored};
 
 /// Where a build stands and when it may be done, by what this service has seen so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueEstimate {
     /// Its place, while it is queued.
     pub place: Option<QueuePosition>,
@@ -19,6 +22,8 @@ pub struct QueueEstimate {
     pub starts_at: Option<Timestamp>,
     /// When it may end. Never in the past.
     pub ends_at: Option<Timestamp>,
+    /// What all queued builds wait for, while the registry or every engine is down.
+    pub waiting_for: Option<Sentence>,
 }
 
 impl Builds {
@@ -65,6 +70,31 @@ impl Builds {
             usual,
             starts_at,
             ends_at,
+            waiting_for: match place {
+                Some(_) => self.waiting_for().await?,
+                None => None,
+            },
+        }))
+    }
+
+    /// What no build can start without at this moment.
+    async fn waiting_for(&self) -> Result<Option<Sentence>, Failure> {
+        if let Some(outage) = self.images.registry_monitor().outage() {
+            return Ok(Some(outage.sentence()));
+        }
+        let engines = self.common.store.engines().await;
+        let engines = engines.map_err(|error| stored(&error))?;
+        let is_down = |engine: &NamedEngine| engine.health.state == HealthState::Down;
+        if !engines.iter().all(is_down) {
+            return Ok(None);
+        }
+        let health = engines.into_iter().next().map(|engine| engine.health);
+        Ok(health.and_then(|health| {
+            let (since, message) = (health.since?, health.failure?.message);
+            Some(Sentence::new(
+                format!("自 {since} 起等待 Docker 服务器：{}", message.zh),
+                format!("Waiting for a Docker server since {since}: {}", message.en),
+            ))
         }))
     }
 

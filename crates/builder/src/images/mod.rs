@@ -1,11 +1,14 @@
 //! The verbs that need an engine right now, any one: pull an image, and find out what it contains.
 
 pub(crate) mod delete;
+pub(crate) mod registry_monitor;
+pub(crate) mod registry_retry;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fastbuild_engine::{
-    Engine, ImageFound, ProgressSender, RegistryClient,
+    Engine, EngineError, ImageFound, InsecureRegistries, ProgressSender, RegistryClient,
+    RegistryProblem,
     crash::{self, CrashPoint},
 };
 use fastbuild_spec::{
@@ -21,6 +24,7 @@ use tokio::sync::OnceCell;
 use crate::{
     common::{Common, internal, stored},
     engines::{Engines, context::EngineContext, labels::Label},
+    images::{registry_monitor::RegistryMonitor, registry_retry::RetrySchedule},
     keyed_locks::KeyedLocks,
 };
 
@@ -58,11 +62,13 @@ pub struct Images {
     locks: Arc<KeyedLocks>,
     /// Made when first used: reading this machine's authorities takes time and memory.
     registry_client: Arc<OnceCell<RegistryClient>>,
+    registry_monitor: RegistryMonitor,
 }
 
 impl Images {
     pub(crate) fn new(common: Common, engines: Engines) -> Self {
         Self {
+            registry_monitor: RegistryMonitor::new(common.clone(), engines.clone()),
             common,
             engines,
             locks: Arc::default(),
@@ -74,6 +80,11 @@ impl Images {
     pub(crate) fn lock(&self, context: &EngineContext, image: &str) -> Arc<tokio::sync::Mutex<()>> {
         let address = context.engine.address();
         self.locks.get(format!("{image} on {address}"))
+    }
+
+    /// Whether the registry is down.
+    pub(crate) fn registry_monitor(&self) -> &RegistryMonitor {
+        &self.registry_monitor
     }
 
     /// The client of the registry.
@@ -183,7 +194,21 @@ impl Images {
         }
         let pulled = async {
             let credentials = ours.then_some(&context.registry);
-            context.engine.pull(image, credentials, progress).await
+            // With a copy on the engine nobody waits: that is used instead.
+            let delays: &[Duration] = match &present {
+                Some(_) => &[],
+                None => &self.common.options.builds.registry_retry_delays,
+            };
+            let mut schedule = RetrySchedule::new(delays, "pull");
+            loop {
+                match context.engine.pull(image, credentials, progress).await {
+                    Ok(found) => break Ok::<_, EngineError>(found),
+                    Err(error) => {
+                        let asked = self.retry_after(context, image, &error).await;
+                        schedule.wait_after(error, asked, progress).await?;
+                    }
+                }
+            }
         };
         let unchanged = async {
             match &present {
@@ -234,6 +259,29 @@ impl Images {
                 }
             }
         }
+    }
+
+    /// How long our registry asks to wait, where it limits the rate: engines do not pass that on.
+    async fn retry_after(
+        &self,
+        context: &EngineContext,
+        image: &ImageReference,
+        error: &EngineError,
+    ) -> Option<Duration> {
+        let is_limited = matches!(
+            error,
+            EngineError::RegistryUnavailable {
+                problem: RegistryProblem::RateLimited { .. },
+                ..
+            }
+        );
+        if !is_limited || !context.is_ours(image) {
+            return None;
+        }
+        let client = self.registry_client().await.ok()?;
+        client
+            .retry_after(&context.registry, image, &InsecureRegistries::default())
+            .await
     }
 
     /// Whether an image of our registry that the engine has is what its name stands for there now. `false` where the

@@ -76,6 +76,15 @@ impl Worker {
         // Subscribed before the first query, so that nothing queued in between is missed.
         let mut queue = self.common.store.subscribe_queue();
         while !shutdown.is_cancelled() {
+            // Without its registry no build can succeed: all stay in the queue.
+            let registry = self.images.registry_monitor();
+            if shutdown
+                .run_until_cancelled(registry.available())
+                .await
+                .is_none()
+            {
+                break;
+            }
             queue.mark_unchanged();
             let claim = self
                 .common

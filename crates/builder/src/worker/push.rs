@@ -6,12 +6,17 @@ use fastbuild_engine::{
     ProgressSender, Pushed,
     crash::{self, CrashPoint},
 };
-use fastbuild_spec::failure::Failure;
+use fastbuild_spec::{event::Event, failure::Failure, state::Step};
+use fastbuild_store::FencedError;
 
 use crate::{
-    images::log,
+    common::internal,
+    images::{log, registry_monitor::RegistryOutage, registry_retry::RetrySchedule},
     worker::{attempt::Attempt, step::timed_out},
 };
+
+/// How often a push that waits for the registry writes a line to its log.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 impl Attempt<'_> {
     /// Pushes the image within its own time limit.
@@ -28,35 +33,74 @@ impl Attempt<'_> {
         pushed
     }
 
-    /// Pushes the image. While the registry is unavailable or breaks off, the push is retried: the
-    /// image stays on the engine and is not built again.
+    /// Pushes the image, which stays on the engine meanwhile: it is not built again when the registry
+    /// breaks off or is down for a while.
     async fn push_with_retries(&self, progress: &ProgressSender) -> Result<Pushed, Failure> {
         let target = &self.claimed.spec.target;
-        let mut delays = self.worker.common.options.builds.push_retry_delays.iter();
+        let delays = &self.worker.common.options.builds.registry_retry_delays;
+        let registry = self.worker.images.registry_monitor();
         crash::pass(CrashPoint::BeforePush);
         loop {
-            let pushed = self
-                .context
-                .engine
-                .push(target, Some(&self.context.registry), progress)
-                .await;
-            let error = match pushed {
-                Ok(pushed) => return Ok(pushed),
-                Err(error) => error,
+            let mut schedule = RetrySchedule::new(delays, "push");
+            let error = loop {
+                let pushed = self
+                    .context
+                    .engine
+                    .push(target, Some(&self.context.registry), progress)
+                    .await;
+                let waited = match pushed {
+                    Ok(pushed) => return Ok(pushed),
+                    Err(error) => schedule.wait_after(error, None, progress).await,
+                };
+                if let Err(error) = waited {
+                    break error;
+                }
             };
-            let failure = error.failure();
-            let (true, Some(delay)) = (error.is_transient(), delays.next()) else {
-                return Err(failure);
+            let outage = if error.is_transient() && self.context.is_ours(target) {
+                registry.report_unavailable(self.context).await
+            } else {
+                None
             };
-            log(
-                progress,
-                &format!(
-                    "{} The image is pushed again in {} seconds.\n",
-                    failure.message.en,
-                    delay.as_secs()
-                ),
-            );
-            tokio::time::sleep(*delay).await;
+            match outage {
+                Some(outage) => self.wait_for_registry(&outage, progress).await?,
+                None => return Err(error.failure()),
+            }
+        }
+    }
+
+    /// Waits until the registry answers, and says so in the build's events and log.
+    async fn wait_for_registry(
+        &self,
+        outage: &RegistryOutage,
+        progress: &ProgressSender,
+    ) -> Result<(), Failure> {
+        let message = outage.sentence();
+        let text = format!("{}\n", message.en);
+        let event = Event::Warning {
+            step: Some(Step::Push),
+            message,
+        };
+        self.worker
+            .common
+            .store
+            .append_events(self.claimed.attempt, vec![event], self.now())
+            .await
+            .map_err(|error| match error {
+                FencedError::Store(error) => error.into(),
+                // The next write of the step ends the attempt.
+                refused => internal(&refused),
+            })?;
+        let available = self.worker.images.registry_monitor().available();
+        tokio::pin!(available);
+        loop {
+            // A step that logs nothing is timed out.
+            log(progress, &text);
+            if tokio::time::timeout(LOG_INTERVAL, &mut available)
+                .await
+                .is_ok()
+            {
+                return Ok(());
+            }
         }
     }
 }

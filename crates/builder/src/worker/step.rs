@@ -48,6 +48,12 @@ impl Attempt<'_> {
             log_file: self.folder().join(log_file(step)),
         };
         let writing = tokio::spawn(writer.run(receiver));
+        if let Some(reason) = self.claimed.build.requeue_reason
+            && self.is_first_step(step)
+        {
+            let message = reason.next_attempt(self.claimed.attempt.number);
+            log(&sender, &format!("{}\n", message.en));
+        }
         let result = self.bounded(step, &activity, work(&sender)).await;
         // The failure that ends a build is told where its log is read, diagnosed and in the reader's language.
         if let Err(AttemptOutcome::Requeue(RequeueReason::EngineLost, failure)) = &result {
@@ -81,6 +87,14 @@ impl Attempt<'_> {
                 result.map_err(|outcome| in_step(outcome, step, last_lines))
             }
         }
+    }
+
+    fn is_first_step(&self, step: Step) -> bool {
+        let first = match self.claimed.build.retried_from {
+            Some(_) => Step::Push,
+            None => Step::Pull,
+        };
+        step == first
     }
 
     /// Runs the work until it ends or something stops it. Dropping the work stops it on the engine.
@@ -124,6 +138,19 @@ impl Attempt<'_> {
                 AttemptOutcome::Requeue(RequeueReason::DatabaseUnavailable, failure)
             }
             code if is_engine_unreachable(code) => self.engine_lost(step, failure),
+            // A push waits itself, as its image is on the engine.
+            ReasonCode::RegistryUnavailable if step != Step::Push => {
+                match self
+                    .worker
+                    .images
+                    .registry_monitor()
+                    .report_unavailable(self.context)
+                    .await
+                {
+                    Some(_) => AttemptOutcome::Requeue(RequeueReason::RegistryUnavailable, failure),
+                    None => AttemptOutcome::Failed(BuildState::failed_at(step), failure),
+                }
+            }
             // An engine that breaks off in the middle may still report something about it, which is
             // not why the step failed.
             _ => match self.worker.engines.unreachable(&self.context.name).await {

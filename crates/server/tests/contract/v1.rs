@@ -77,8 +77,10 @@ async fn a_document_is_taken_and_shown_and_stopped() {
         "exact": true,
         "position": 1,
         "running": 0,
-        "starts_at": "2026-11-23T09:07:44.830951Z"
+        "starts_at": "2026-11-23T09:07:44.830951Z",
+        "waiting_for": null
       },
+      "requeued_because": null,
       "started_at": null,
       "state": "QUEUED",
       "target": "10.0.0.9/a/b:1",

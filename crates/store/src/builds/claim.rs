@@ -1,10 +1,11 @@
 //! How a worker takes a build and keeps it.
 
-use std::time::Duration;
+use std::{str::FromStr as _, time::Duration};
 
 use fastbuild_spec::{
     event::Event,
     image_spec::{ImageSpec, ServicePasswords},
+    requeue::RequeueReason,
     state::BuildState,
 };
 use jiff::Timestamp;
@@ -115,7 +116,16 @@ impl Store {
         let started = Event::State {
             state: BuildState::Started,
         };
-        fence::append(&tx, attempt.build_id, attempt.number, &[started], now).await?;
+        let mut events = vec![started];
+        if let Some(text) = &row.requeue_reason {
+            let reason = RequeueReason::from_str(text)
+                .map_err(|_| StoreError::corrupt("requeue reason", text))?;
+            events.push(Event::Warning {
+                step: None,
+                message: reason.next_attempt(attempt.number),
+            });
+        }
+        fence::append(&tx, attempt.build_id, attempt.number, &events, now).await?;
         // Nothing else changes a row while it waits.
         let waiting_since = timestamp(row.updated_at)?;
         let mut row: build::ActiveModel = row.into();

@@ -433,14 +433,21 @@ async fn requeue(
     // Its next attempt may run elsewhere.
     orphans::note(tx, &row, now).await?;
     lanes::join(tx, row.priority, &row.owner).await?;
-    let event = Event::State {
-        state: BuildState::Queued,
-    };
-    fence::append(tx, row.id, row.attempt, &[event], now).await?;
+    let events = [
+        Event::State {
+            state: BuildState::Queued,
+        },
+        Event::Warning {
+            step: None,
+            message: reason.requeued(),
+        },
+    ];
+    fence::append(tx, row.id, row.attempt, &events, now).await?;
     let handed_back = row.handed_back + i64::from(!reason.counts());
     let mut row: build::ActiveModel = row.into();
     row.state = Set(BuildState::Queued.to_string());
     row.handed_back = Set(handed_back);
+    row.requeue_reason = Set(Some(reason.to_string()));
     row.lease_until = Set(None);
     row.started_at = Set(None);
     row.updated_at = Set(micros(now));

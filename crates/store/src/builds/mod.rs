@@ -24,6 +24,7 @@ use fastbuild_spec::{
     build_reason::BuildReason,
     failure::Failure,
     limits::BuildLimits,
+    requeue::RequeueReason,
     state::{BuildState, RetryFrom},
 };
 use jiff::Timestamp;
@@ -125,6 +126,9 @@ pub struct Build {
     pub limits: Option<BuildLimits>,
     /// From where it was begun again last, when that was not the start.
     pub retried_from: Option<RetryFrom>,
+    /// Why its last attempt ended without ending it; `None` where there was none such since it was
+    /// asked for or retried.
+    pub requeue_reason: Option<RequeueReason>,
     /// Why its image was built; `None` while there is none, for one that an equal build made, and for
     /// builds from before this was kept.
     pub build_reason: Option<BuildReason>,
@@ -179,6 +183,13 @@ impl TryFrom<build::Model> for Build {
             limits: row
                 .limits
                 .map(|text| from_json("limits", &text))
+                .transpose()?,
+            requeue_reason: row
+                .requeue_reason
+                .map(|text| {
+                    RequeueReason::from_str(&text)
+                        .map_err(|_| StoreError::corrupt("requeue reason", &text))
+                })
                 .transpose()?,
             retried_from: row
                 .retried_from

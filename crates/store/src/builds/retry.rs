@@ -176,6 +176,7 @@ async fn retry_within(
     row.handed_back = Set(attempt);
     row.queued_at = Set(micros(now));
     row.updated_at = Set(micros(now));
+    row.requeue_reason = Set(None);
     row.retried_from = Set((from == RetryFrom::Push).then(|| from.to_string()));
     if from == RetryFrom::Start {
         row.image_id = Set(None);

@@ -42,6 +42,7 @@ pub struct Model {
     pub similarity_key: String,
     pub limits: Option<String>,
     pub retried_from: Option<String>,
+    pub requeue_reason: Option<String>,
     pub build_reason: Option<String>,
 }
 

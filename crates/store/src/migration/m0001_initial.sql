@@ -87,6 +87,8 @@ CREATE TABLE builds (
     queued_at BIGINT NOT NULL DEFAULT 0,
     -- From where it was retried last; empty for the start.
     retried_from TEXT,
+    -- Why its last attempt ended without ending the build.
+    requeue_reason TEXT,
     -- Attempts begun, and those among them that do not count against the maximum.
     attempt BIGINT NOT NULL,
     handed_back BIGINT NOT NULL,

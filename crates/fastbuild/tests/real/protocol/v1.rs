@@ -131,7 +131,11 @@ async fn what_builds_did_is_told_in_numbers_and_of_each() {
 
 #[tokio::test]
 async fn a_failed_push_is_tried_again_alone() {
-    let installation = Installation::unconfigured(&[("BUILDS__PUSH_RETRY_SECONDS", "[]")]).await;
+    let variables = [
+        ("BUILDS__PUSH_RETRY_SECONDS", "[]"),
+        ("BUILDS__ENGINE_RETURN_SECONDS", "1"),
+    ];
+    let installation = Installation::unconfigured(&variables).await;
     let proxy = TcpProxy::start(format!("127.0.0.1:{}", installation.env.registry.port))
         .await
         .unwrap();

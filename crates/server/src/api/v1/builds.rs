@@ -124,7 +124,7 @@ async fn shown(state: &AppState, build: store::Build, language: Language) -> Res
     let (id, stands, because) = (build.id, build.state, build.build_reason);
     let shown = Build::new(build, language);
     Ok(match stands {
-        BuildState::Queued => shown.queued(state.builder.builds().estimate(id).await?),
+        BuildState::Queued => shown.queued(state.builder.builds().estimate(id).await?, language),
         BuildState::PushSuccess => shown.made(because, state.store().plan_of(id).await?, language),
         _ => shown,
     })

@@ -46,6 +46,9 @@ pub(crate) struct Build {
     finished_at: Option<String>,
     /// Number of attempts so far.
     attempt: i64,
+    /// Why its last attempt ended without ending it; null where none did.
+    #[schema(example = "The build was requeued because the service was stopped.")]
+    requeued_because: Option<String>,
     /// The engine it runs or last ran on; null until it starts.
     #[schema(example = "default")]
     engine: Option<String>,
@@ -123,6 +126,9 @@ struct QueueEntry {
     ends_at: Option<String>,
     /// What these times rest on; null before the first build that succeeded.
     based_on: Option<TypicalDuration>,
+    /// What all queued builds wait for while the registry or every engine is down: since when, and
+    /// why; else null.
+    waiting_for: Option<String>,
 }
 
 /// How long builds took.
@@ -137,7 +143,7 @@ struct TypicalDuration {
 }
 
 impl QueueEntry {
-    fn new(estimate: QueueEstimate) -> Option<Self> {
+    fn new(estimate: QueueEstimate, language: Language) -> Option<Self> {
         let place = estimate.place?;
         Some(Self {
             position: place.position,
@@ -150,6 +156,9 @@ impl QueueEntry {
                 builds: usual.builds,
                 alike: usual.alike,
             }),
+            waiting_for: estimate
+                .waiting_for
+                .map(|sentence| sentence.in_language(language).to_owned()),
         })
     }
 }
@@ -263,6 +272,9 @@ impl Build {
             started_at: build.started_at.map(|time| time.to_string()),
             finished_at: build.finished_at.map(|time| time.to_string()),
             attempt: build.attempt,
+            requeued_because: build
+                .requeue_reason
+                .map(|reason| reason.requeued().in_language(language).to_owned()),
             engine: build.engine,
             owner: build.owner,
             priority: build.priority,
@@ -296,8 +308,8 @@ impl Build {
 
 impl Build {
     /// The same with where it stands in the queue.
-    pub(crate) fn queued(mut self, estimate: Option<QueueEstimate>) -> Self {
-        self.queue = estimate.and_then(QueueEntry::new);
+    pub(crate) fn queued(mut self, estimate: Option<QueueEstimate>, language: Language) -> Self {
+        self.queue = estimate.and_then(|estimate| QueueEntry::new(estimate, language));
         self
     }
 
