@@ -6,6 +6,15 @@
     clippy::unwrap_used,
     reason = "a test helper that fails fails its test"
 )]
+#![expect(
+    clippy::format_push_string,
+    clippy::type_complexity,
+    reason = "a corpus is written as it reads"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the test names more versions of pip by a variable"
+)]
 
 #[path = "requirements/corpus.rs"]
 mod corpus;

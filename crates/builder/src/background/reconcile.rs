@@ -23,11 +23,11 @@ impl Builder {
     pub(crate) async fn reconcile(self, shutdown: CancellationToken) {
         let known = Mutex::new(HashSet::new());
         let interval = self.options().limits.lease / 4;
-        every(interval, Nudge::none(), &shutdown, || async {
+        Box::pin(every(interval, Nudge::none(), &shutdown, || async {
             self.heartbeat_replica().await;
             self.requeue_lost_builds(false).await;
             self.notice_lost_replicas(&known).await;
-        })
+        }))
         .await;
     }
 

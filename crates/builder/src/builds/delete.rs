@@ -66,8 +66,8 @@ impl Builds {
         let lock = self.images.lock(context, &image.to_string());
         let _one_at_a_time = lock.lock().await;
         self.images.refuse_while_used(image).await?;
-        let built = context.built_image(self.engines.labels(), build).await?;
-        if built.is_none() {
+        let found = context.built_image(self.engines.labels(), build).await?;
+        if found.is_none() {
             return Ok(false);
         }
         let since = Some(build.finished_at.unwrap_or(build.updated_at));

@@ -22,6 +22,7 @@ pub struct Submission {
 }
 
 /// A build that its caller was answered, or is still to be.
+#[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 enum Replay {
     Answered(Submission),
     Unanswered(Build),

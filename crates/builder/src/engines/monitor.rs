@@ -108,9 +108,9 @@ impl Engines {
     /// Checks the engines at intervals until `shutdown`.
     pub(crate) async fn monitor_all(self, shutdown: CancellationToken) {
         let nudge = Nudge::none().or_by(&self.monitor().check_wanted);
-        every(CHECK_INTERVAL, nudge, &shutdown, || async {
+        Box::pin(every(CHECK_INTERVAL, nudge, &shutdown, || async {
             shutdown.run_until_cancelled(self.check_all()).await;
-        })
+        }))
         .await;
     }
 

@@ -106,7 +106,7 @@ impl RegistryMonitor {
     /// Repeats the login while the registry is down, until `shutdown`.
     pub(crate) async fn monitor(self, shutdown: CancellationToken) {
         let nudge = Nudge::none().or_by(&self.check_wanted);
-        every(CHECK_INTERVAL, nudge, &shutdown, || async {
+        Box::pin(every(CHECK_INTERVAL, nudge, &shutdown, || async {
             let is_down = self
                 .outage
                 .lock()
@@ -119,7 +119,7 @@ impl RegistryMonitor {
             if let Ok(context) = self.engines.available_context().await {
                 shutdown.run_until_cancelled(self.check(&context)).await;
             }
-        })
+        }))
         .await;
     }
 

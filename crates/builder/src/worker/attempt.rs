@@ -65,7 +65,7 @@ struct Prepared {
 impl Attempt<'_> {
     /// Runs the five steps.
     pub(crate) async fn run(&self) -> AttemptOutcome {
-        self.steps()
+        Box::pin(self.steps())
             .await
             .map_or_else(|outcome| outcome, AttemptOutcome::Pushed)
     }

@@ -79,7 +79,7 @@ impl Worker {
     async fn discard_image(&self, context: &EngineContext, build: &Build) {
         match self.remove_image_of_build(context, build).await {
             Ok(true) => {
-                tracing::info!(build_id = build.id, "removed the image of the failed build")
+                tracing::info!(build_id = build.id, "removed the image of the failed build");
             }
             Ok(false) => {}
             Err(failure) => {
@@ -101,13 +101,11 @@ impl Worker {
         let found = context
             .image_of_build(self.engines.labels(), build.id, &build.target_image)
             .await?;
-        match found {
-            None => Ok(false),
-            Some(_) => {
-                let removed = context.engine.remove_image(&build.target_image).await;
-                removed.map_err(|error| error.failure())
-            }
+        if found.is_none() {
+            return Ok(false);
         }
+        let removed = context.engine.remove_image(&build.target_image).await;
+        removed.map_err(|error| error.failure())
     }
 
     /// Records that a build's image may be on the engine, for the orphan sweep.

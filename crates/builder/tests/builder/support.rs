@@ -314,7 +314,7 @@ fn options(directory: &Path) -> Options {
             upload_bytes: 1 << 20,
         },
         builds: BuildOptions {
-            push_retry_delays: vec![AT_ONCE; 2],
+            registry_retry_delays: vec![AT_ONCE; 2],
             ..BuildOptions::default()
         },
         callbacks: CallbackOptions {

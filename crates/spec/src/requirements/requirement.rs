@@ -158,7 +158,8 @@ fn url(text: &str) -> Result<String, Refused> {
     let Some(parsed) = parsed else {
         return Err(Refused::secret(no_url()));
     };
-    if parsed.path().ends_with(".whl") && !is_wheel(&parsed) {
+    // pip, too, knows a wheel by these letters alone.
+    if parsed.path().strip_suffix(".whl").is_some() && !is_wheel(&parsed) {
         return Err(Refused::plain(no_wheel()));
     }
     // `git@` in front of a host is a name that everybody uses.

@@ -180,7 +180,7 @@ pub(crate) async fn connect(
 }
 
 /// Closes a connection that is still in a transaction when it comes back to its pool. SQLite may
-/// roll back by itself (SQLITE_FULL, SQLITE_IOERR); the ROLLBACK that follows fails then, and sqlx
+/// roll back by itself (`SQLITE_FULL`, `SQLITE_IOERR`); the ROLLBACK that follows fails then, and sqlx
 /// goes on counting an open transaction. On such a connection the next BEGIN would be a savepoint,
 /// and everything from then on part of a transaction that nobody commits.
 fn discard_open_transactions(options: PoolOptions<sqlx::Sqlite>) -> PoolOptions<sqlx::Sqlite> {

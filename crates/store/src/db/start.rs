@@ -91,12 +91,11 @@ pub(crate) async fn check_expected(
     expected: Expected<'_>,
     seal: &Seal,
 ) -> Result<(), StoreError> {
-    let canary = match SchemaManager::new(connection)
-        .has_table("seal_checks")
-        .await?
-    {
-        true => seal_check::Entity::find_by_id(1).one(connection).await?,
-        false => None,
+    let schema = SchemaManager::new(connection);
+    let canary = if schema.has_table("seal_checks").await? {
+        seal_check::Entity::find_by_id(1).one(connection).await?
+    } else {
+        None
     };
     match (expected, canary) {
         (Expected::InUse(key_file), None) => Err(StoreError::DatabaseMissing {

@@ -26,7 +26,7 @@ fn tables(backend: DbBackend) -> String {
 
 /// SQLite fires for each row.
 fn sqlite_triggers(table: &str, key: &str) -> String {
-    let inserted: String = SPANS
+    let inserted: Vec<String> = SPANS
         .iter()
         .map(|span| {
             format!(
@@ -36,7 +36,8 @@ fn sqlite_triggers(table: &str, key: &str) -> String {
             )
         })
         .collect();
-    let deleted: String = SPANS
+    let inserted = inserted.concat();
+    let deleted: Vec<String> = SPANS
         .iter()
         .map(|span| {
             let block =
@@ -47,6 +48,7 @@ fn sqlite_triggers(table: &str, key: &str) -> String {
             )
         })
         .collect();
+    let deleted = deleted.concat();
     format!(
         "CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN {inserted}END; \
          CREATE TRIGGER {table}_deleted AFTER DELETE ON {table} BEGIN {deleted}END;"

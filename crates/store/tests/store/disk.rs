@@ -20,7 +20,7 @@ use crate::parts::{
 };
 
 /// Bytes of a page of SQLite and of a tmpfs.
-const PAGE: u64 = 4096;
+const PAGE: usize = 4096;
 
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
@@ -54,9 +54,9 @@ impl SmallDisk {
     }
 
     /// Fills it but for so many pages.
-    fn fill(&self, pages: u64) {
+    fn fill(&self, pages: usize) {
         let mut file = std::fs::File::create(self.path("filler")).unwrap();
-        let page = [7; PAGE as usize];
+        let page = [7; PAGE];
         let mut written = 0;
         loop {
             match file.write_all(&page) {
@@ -67,7 +67,8 @@ impl SmallDisk {
                 }
             }
         }
-        file.set_len(written.saturating_sub(pages * PAGE)).unwrap();
+        let kept = written.saturating_sub(pages * PAGE);
+        file.set_len(u64::try_from(kept).unwrap()).unwrap();
     }
 
     fn free(&self) {
@@ -124,7 +125,7 @@ async fn live(
         assert_eq!(claimed.build.id, build);
         let attempt = claimed.attempt;
         crate::parts::try_up_to_the_push(store, attempt, seconds).await?;
-        let line = "x".repeat(PAGE as usize);
+        let line = "x".repeat(PAGE);
         let lines = (0..4).map(|_| log(Step::Push, &line)).collect();
         store.append_events(attempt, lines, at(seconds)).await?;
         store
@@ -267,7 +268,7 @@ async fn a_damaged_file_is_named_at_the_start() {
     let whole = std::fs::read(site.file()).unwrap();
     let mut torn = whole.clone();
     let middle = whole.len() / 2;
-    torn[middle..middle + 3 * PAGE as usize].fill(0xa5);
+    torn[middle..middle + 3 * PAGE].fill(0xa5);
     for damaged in [&torn[..], b"this is no database, but long enough to be taken for the head of one, which has a hundred bytes"] {
         std::fs::write(site.file(), damaged).unwrap();
         let refused = open(&site.file()).await.unwrap_err();
