@@ -15,7 +15,9 @@ const REPEATING: [&str; 1] = ["rustls_platform_verifier"];
 fn filter(configured: &str) -> EnvFilter {
     let mut directives = configured.to_owned();
     for name in REPEATING.iter().filter(|name| !configured.contains(**name)) {
-        directives += &format!(",{name}=off");
+        directives.push(',');
+        directives.push_str(name);
+        directives.push_str("=off");
     }
     EnvFilter::try_new(directives).unwrap_or_else(|_error| EnvFilter::new("info"))
 }

@@ -35,19 +35,18 @@ pub fn run(config: &Config, arguments: &Arguments) -> Result<String> {
             database.display()
         );
     }
-    let (seal, key) = match Seal::load(&config.seal_key_file)? {
-        Some(seal) => (seal, None),
-        None => {
-            let key = key_of(&file);
-            let seal = Seal::load(&key)?.with_context(|| {
-                format!(
-                    "there is no key, neither {} nor {}; put the original key file back first",
-                    config.seal_key_file.display(),
-                    key.display()
-                )
-            })?;
-            (seal, Some(key))
-        }
+    let (seal, key) = if let Some(seal) = Seal::load(&config.seal_key_file)? {
+        (seal, None)
+    } else {
+        let key = key_of(&file);
+        let seal = Seal::load(&key)?.with_context(|| {
+            format!(
+                "there is no key, neither {} nor {}; put the original key file back first",
+                config.seal_key_file.display(),
+                key.display()
+            )
+        })?;
+        (seal, Some(key))
     };
     let (contents, aside) = block_on(async {
         let now = SystemClock.now();

@@ -204,8 +204,8 @@ mod tests {
     const LIMITS: ConnectionLimits = ConnectionLimits {
         total: 8,
         per_address: 8,
-        first_request: Duration::from_secs(60),
-        idle: Duration::from_secs(60),
+        first_request: Duration::from_mins(1),
+        idle: Duration::from_mins(1),
     };
 
     /// A server that answers, reads a body, and holds an answer back, until the token is cancelled.

@@ -143,7 +143,7 @@ async fn poll_head(store: Store, build_id: i64, sender: watch::Sender<Option<Eve
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, build_id, "failed to read the newest event of a build")
+                tracing::warn!(%error, build_id, "failed to read the newest event of a build");
             }
         }
         tokio::select! {

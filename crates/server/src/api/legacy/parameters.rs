@@ -26,6 +26,7 @@ pub(crate) struct TaskId {
 pub(crate) const MAX_ROWS: usize = 1_000;
 
 /// The newest rows, as many as an answer holds.
+#[expect(clippy::cast_possible_wrap, reason = "a thousand rows")]
 pub(crate) const NEWEST: Page = Page {
     number: 1,
     size: MAX_ROWS as i64,

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 /// An image on the list.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub(crate) struct Image {
     /// Its number.
     #[schema(example = 7)]

@@ -134,6 +134,7 @@ impl From<HeadersRevision> for SettingsRevision {
 
 /// Whether callbacks are signed.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub(crate) struct Signing {
     /// Whether they are.
     signing: bool,
