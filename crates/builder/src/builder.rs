@@ -61,7 +61,12 @@ impl Builder {
                     callbacks: callbacks.clone(),
                 },
                 cleanup: Cleanup::new(common.clone(), engines.clone(), images.clone()),
-                readiness: Readiness::new(common.clone(), callbacks.clone()),
+                readiness: Readiness::new(
+                    common.clone(),
+                    &engines,
+                    images.clone(),
+                    callbacks.clone(),
+                ),
                 common,
                 catalog,
                 engines,

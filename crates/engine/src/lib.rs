@@ -40,4 +40,4 @@ pub use images::{Discarded, ImageFound, Pushed};
 pub use orphans::{BUILD_LABEL, CONTAINER_LABEL, OWNER, OWNER_LABEL, Orphans};
 pub use ping::EngineInfo;
 pub use progress::{ProgressReceiver, ProgressSender, progress_channel};
-pub use registry::{InsecureRegistries, RegistryClient, RegistryError, verify_registry};
+pub use registry::{InsecureRegistries, PushCheck, RegistryClient, RegistryError, verify_registry};

@@ -38,6 +38,8 @@ pub struct EngineInfo {
     pub cpus: u32,
     /// Bytes of memory it sees.
     pub memory: u64,
+    /// The time by its own clock (RFC 3339), as it wrote it; empty where it does not say.
+    pub system_time: String,
     /// The registries that it may speak to without TLS.
     pub insecure_registries: InsecureRegistries,
 }
@@ -62,6 +64,8 @@ struct Info {
     cpus: u32,
     #[serde(rename = "MemTotal", default)]
     memory: u64,
+    #[serde(rename = "SystemTime", default)]
+    system_time: String,
     #[serde(rename = "RegistryConfig", default)]
     registries: InsecureRegistries,
 }
@@ -124,6 +128,7 @@ impl Engine {
             containerd_store,
             cpus: info.cpus,
             memory: info.memory,
+            system_time: info.system_time,
             insecure_registries: info.registries,
         })
     }

@@ -43,6 +43,7 @@ pub use callbacks::{
     Delivery, DeliveryAttempt, DeliveryOutcome, DeliveryStatus, NewDelivery, NewDeliveryAttempt,
     OutgoingDelivery,
     claim::{ClaimRoom, ClaimedDelivery},
+    failing::FailingReceiver,
     headers::{SecretHeaders, mask_headers},
     redeliver::{CallbackOutcome, DeliveryFilter, DeliveryHistory},
     secret::CallbackSecretRevision,

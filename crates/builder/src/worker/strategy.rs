@@ -88,6 +88,7 @@ mod tests {
             packs: true,
             cpus: 2,
             memory: 1,
+            system_time: String::new(),
             insecure_registries: InsecureRegistries::default(),
         }
     }

@@ -2,6 +2,7 @@
 //! row.
 
 pub(crate) mod claim;
+pub(crate) mod failing;
 pub(crate) mod headers;
 pub(crate) mod redeliver;
 pub(crate) mod secret;

@@ -46,13 +46,14 @@ impl Readiness {
 /// Something the service depends on, as it was found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DependencyStatus {
-    /// `database`, `host`, `engine`, `registry` or `callbacks`.
+    /// `database`, `disk`, `open_files`, `host`, `engine`, `registry`, `callbacks`, `clock` or
+    /// `receiver`. The last two do not decide whether the service is ready.
     #[schema(example = "engine")]
     kind: String,
-    /// Which engine; null for what there is one of.
+    /// Which engine, clock or receiver; null for what there is one of.
     #[schema(example = "default")]
     name: Option<String>,
-    /// `good`, `bad`, `not_configured`, or `not_seen` where something before it is bad.
+    /// `good`, `warning` (usable, and a person should act), `bad`, `not_configured`, or `not_seen` where something before it is bad.
     #[schema(example = "good")]
     state: &'static str,
     /// What was found, for a person.
@@ -69,12 +70,13 @@ impl DependencyStatus {
     fn new(dependency: &Dependency, language: Language) -> Self {
         let (state, detail) = match &dependency.found {
             Found::Good(said) => ("good", said),
+            Found::Warning(failure) => ("warning", &failure.message),
             Found::Bad(failure) => ("bad", &failure.message),
             Found::NotConfigured(said) => ("not_configured", said),
             Found::NotSeen(said) => ("not_seen", said),
         };
         let failure = match &dependency.found {
-            Found::Bad(failure) => Some(failure),
+            Found::Warning(failure) | Found::Bad(failure) => Some(failure),
             _ => None,
         };
         Self {

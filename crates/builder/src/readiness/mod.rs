@@ -2,25 +2,40 @@
 //! the database, its own address, the engines, the registry (as an engine reaches it), and what
 //! callbacks are sent with.
 
+mod clock;
+mod host;
+
 use std::{
     collections::HashSet,
     time::{Duration, Instant},
 };
 
-use fastbuild_engine::Engine;
+use fastbuild_engine::{Engine, EngineInfo};
 use fastbuild_spec::{
+    callback::delivery_failure,
     failure::{Failure, ReasonCode, Sentence},
+    reference::ImageReference,
     settings::{CallbackHeaders, RegistrySettings, Settings, check_headers},
 };
-use fastbuild_store::DEFAULT_ENGINE;
+use fastbuild_store::{BuildSearch, DEFAULT_ENGINE, FailingReceiver};
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 use strum::{Display, IntoStaticStr};
 
 use crate::{
     callbacks::{Callbacks, admin::SigningOrigin},
-    common::{Common, stored},
-    engines::context::{engine, no_such_engine},
+    common::{Common, internal, stored},
+    engines::{
+        Engines,
+        context::{engine, no_such_engine},
+    },
+    images::Images,
 };
+
+/// For how long a failed callback makes its receiver one that fails.
+const FAILING_SINCE: SignedDuration = SignedDuration::from_hours(1);
+/// How long the row holds that a check writes; nobody waits for it.
+const WRITE_LEASE: Duration = Duration::from_secs(1);
 
 /// What kind of thing the service depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, IntoStaticStr)]
@@ -36,6 +51,22 @@ pub enum DependencyKind {
     Registry,
     /// What callbacks are sent with: headers, and the secret they are signed with.
     Callbacks,
+    /// The disk that builds' files are written to.
+    Disk,
+    /// The file descriptors of this process.
+    OpenFiles,
+    /// A clock: the database's or an engine's.
+    Clock,
+    /// A receiver of callbacks that did not take the last one.
+    Receiver,
+}
+
+impl DependencyKind {
+    /// Whether builds cannot be made without it. A wrong clock or a receiver that is away is for
+    /// people to mend; it must not take the service away from its callers.
+    fn is_needed(self) -> bool {
+        !matches!(self, Self::Clock | Self::Receiver)
+    }
 }
 
 /// How a dependency was found.
@@ -43,6 +74,8 @@ pub enum DependencyKind {
 pub enum Found {
     /// It can be used; a sentence says what it is.
     Good(Sentence),
+    /// It can be used, but not for long, or not well.
+    Warning(Box<Failure>),
     /// It cannot, and why.
     Bad(Box<Failure>),
     /// Nobody has configured it yet.
@@ -66,7 +99,7 @@ pub struct Dependency {
 
 impl Dependency {
     fn is_good(&self) -> bool {
-        matches!(self.found, Found::Good(_))
+        matches!(self.found, Found::Good(_) | Found::Warning(_))
     }
 
     async fn look(
@@ -92,23 +125,39 @@ pub fn is_ready(dependencies: &[Dependency]) -> bool {
         .filter(|one| one.is_good())
         .map(|one| one.kind)
         .collect();
-    dependencies.iter().all(|one| good.contains(&one.kind))
+    dependencies
+        .iter()
+        .filter(|one| one.kind.is_needed())
+        .all(|one| good.contains(&one.kind))
 }
 
 /// Whether what builds need can be used. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     common: Common,
+    images: Images,
     callbacks: Callbacks,
+    /// This process's own name.
+    process: String,
 }
 
 impl Readiness {
-    pub(crate) fn new(common: Common, callbacks: Callbacks) -> Self {
-        Self { common, callbacks }
+    pub(crate) fn new(
+        common: Common,
+        engines: &Engines,
+        images: Images,
+        callbacks: Callbacks,
+    ) -> Self {
+        Self {
+            process: engines.process().to_owned(),
+            images,
+            common,
+            callbacks,
+        }
     }
 
-    /// Looks at everything the service depends on, at each part for `limit` at the most. Nothing is
-    /// written anywhere; the engine logs in to the registry as builds do.
+    /// Tries everything the service depends on, each part for `limit` at the most: a write to the
+    /// database, the engines, a login to the registry from an engine.
     pub async fn check(&self, limit: Duration) -> Vec<Dependency> {
         let begun = Instant::now();
         let read = async {
@@ -125,7 +174,18 @@ impl Readiness {
                 .await
                 .map_err(|error| stored(&error))?;
             let signing = self.callbacks.signing_origin().await?;
-            Ok((settings, engines, signing))
+            let before = self.common.now();
+            let time = self.common.store.database_time().await?;
+            let clock = time.map(|time| clock::judge("database", time, before, self.common.now()));
+            let since = before - FAILING_SINCE;
+            let failing = self.common.store.failing_receivers(since).await?;
+            // Reads alone would not show a disk that is full or a database that is read-only.
+            let name = format!("readiness of {}", self.process);
+            self.common
+                .store
+                .acquire_lease(&name, &self.process, WRITE_LEASE, before)
+                .await?;
+            Ok((settings, engines, signing, clock, failing))
         };
         let read = in_time(limit, read, || {
             Failure::new(
@@ -150,7 +210,10 @@ impl Readiness {
             found,
             took: begun.elapsed(),
         }];
-        let Some((settings, engines, signing)) = read else {
+        dependencies.push(self.disk().await);
+        let open_files = async { host::open_files() };
+        dependencies.push(Dependency::look(DependencyKind::OpenFiles, None, open_files).await);
+        let Some((settings, engines, signing, clock, failing)) = read else {
             let unseen = [
                 DependencyKind::Host,
                 DependencyKind::Engine,
@@ -177,11 +240,74 @@ impl Readiness {
         }
         let (looked, reachable) = self.engines_now(names, limit).await;
         dependencies.extend(looked);
-        let registry = registry(settings.registry.as_ref(), reachable.as_ref(), limit);
+        let registry = async {
+            let engine = reachable.as_ref().map(|(engine, _)| engine);
+            let found = registry(settings.registry.as_ref(), engine, limit).await;
+            match (found, &settings.registry, &reachable) {
+                (Found::Good(said), Some(account), Some((_, info))) => {
+                    let denied = self.push_denied(account, info);
+                    let denied = tokio::time::timeout(limit, denied).await.ok().flatten();
+                    denied.map_or(Found::Good(said), |failure| Found::Bad(Box::new(failure)))
+                }
+                (found, ..) => found,
+            }
+        };
         dependencies.push(Dependency::look(DependencyKind::Registry, None, registry).await);
         let callbacks = async { callbacks(&settings.callback_headers, signing) };
         dependencies.push(Dependency::look(DependencyKind::Callbacks, None, callbacks).await);
+        dependencies.extend(clock.map(|found| Dependency {
+            kind: DependencyKind::Clock,
+            name: Some("database".to_owned()),
+            found,
+            took: Duration::ZERO,
+        }));
+        dependencies.extend(failing.iter().map(receiver));
         dependencies
+    }
+
+    /// Why the account may not write to where the newest build's image goes. A login alone does not
+    /// tell; without a build yet nobody knows where to. A registry that this machine cannot reach is
+    /// for the engines to judge.
+    async fn push_denied(&self, account: &RegistrySettings, info: &EngineInfo) -> Option<Failure> {
+        let newest = self
+            .common
+            .store
+            .search_builds(&BuildSearch::default(), 1)
+            .await
+            .ok()?;
+        let target: ImageReference = newest.first()?.target_image.parse().ok()?;
+        if !target.registry().is_some_and(|name| account.is_ours(name)) {
+            return None;
+        }
+        let client = self.images.registry_client().await.ok()?;
+        let checked = client
+            .check_push(account, &target, &info.insecure_registries)
+            .await;
+        let status = checked.ok()?.allowed.err()?;
+        let failure = Failure::new(
+            ReasonCode::PushDenied,
+            format!(
+                "镜像仓库拒绝账号 {} 向 {} 上传（HTTP 状态 {status}）。",
+                account.username,
+                target.name()
+            ),
+            format!(
+                "The registry does not let {} upload to {} (HTTP status {status}).",
+                account.username,
+                target.name()
+            ),
+        );
+        Some(failure.with_culprit(target.name()))
+    }
+
+    async fn disk(&self) -> Dependency {
+        let folder = self.common.options.folders.task_dir.clone();
+        let disk = async {
+            tokio::task::spawn_blocking(move || host::disk(&folder))
+                .await
+                .unwrap_or_else(|error| Found::Bad(Box::new(internal(&error))))
+        };
+        Dependency::look(DependencyKind::Disk, None, disk).await
     }
 
     /// The engines, looked at side by side, and one that answers.
@@ -189,7 +315,7 @@ impl Readiness {
         &self,
         names: Vec<String>,
         limit: Duration,
-    ) -> (Vec<Dependency>, Option<Engine>) {
+    ) -> (Vec<Dependency>, Option<(Engine, EngineInfo)>) {
         if names.is_empty() {
             let found = Found::NotConfigured(Sentence::new(
                 "尚未配置 Docker 服务器。",
@@ -201,10 +327,16 @@ impl Readiness {
         }
         let looks = names.into_iter().map(|name| async move {
             let mut reachable = None;
+            let mut clock = None;
+            let before = self.common.now();
             let look = async {
                 match Box::pin(self.ping_named(&name, limit)).await {
-                    Ok((engine, said)) => {
-                        reachable = Some(engine);
+                    Ok((engine, info)) => {
+                        let said = info.summary();
+                        let time = info.system_time.parse().ok();
+                        clock =
+                            time.map(|time| clock::judge(&name, time, before, self.common.now()));
+                        reachable = Some((engine, info));
                         Found::Good(Sentence::new(said.clone(), said))
                     }
                     Err(failure) => Found::Bad(Box::new(failure)),
@@ -212,13 +344,24 @@ impl Readiness {
             };
             let kind = DependencyKind::Engine;
             let looked = Dependency::look(kind, Some(name.clone()), look).await;
-            (looked, reachable)
+            let clock = clock.map(|found| Dependency {
+                kind: DependencyKind::Clock,
+                name: Some(name),
+                found,
+                took: Duration::ZERO,
+            });
+            (std::iter::once(looked).chain(clock), reachable)
         });
         let (looked, reachable): (Vec<_>, Vec<_>) = join_all(looks).await.into_iter().unzip();
+        let looked = looked.into_iter().flatten().collect();
         (looked, reachable.into_iter().flatten().next())
     }
 
-    async fn ping_named(&self, name: &str, limit: Duration) -> Result<(Engine, String), Failure> {
+    async fn ping_named(
+        &self,
+        name: &str,
+        limit: Duration,
+    ) -> Result<(Engine, EngineInfo), Failure> {
         let ping = async {
             let settings = self
                 .common
@@ -229,7 +372,7 @@ impl Readiness {
                 .ok_or_else(|| no_such_engine(name))?;
             let engine = engine(&settings.server)?;
             let info = engine.ping().await.map_err(|error| error.failure())?;
-            Ok((engine, info.summary()))
+            Ok((engine, info))
         };
         in_time(limit, ping, || {
             Failure::new(
@@ -331,6 +474,24 @@ fn callbacks(headers: &CallbackHeaders, signing: SigningOrigin) -> Found {
         format!("回调带有 {count} 个配置的请求头，{zh}。"),
         format!("Callbacks carry {count} configured header(s) {en}."),
     ))
+}
+
+/// A receiver that did not take its last callback.
+fn receiver(failing: &FailingReceiver) -> Dependency {
+    let failure = delivery_failure(&failing.url, failing.status, failing.error.as_deref());
+    let failure = failure.unwrap_or_else(|| {
+        Failure::new(
+            ReasonCode::CallbackUnreachable,
+            format!("回调接收方 {} 未收到最近的回调。", failing.receiver),
+            format!("{} did not get its last callback.", failing.receiver),
+        )
+    });
+    Dependency {
+        kind: DependencyKind::Receiver,
+        name: Some(failing.receiver.clone()),
+        found: Found::Bad(Box::new(failure)),
+        took: Duration::ZERO,
+    }
 }
 
 async fn in_time<T>(
