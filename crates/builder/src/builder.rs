@@ -61,12 +61,7 @@ impl Builder {
                     callbacks: callbacks.clone(),
                 },
                 cleanup: Cleanup::new(common.clone(), engines.clone(), images.clone()),
-                readiness: Readiness::new(
-                    common.clone(),
-                    &engines,
-                    images.clone(),
-                    callbacks.clone(),
-                ),
+                readiness: Readiness::new(common.clone(), images.clone(), callbacks.clone()),
                 common,
                 catalog,
                 engines,

@@ -25,17 +25,12 @@ use strum::{Display, IntoStaticStr};
 use crate::{
     callbacks::{Callbacks, admin::SigningOrigin},
     common::{Common, internal, stored},
-    engines::{
-        Engines,
-        context::{engine, no_such_engine},
-    },
+    engines::context::{engine, no_such_engine},
     images::Images,
 };
 
 /// For how long a failed callback makes its receiver one that fails.
 const FAILING_SINCE: SignedDuration = SignedDuration::from_hours(1);
-/// How long the row holds that a check writes; nobody waits for it.
-const WRITE_LEASE: Duration = Duration::from_secs(1);
 
 /// What kind of thing the service depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, IntoStaticStr)]
@@ -137,21 +132,13 @@ pub struct Readiness {
     common: Common,
     images: Images,
     callbacks: Callbacks,
-    /// This process's own name.
-    process: String,
 }
 
 impl Readiness {
-    pub(crate) fn new(
-        common: Common,
-        engines: &Engines,
-        images: Images,
-        callbacks: Callbacks,
-    ) -> Self {
+    pub(crate) fn new(common: Common, images: Images, callbacks: Callbacks) -> Self {
         Self {
-            process: engines.process().to_owned(),
-            images,
             common,
+            images,
             callbacks,
         }
     }
@@ -180,11 +167,7 @@ impl Readiness {
             let since = before - FAILING_SINCE;
             let failing = self.common.store.failing_receivers(since).await?;
             // Reads alone would not show a disk that is full or a database that is read-only.
-            let name = format!("readiness of {}", self.process);
-            self.common
-                .store
-                .acquire_lease(&name, &self.process, WRITE_LEASE, before)
-                .await?;
+            self.common.store.write_probe(before).await?;
             Ok((settings, engines, signing, clock, failing))
         };
         let read = in_time(limit, read, || {
