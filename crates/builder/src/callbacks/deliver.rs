@@ -394,6 +394,16 @@ fn unanswered(error: reqwest::Error) -> String {
     kind.line(&detail.unwrap_or_default())
 }
 
+/// Whether a TLS error is inside, which connectors wrap once or twice.
+fn holds_tls_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| {
+        inner.is::<rustls::Error>()
+            || inner
+                .downcast_ref::<io::Error>()
+                .is_some_and(holds_tls_error)
+    })
+}
+
 fn kind_of(error: &reqwest::Error) -> Unanswered {
     if error.is_timeout() {
         return Unanswered::TimedOut;
@@ -401,11 +411,7 @@ fn kind_of(error: &reqwest::Error) -> Unanswered {
     causes(error)
         .find_map(|cause| {
             let io = cause.downcast_ref::<io::Error>();
-            let tls = io
-                .and_then(io::Error::get_ref)
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-                .is_some();
-            if tls || cause.is::<rustls::Error>() {
+            if io.is_some_and(holds_tls_error) || cause.is::<rustls::Error>() {
                 Some(Unanswered::Tls)
             } else if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
                 Some(Unanswered::Refused)

@@ -249,7 +249,7 @@ async fn what_is_in_force_is_proved_part_by_part() {
     );
     assert_eq!(
         all(&answer, "dependencies", "state"),
-        ["good", "good", "bad", "not_seen", "good"]
+        ["good", "good", "good", "good", "bad", "not_seen", "good"]
     );
 }
 

@@ -148,7 +148,7 @@ async fn configured_base_images_are_listed_and_learn_their_size_when_used() {
     };
     let [row]: [Value; 1] = rows().await.try_into().unwrap();
     assert_eq!(
-        [&row["type"], &row["id"], &row["size"]],
+        [&row["type"], &row["image_id"], &row["size"]],
         [&json!("Base"), &json!(""), &json!("")]
     );
     let check = format!("task/check-image?image_name={base}");

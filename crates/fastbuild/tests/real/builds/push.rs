@@ -113,7 +113,7 @@ async fn pushed_again(on: EngineKind) {
         let ended = task["detail_state"].as_str().unwrap().starts_with("PUSH_");
         assert!(!ended, "the push was not retried: {task:#}");
         Ok(when(
-            log.is_ok_and(|log| log.contains("is pushed again")),
+            log.is_ok_and(|log| log.contains("The push is tried again")),
             task,
         ))
     })
