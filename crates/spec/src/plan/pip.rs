@@ -154,6 +154,26 @@ impl PipEnvironment {
         })
     }
 
+    /// Whether its pip may be older than 20.3, the first that knows the platform tags of today's wheels (PEP 600).
+    pub(super) fn may_be_old(&self, profile: &ImageProfile) -> bool {
+        const KNOWS_TAGS: (u32, u32) = (20, 3);
+        /// The first Python whose own copy of pip is recent enough.
+        const BRINGS_RECENT: (u32, u32) = (3, 10);
+        if matches!(self.obtain, Obtain::GetPip(_)) {
+            return false;
+        }
+        let is_recent = self
+            .version_of_base_python(profile)
+            .is_some_and(|version| version >= BRINGS_RECENT);
+        let found = profile.pips.iter().map(|pip| pip_version(&pip.version));
+        if self.venv || profile.pips.is_empty() {
+            return !is_recent;
+        }
+        found
+            .into_iter()
+            .any(|version| version.is_none_or(|version| version < KNOWS_TAGS))
+    }
+
     /// The version of the Python it is made from; of one that is yet to be installed, the least it may be.
     fn version_of_base_python(&self, profile: &ImageProfile) -> Option<(u32, u32)> {
         let found = profile
@@ -211,6 +231,15 @@ impl PipEnvironment {
             None => quote::shell(&self.base_python),
         }
     }
+}
+
+/// Major and minor number of `pip 20.0.2 from ... (python 3.8)`.
+fn pip_version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line
+        .strip_prefix("pip ")?
+        .split(['.', ' '])
+        .map_while(|part| part.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 /// The image's command for a Python of that major version.

@@ -32,20 +32,34 @@ pub(super) fn of_mirror(spec: &ImageSpec) -> Script {
     script
 }
 
-/// JupyterLab itself. Its wheels need a pip that knows the platform tags of today, which the
-/// oldest distributions' does not.
+/// Upgrades a pip that does not know the platform tags of today's wheels: it would take the sources in their place,
+/// and compile them. Where the index has no newer one, the old one has to do.
+fn recent_pip(planner: &Planner<'_>, pip: &PipEnvironment) -> Script {
+    let mut script = Script::default();
+    if pip.may_be_old(planner.profile) {
+        let python = pip.python();
+        script
+            .open(format!(
+                "{python} -c 'import pip, sys; sys.exit([int(n) for n in pip.__version__.split(\".\")[:2]] < [20, 3])' ||"
+            ))
+            .open(format!(
+                "{} ||",
+                install(planner.context.dialect, pip, "--upgrade pip")
+            ))
+            .line("echo 'There is no newer pip; the old one may not know the wheels of today.'");
+    }
+    script
+}
+
+/// JupyterLab itself.
 pub(super) fn jupyter_lab(planner: &mut Planner<'_>) {
     if let (true, Some(pip)) = (planner.spec.jupyter_lab, planner.pip.clone()) {
         planner.out.comment("JupyterLab.");
         let dialect = planner.context.dialect;
         let words = ["jupyterlab".to_owned()];
         let mut by_pip = settings(&pip);
-        let python = pip.python();
         by_pip
-            .open(format!(
-                "{python} -c 'import pip, sys; sys.exit(int(pip.__version__.split(\".\")[0]) < 20)' ||"
-            ))
-            .line(install(dialect, &pip, "--upgrade pip"))
+            .append(recent_pip(planner, &pip))
             .line(install(dialect, &pip, "jupyterlab"));
         let mut script = of_mirror(planner.spec);
         script.append(if pip.uv.is_some() {
@@ -94,6 +108,7 @@ pub(super) fn requested(planner: &mut Planner<'_>) {
         script.line(format!("export NETRC=/run/secrets/{}", secret.id()));
     }
     let mut by_pip = settings(&pip);
+    by_pip.append(recent_pip(planner, &pip));
     let own: Vec<String> = options(&set.options).chain(words.clone()).collect();
     let head = install(planner.context.dialect, &pip, "");
     by_pip.command(head.trim_end(), &own);
