@@ -329,7 +329,7 @@ async fn an_upload_whose_service_died_leaves_nothing_after_the_next_start() {
     installation.service.restart_in_place().await.unwrap();
     assert_eq!(catalog(&installation), Vec::<String>::new());
     let log = installation.service.log();
-    assert!(log.contains("removed what an upload left behind"), "{log}");
+    assert!(log.contains("removed an abandoned upload"), "{log}");
 }
 
 #[tokio::test]

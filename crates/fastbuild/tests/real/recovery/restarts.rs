@@ -127,13 +127,10 @@ async fn a_second_signal_ends_the_grace_time_of_a_running_build() {
         .wait_for_log("may go on for their grace time", patience)
         .await
         .unwrap();
-    assert!(!installation.service.log().contains("given back"));
+    assert!(!installation.service.log().contains("requeued build"));
     installation.service.stop().await.unwrap();
     assert!(
-        installation
-            .service
-            .log()
-            .contains("given back to the queue"),
+        installation.service.log().contains("requeued build"),
         "{}",
         installation.service.log()
     );

@@ -92,8 +92,12 @@ async fn looks(installation: &Installation) -> String {
     let ready = wait_for_readiness(installation, 503).await;
     let states = dependencies(&ready);
     assert_eq!(states[0], "database: bad");
+    // This machine's own disk and descriptors can be looked at without it.
+    let of_machine = ["disk: good", "open_files: good"];
     assert!(
-        states[1..].iter().all(|one| one.ends_with(": not_seen")),
+        states[1..]
+            .iter()
+            .all(|one| one.ends_with(": not_seen") || of_machine.contains(&one.as_str())),
         "{states:?}"
     );
     let database = &ready.json()["dependencies"][0];

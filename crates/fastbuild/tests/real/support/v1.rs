@@ -88,6 +88,16 @@ pub(crate) fn dependencies(reply: &Reply) -> Vec<String> {
         .collect()
 }
 
+/// The one dependency of a kind in an answer about readiness.
+pub(crate) fn dependency<'body>(body: &'body Value, kind: &str) -> &'body Value {
+    body["dependencies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|dependency| dependency["kind"] == kind)
+        .unwrap()
+}
+
 /// Asks whether the service is ready until the answer has a status.
 pub(crate) async fn wait_for_readiness(installation: &Installation, status: u16) -> Reply {
     eventually(format!("readiness is {status}"), TIMEOUT, || async {
