@@ -86,7 +86,7 @@ async fn an_orderly_end_gives_a_running_build_back() {
         .unwrap();
     installation.service.stop().await.unwrap();
     assert!(
-        installation.service.log().contains("given back"),
+        installation.service.log().contains("requeued build"),
         "{}",
         installation.service.log()
     );

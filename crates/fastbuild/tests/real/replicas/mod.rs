@@ -95,10 +95,13 @@ async fn what_one_is_told_is_in_force_on_the_other() {
 }
 
 #[tokio::test]
-async fn a_replica_with_another_key_is_refused_with_a_sentence() {
+async fn a_replica_without_the_key_is_refused_with_a_sentence() {
     let pair = Pair::configured().await;
     let directory = tempfile::tempdir().unwrap();
     let other = options(&pair.one.env, &directory).variable("DATABASE_URL", &pair.database.url);
     let refused = Service::start(other).await.unwrap_err().to_string();
-    assert!(refused.contains("restore the original key"), "{refused}");
+    assert!(
+        refused.contains("put the original key file back"),
+        "{refused}"
+    );
 }
