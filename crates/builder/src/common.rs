@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fastbuild_spec::failure::{Failure, ReasonCode};
-use fastbuild_store::{Store, StoreError};
+use fastbuild_store::Store;
 use jiff::Timestamp;
 
 use crate::{clock::SharedClock, metrics::Metrics, options::Options};
@@ -22,12 +22,6 @@ impl Common {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
-}
-
-/// A fault of the store: its own text is for the log, people get the failure.
-pub(crate) fn stored(error: &StoreError) -> Failure {
-    tracing::error!(%error, "the store failed");
-    error.failure()
 }
 
 /// A fault of ours, with the detail for whoever reads the log of failures.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastbuild_spec::failure::Failure;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{Common, stored};
+use crate::common::Common;
 
 /// A lease and who wants it.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ impl Lease<'_> {
             .common
             .store
             .acquire_lease(self.name, self.holder, self.duration, now);
-        acquired.await.map_err(|error| stored(&error))
+        acquired.await.map_err(Failure::from)
     }
 
     /// Renews it until `released`; `false` once another process holds it. A query is never dropped
@@ -55,6 +55,6 @@ impl Lease<'_> {
     pub(crate) async fn release(self) -> Result<(), Failure> {
         let now = self.common.now();
         let released = self.common.store.release_lease(self.name, self.holder, now);
-        released.await.map_err(|error| stored(&error))
+        released.await.map_err(Failure::from)
     }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use fastbuild_spec::requeue::RequeueReason;
+use fastbuild_spec::{failure::Failure, requeue::RequeueReason};
 use fastbuild_store::Build;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,6 @@ use crate::{
     background::{Nudge, every},
     builder::Builder,
     callbacks::message::callback_of,
-    common::stored,
 };
 
 impl Builder {
@@ -73,7 +72,7 @@ impl Builder {
             self.store()
                 .requeue_orphans(all, &|build: &Build| callback_of(build, &headers, now), now)
                 .await
-                .map_err(|error| stored(&error))
+                .map_err(Failure::from)
         };
         let reconciled = match requeued.await {
             Ok(reconciled) => reconciled,

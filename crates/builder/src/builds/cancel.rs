@@ -3,7 +3,7 @@
 use fastbuild_spec::failure::{Failure, ReasonCode};
 use fastbuild_store::{Build, CancelOutcome};
 
-use crate::{builds::Builds, callbacks::message::callback_of, common::stored};
+use crate::{builds::Builds, callbacks::message::callback_of};
 
 impl Builds {
     /// Stops a build: a queued one ends at once, a running one as soon as its engine lets go.
@@ -22,8 +22,7 @@ impl Builds {
                 &|build: &Build| callback_of(build, &headers, now),
                 now,
             )
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         match outcome {
             CancelOutcome::Ended(build) => {
                 self.common.metrics.build_ended(&build);

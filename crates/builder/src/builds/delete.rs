@@ -11,7 +11,7 @@ use fastbuild_store::{Build, DEFAULT_ENGINE, DeleteOutcome, LifetimeKind};
 
 use crate::{
     builds::{Builds, files},
-    common::{internal, stored},
+    common::internal,
     engines::context::EngineContext,
     images::parse_image,
 };
@@ -27,8 +27,7 @@ impl Builds {
             .common
             .store
             .build(build_id)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .ok_or_else(|| Failure::build_not_found(build_id))?;
         if !build.state.is_terminal() {
             return Err(still_running(build_id));
@@ -86,8 +85,7 @@ impl Builds {
             .common
             .store
             .build(build_id)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .ok_or_else(|| Failure::build_not_found(build_id))?;
         if !build.state.is_terminal() {
             return Err(still_running(build_id));
@@ -97,12 +95,7 @@ impl Builds {
         if let Err(error) = files::remove_folder(task_dir, &build.work_dir_name).await {
             return Err(folder_stays(&task_dir.join(&build.work_dir_name), &error));
         }
-        let outcome = self
-            .common
-            .store
-            .delete_build(build_id)
-            .await
-            .map_err(|error| stored(&error))?;
+        let outcome = self.common.store.delete_build(build_id).await?;
         match outcome {
             DeleteOutcome::Deleted(_) => {
                 tracing::info!(build = build_id, "build forgotten");

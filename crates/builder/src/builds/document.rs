@@ -10,7 +10,7 @@ use fastbuild_store::{Build, BuildId, IdempotencyKey, StoredResponse};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::{builds::Builds, builds::submit::Submitted, common::stored};
+use crate::{builds::Builds, builds::submit::Submitted};
 
 /// What became of a build document.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Builds {
                 if let Some(key) = &key {
                     let store = &self.common.store;
                     let written = store.store_response(&key.name, &answer).await;
-                    written.map_err(|error| stored(&error))?;
+                    written.map_err(Failure::from)?;
                 }
                 Ok(Submission { build_id, answer })
             }
@@ -98,8 +98,7 @@ impl Builds {
             return Ok(Replay::Answered(Submission { build_id, answer }));
         }
         let build = self.common.store.build(build_id).await;
-        build
-            .map_err(|error| stored(&error))?
+        build?
             .map(Replay::Unanswered)
             .ok_or_else(|| Failure::build_not_found(build_id))
     }
@@ -112,12 +111,7 @@ impl Builds {
         let Some(key) = key else {
             return Ok(None);
         };
-        let kept = self
-            .common
-            .store
-            .stored_response(&key.name)
-            .await
-            .map_err(|error| stored(&error))?;
+        let kept = self.common.store.stored_response(&key.name).await?;
         match kept {
             Some(kept) if kept.request_hash != key.request_hash => Err(Failure::new(
                 ReasonCode::IdempotencyKeyReused,
@@ -148,8 +142,7 @@ impl Builds {
             .common
             .store
             .profile_by_name(&base)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .ok_or_else(|| not_looked_at(&base))?
             .profile;
         let context = PlanContext {

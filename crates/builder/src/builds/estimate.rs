@@ -9,7 +9,7 @@ use fastbuild_spec::{
 use fastbuild_store::{HealthState, NamedEngine, QueuePosition, TypicalDuration};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{builds::Builds, common::stored};
+use crate::builds::Builds;
 
 /// Where a build stands and when it may be done, by what this service has seen so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,21 +36,14 @@ impl Builds {
         let store = &self.common.store;
         let Some(build) = store
             .build(build_id)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .filter(|build| !build.state.is_terminal())
         else {
             return Ok(None);
         };
-        let usual = store
-            .typical_duration(build_id)
-            .await
-            .map_err(|error| stored(&error))?;
+        let usual = store.typical_duration(build_id).await?;
         let place = if build.state == BuildState::Queued {
-            store
-                .queue_position(build_id)
-                .await
-                .map_err(|error| stored(&error))?
+            store.queue_position(build_id).await?
         } else {
             None
         };
@@ -83,7 +76,7 @@ impl Builds {
             return Ok(Some(outage.sentence()));
         }
         let engines = self.common.store.engines().await;
-        let engines = engines.map_err(|error| stored(&error))?;
+        let engines = engines?;
         let is_down = |engine: &NamedEngine| engine.health.state == HealthState::Down;
         if !engines.iter().all(is_down) {
             return Ok(None);
@@ -100,12 +93,7 @@ impl Builds {
 
     /// How many builds can run at a time, on all engines that take builds.
     async fn places(&self) -> Result<u64, Failure> {
-        let engines = self
-            .common
-            .store
-            .engines()
-            .await
-            .map_err(|error| stored(&error))?;
+        let engines = self.common.store.engines().await?;
         let places = engines
             .iter()
             .filter(|engine| !engine.draining && engine.health.state != HealthState::Down)

@@ -6,7 +6,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{Build, CallbackOutcome, DEFAULT_ENGINE, EnqueueError, RetryOutcome};
 
-use crate::{builds::Builds, callbacks::message::callback_of, common::stored};
+use crate::{builds::Builds, callbacks::message::callback_of};
 
 impl Builds {
     /// Begins a build again that has ended: from its start, from the push of the image it made, or
@@ -33,8 +33,7 @@ impl Builds {
         self.common
             .store
             .build(build_id)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .ok_or_else(|| Failure::build_not_found(build_id))
     }
 
@@ -45,7 +44,7 @@ impl Builds {
             .retry(build_id, from, self.common.now())
             .await
             .map_err(|error| match error {
-                EnqueueError::Store(error) => stored(&error),
+                EnqueueError::Store(error) => error.into(),
                 taken @ EnqueueError::TargetTaken { .. } => taken.failure(),
             })?;
         match outcome {
@@ -76,8 +75,7 @@ impl Builds {
                 &|build: &Build| callback_of(build, &headers, now),
                 now,
             )
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         match outcome {
             CallbackOutcome::Due => Ok(()),
             CallbackOutcome::NotFound => Err(Failure::build_not_found(build_id)),

@@ -13,12 +13,7 @@ use fastbuild_spec::{
 use fastbuild_store::{Build, EnqueueError, IdempotencyKey, NewBuild};
 use serde_json::Value;
 
-use crate::{
-    builds::Builds,
-    builds::files::REQUEST_FILE,
-    clock::work_dir_name,
-    common::{internal, stored},
-};
+use crate::{builds::Builds, builds::files::REQUEST_FILE, clock::work_dir_name, common::internal};
 
 /// A build that was taken.
 #[derive(Debug)]
@@ -75,7 +70,7 @@ impl Builds {
             )
             .await
             .map_err(|error| match error {
-                EnqueueError::Store(error) => stored(&error),
+                EnqueueError::Store(error) => error.into(),
                 taken @ EnqueueError::TargetTaken { .. } => taken.failure(),
             })?;
         crash::pass(CrashPoint::Queued);
@@ -111,8 +106,7 @@ impl Builds {
             .common
             .store
             .profile_by_name(&base)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .map(|known| known.profile);
         let fits = |profile: &ImageProfile| plan::check(spec, Some(profile), catalog);
         match known {

@@ -10,9 +10,7 @@ use fastbuild_spec::{
 use fastbuild_store::{NewDelivery, OutgoingDelivery, SecretHeaders};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-use crate::{
-    callbacks::Callbacks, callbacks::deliver::is_success, clock::local_time, common::stored,
-};
+use crate::{callbacks::Callbacks, callbacks::deliver::is_success, clock::local_time};
 
 /// One try of a callback, as it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +66,7 @@ impl Callbacks {
                 )])
             })?;
         }
-        let last = self
-            .common
-            .store
-            .last_delivery()
-            .await
-            .map_err(|error| stored(&error))?;
+        let last = self.common.store.last_delivery().await?;
         let in_force = self.headers().await?;
         let (build_id, delivery) = match (last, url) {
             (Some(last), url) => repeated(last, url, &in_force),
@@ -93,8 +86,7 @@ impl Callbacks {
                 is_success(&tried),
                 self.common.now(),
             )
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         let took = tried.ended_at.duration_since(tried.started_at);
         Ok(CallbackTry {
             failure: delivery_failure(&delivery.url, tried.status, tried.error.as_deref()),
@@ -131,8 +123,7 @@ impl Callbacks {
             .common
             .store
             .redeliver(delivery_id, &headers, self.common.now())
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         if found {
             return Ok(());
         }
@@ -167,7 +158,7 @@ impl Callbacks {
             .store
             .redeliver_failed(since, &headers, self.common.now())
             .await
-            .map_err(|error| stored(&error))
+            .map_err(Failure::from)
     }
 
     /// Sets the secret callbacks are signed with; an empty text turns signing off.
@@ -185,7 +176,7 @@ impl Callbacks {
             .store
             .add_callback_secret(secret.as_ref(), self.common.now())
             .await
-            .map_err(|error| stored(&error))
+            .map_err(Failure::from)
     }
 
     /// Whether callbacks are signed, and where the secret comes from.
@@ -193,12 +184,7 @@ impl Callbacks {
     /// # Errors
     /// `Internal` when the database does not answer.
     pub async fn signing_origin(&self) -> Result<SigningOrigin, Failure> {
-        let set = self
-            .common
-            .store
-            .callback_secret()
-            .await
-            .map_err(|error| stored(&error))?;
+        let set = self.common.store.callback_secret().await?;
         Ok(match (set, &self.common.options.callbacks.signing_secret) {
             (Some(set), _) => SigningOrigin::Set {
                 signing: set.secret.is_some(),
@@ -211,12 +197,7 @@ impl Callbacks {
 
     /// The secret in force: the one set last while the service ran, or else the configuration's.
     pub(crate) async fn signing_secret(&self) -> Result<Option<SigningSecret>, Failure> {
-        let set = self
-            .common
-            .store
-            .callback_secret()
-            .await
-            .map_err(|error| stored(&error))?;
+        let set = self.common.store.callback_secret().await?;
         Ok(match set {
             Some(set) => set.secret,
             None => self.common.options.callbacks.signing_secret.clone(),

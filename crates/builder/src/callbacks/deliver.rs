@@ -31,7 +31,6 @@ use tracing::Instrument as _;
 use crate::{
     background::{Nudge, rounds},
     callbacks::Callbacks,
-    common::stored,
 };
 
 /// Tries under way at a time in this process.
@@ -140,8 +139,7 @@ impl Callbacks {
             .common
             .store
             .claim_deliveries(running.room(), lease, now)
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         for claimed in claimed {
             let span = tracing::info_span!("callback", build_id = claimed.delivery.build_id);
             let receiver = claimed.receiver.clone();
@@ -153,12 +151,7 @@ impl Callbacks {
             // The end of any of them wakes us.
             return Ok(POLL_INTERVAL);
         }
-        let next = self
-            .common
-            .store
-            .next_delivery_at(&room, now)
-            .await
-            .map_err(|error| stored(&error))?;
+        let next = self.common.store.next_delivery_at(&room, now).await?;
         Ok(next.map_or(POLL_INTERVAL, |at| {
             let wait = at.duration_since(self.common.now());
             Duration::try_from(wait)

@@ -4,21 +4,12 @@ use fastbuild_spec::{callback::CallbackBody, failure::Failure, settings::Callbac
 use fastbuild_store::{Build, NewDelivery};
 use jiff::Timestamp;
 
-use crate::{
-    callbacks::Callbacks,
-    clock::local_time,
-    common::{internal, stored},
-};
+use crate::{callbacks::Callbacks, clock::local_time, common::internal};
 
 impl Callbacks {
     /// The headers of callbacks that are in force.
     pub(crate) async fn headers(&self) -> Result<CallbackHeaders, Failure> {
-        let settings = self
-            .common
-            .store
-            .settings()
-            .await
-            .map_err(|error| stored(&error))?;
+        let settings = self.common.store.settings().await?;
         Ok(settings.callback_headers)
     }
 }

@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     background::{Nudge, every},
     cleanup::Cleanup,
-    common::stored,
     engines::context::EngineContext,
 };
 
@@ -96,8 +95,7 @@ impl Cleanup {
                 .common
                 .store
                 .images_unused_since(context.engine.address(), self.common.now())
-                .await
-                .map_err(|error| stored(&error))?;
+                .await?;
             let held = context.engine.images_in_containers().await;
             let held = held.map_err(|error| error.failure())?;
             for life in unused {
@@ -136,7 +134,7 @@ impl Cleanup {
             at: self.common.now().as_microsecond(),
         };
         let noted = self.common.store.note_disk(&context.name, disk).await;
-        noted.map_err(|error| stored(&error))?;
+        noted?;
         Ok(usage)
     }
 }

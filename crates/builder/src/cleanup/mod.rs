@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     background::{Nudge, every, lease::Lease},
     builds::files,
-    common::{Common, stored},
+    common::Common,
     engines::{Engines, context::EngineContext},
     images::Images,
 };
@@ -77,8 +77,7 @@ impl Cleanup {
             .common
             .store
             .images_unused_since(context.engine.address(), cutoff)
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         if unused.is_empty() {
             return Ok(Vec::new());
         }
@@ -116,12 +115,7 @@ impl Cleanup {
         // one queued after it pulls the image anew.
         let lock = self.images.lock(context, &life.image_name);
         let _one_at_a_time = lock.lock().await;
-        let user = self
-            .common
-            .store
-            .build_using(&life.image_name)
-            .await
-            .map_err(|error| stored(&error))?;
+        let user = self.common.store.build_using(&life.image_name).await?;
         if user.is_some() {
             return Ok(false);
         }
@@ -152,8 +146,7 @@ impl Cleanup {
                         life.generated_at,
                         now,
                     )
-                    .await
-                    .map_err(|error| stored(&error))?;
+                    .await?;
                 Ok(false)
             }
         }
@@ -172,8 +165,7 @@ impl Cleanup {
                 .common
                 .store
                 .uncleaned_builds(cutoff, after, BATCH)
-                .await
-                .map_err(|error| stored(&error))?;
+                .await?;
             let Some(last) = batch.last() else {
                 return Ok(cleaned);
             };
@@ -188,7 +180,7 @@ impl Cleanup {
                 }
                 let now = self.common.now();
                 let done = self.common.store.clean_build(build.build_id, now).await;
-                cleaned += u64::from(done.map_err(|error| stored(&error))?);
+                cleaned += u64::from(done?);
             }
         }
     }
@@ -202,12 +194,7 @@ impl Cleanup {
         let cutoff = self.days_ago(retention_days);
         let mut cleaned = 0;
         loop {
-            let pruned = self
-                .common
-                .store
-                .prune_deliveries(cutoff, BATCH)
-                .await
-                .map_err(|error| stored(&error))?;
+            let pruned = self.common.store.prune_deliveries(cutoff, BATCH).await?;
             cleaned += pruned;
             if pruned < BATCH {
                 return Ok(cleaned);
@@ -284,12 +271,7 @@ impl Cleanup {
         if !self.engines.missing_settings().await?.is_empty() {
             return Ok(false);
         }
-        let last = self
-            .common
-            .store
-            .last_cleanup()
-            .await
-            .map_err(|error| stored(&error))?;
+        let last = self.common.store.last_cleanup().await?;
         let interval = self.common.options.cleaning.interval;
         Ok(last.is_none_or(|last| {
             let since = self.common.now().duration_since(last);
@@ -322,11 +304,7 @@ impl Cleanup {
             bytes => self.build_cache(bytes).await,
         };
         let (tasks, callbacks, images, cache) = (tasks?, callbacks?, images?, cache?);
-        self.common
-            .store
-            .cleaned(self.common.now())
-            .await
-            .map_err(|error| stored(&error))?;
+        self.common.store.cleaned(self.common.now()).await?;
         tracing::info!(
             builds = tasks,
             callbacks,

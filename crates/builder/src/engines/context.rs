@@ -7,7 +7,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::{DEFAULT_ENGINE, HealthState, SettingsRevisions};
 
-use crate::{common::stored, engines::Engines};
+use crate::engines::Engines;
 
 /// An engine and the registry in force.
 #[derive(Debug, Clone)]
@@ -31,12 +31,7 @@ impl Engines {
     /// # Errors
     /// `NotConfigured`; `NotFound` for an engine that is not there any more.
     pub(crate) async fn context(&self, name: &str) -> Result<EngineContext, Failure> {
-        let (settings, mut revisions) = self
-            .common
-            .store
-            .settings_in_force()
-            .await
-            .map_err(|error| stored(&error))?;
+        let (settings, mut revisions) = self.common.store.settings_in_force().await?;
         let missing = missing(&settings);
         let (Some(registry), Some(server), []) = (
             settings.registry,
@@ -52,8 +47,7 @@ impl Engines {
                 .common
                 .store
                 .engine_settings(name)
-                .await
-                .map_err(|error| stored(&error))?
+                .await?
                 .ok_or_else(|| no_such_engine(name))?;
             revisions.engine = Some(named.revision);
             named.server
@@ -72,12 +66,7 @@ impl Engines {
     /// As [`Builder::engine_context`].
     pub(crate) async fn contexts(&self) -> Result<Vec<EngineContext>, Failure> {
         let mut contexts = vec![self.default_context().await?];
-        let engines = self
-            .common
-            .store
-            .engines()
-            .await
-            .map_err(|error| stored(&error))?;
+        let engines = self.common.store.engines().await?;
         for engine in engines {
             if engine.name == DEFAULT_ENGINE {
                 continue;
@@ -98,12 +87,7 @@ impl Engines {
     /// # Errors
     /// As [`Builder::engine_context`].
     pub(crate) async fn available_context(&self) -> Result<EngineContext, Failure> {
-        let engines = self
-            .common
-            .store
-            .engines()
-            .await
-            .map_err(|error| stored(&error))?;
+        let engines = self.common.store.engines().await?;
         let mut at_hand = engines
             .iter()
             .filter(|engine| !engine.draining && engine.health.state != HealthState::Down)
@@ -120,12 +104,7 @@ impl Engines {
     /// # Errors
     /// [`ReasonCode::Internal`] when the database does not answer.
     pub async fn missing_settings(&self) -> Result<Vec<&'static str>, Failure> {
-        let settings = self
-            .common
-            .store
-            .settings()
-            .await
-            .map_err(|error| stored(&error))?;
+        let settings = self.common.store.settings().await?;
         Ok(missing(&settings))
     }
 }

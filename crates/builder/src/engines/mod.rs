@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    common::{Common, stored},
+    common::Common,
     engines::{
         context::{engine, no_such_engine, prove},
         labels::Labels,
@@ -90,7 +90,7 @@ impl Engines {
     /// `NotFound`.
     pub async fn get(&self, name: &str) -> Result<NamedEngine, Failure> {
         let engines = self.common.store.engines().await;
-        let engines = engines.map_err(|error| stored(&error))?;
+        let engines = engines?;
         let found = engines.into_iter().find(|engine| engine.name == name);
         found.ok_or_else(|| no_such_engine(name))
     }
@@ -120,7 +120,7 @@ impl Engines {
         self.prove_server(&new.server).await?;
         let (name, address) = (new.name.clone(), address(&new.server));
         let change = self.common.store.add_engine(new, self.common.now()).await;
-        self.applied(&name, &address, change.map_err(|error| stored(&error))?)?;
+        self.applied(&name, &address, change?)?;
         tracing::info!(engine = name, address, "engine added");
         self.get(&name).await
     }
@@ -143,8 +143,7 @@ impl Engines {
             .common
             .store
             .engine_settings(name)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .ok_or_else(|| no_such_engine(name))?;
         let new = NewEngine {
             name: name.to_owned(),
@@ -165,7 +164,7 @@ impl Engines {
             .store
             .change_engine(new, self.common.now())
             .await;
-        self.applied(name, &address, change.map_err(|error| stored(&error))?)?;
+        self.applied(name, &address, change?)?;
         tracing::info!(engine = name, address, "engine changed");
         self.get(name).await
     }
@@ -179,7 +178,7 @@ impl Engines {
         self.get(name).await?;
         let now = self.common.now();
         let change = self.common.store.drain_engine(name, draining, now).await;
-        self.applied(name, "", change.map_err(|error| stored(&error))?)?;
+        self.applied(name, "", change?)?;
         tracing::info!(engine = name, draining, "engine drained or undrained");
         self.get(name).await
     }
@@ -206,7 +205,7 @@ impl Engines {
             .store
             .remove_engine(name, self.common.now())
             .await;
-        match outcome.map_err(|error| stored(&error))? {
+        match outcome? {
             RemoveOutcome::Removed => {
                 tracing::info!(engine = name, "engine removed");
                 Ok(())
@@ -237,15 +236,14 @@ impl Engines {
             .common
             .store
             .engine_settings(name)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .ok_or_else(|| no_such_engine(name))?;
         let engine = engine(&settings.server)?;
         let asked = Instant::now();
         let info = engine.ping().await.map_err(|error| error.failure())?;
         let answered_in = asked.elapsed();
         let settings = self.common.store.settings().await;
-        let login = match settings.map_err(|error| stored(&error))?.registry {
+        let login = match settings?.registry {
             Some(registry) => {
                 let asked = Instant::now();
                 let login = engine.login(&registry).await;
@@ -263,7 +261,7 @@ impl Engines {
 
     async fn prove_server(&self, server: &DockerServerSettings) -> Result<(), Failure> {
         let settings = self.common.store.settings().await;
-        let settings = settings.map_err(|error| stored(&error))?;
+        let settings = settings?;
         prove(server, settings.registry.as_ref()).await
     }
 

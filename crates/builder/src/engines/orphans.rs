@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     background::{Nudge, rounds},
-    common::stored,
     engines::{Engines, context::EngineContext},
 };
 
@@ -91,7 +90,7 @@ impl Engines {
             );
         }
         let orphans = self.common.store.orphaned_images(&context.name).await;
-        let orphans = orphans.map_err(|error| stored(&error))?;
+        let orphans = orphans?;
         let mut unsettled = false;
         for orphan in orphans {
             self.remove_orphaned_image(context, &orphan).await?;
@@ -101,7 +100,7 @@ impl Engines {
                 continue;
             }
             let forgotten = self.common.store.forget_orphaned_image(&orphan).await;
-            forgotten.map_err(|error| stored(&error))?;
+            forgotten?;
         }
         Ok(unsettled)
     }
@@ -119,7 +118,7 @@ impl Engines {
             return Ok(());
         };
         let build = self.common.store.build(orphan.build_id).await;
-        let build = build.map_err(|error| stored(&error))?;
+        let build = build?;
         let is_wanted =
             |build: Build| is_wanted(&build, &context.name, &found.image.id, found.attempt);
         if build.is_some_and(is_wanted) {

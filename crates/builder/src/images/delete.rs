@@ -9,7 +9,6 @@ use fastbuild_store::{ImageKind, LifetimeKind};
 use jiff::Timestamp;
 
 use crate::{
-    common::stored,
     engines::context::EngineContext,
     images::{Images, parse_image},
 };
@@ -38,8 +37,7 @@ impl Images {
             .common
             .store
             .images_named(&image.name(), image.tag())
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         // A name with a digest is one image; the tag it lacks is nobody else's to lose.
         rows.retain(|row| image.digest().is_none() || row.digest.as_deref() == image.digest());
         let built = rows.iter().any(|row| row.kind == ImageKind::Customized);
@@ -61,11 +59,7 @@ impl Images {
             return Err(no_such_image(&image));
         }
         for row in &rows {
-            self.common
-                .store
-                .delete_image(row.id)
-                .await
-                .map_err(|error| stored(&error))?;
+            self.common.store.delete_image(row.id).await?;
         }
         tracing::info!(%image, was_there, "image removed");
         Ok(DeletedImage {
@@ -111,8 +105,7 @@ impl Images {
                 since.unwrap_or(now),
                 now,
             )
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         Ok(true)
     }
 
@@ -121,12 +114,7 @@ impl Images {
     /// # Errors
     /// `InUse`.
     pub(crate) async fn refuse_while_used(&self, image: &ImageReference) -> Result<(), Failure> {
-        let user = self
-            .common
-            .store
-            .build_using(&image.to_string())
-            .await
-            .map_err(|error| stored(&error))?;
+        let user = self.common.store.build_using(&image.to_string()).await?;
         match user {
             None => Ok(()),
             Some(build_id) => Err(Failure::new(

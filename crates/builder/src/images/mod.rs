@@ -22,7 +22,7 @@ use fastbuild_store::{Image, ImageKind, ImageSeen, NewBaseImage};
 use tokio::sync::OnceCell;
 
 use crate::{
-    common::{Common, internal, stored},
+    common::{Common, internal},
     engines::{Engines, context::EngineContext, labels::Label},
     images::{registry_monitor::RegistryMonitor, registry_retry::RetrySchedule},
     keyed_locks::KeyedLocks,
@@ -326,7 +326,7 @@ impl Images {
             .store
             .image_seen(seen, self.common.now())
             .await
-            .map_err(|error| stored(&error))
+            .map_err(Failure::from)
     }
 
     /// Registers an image as a base image that people choose from, or renews what is known of it.
@@ -360,8 +360,7 @@ impl Images {
         self.common
             .store
             .put_base_image(&new, self.common.now())
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         tracing::info!(image = %new.reference, "base image registered");
         self.base_image(&new.reference).await?.ok_or_else(|| {
             internal(&format!(
@@ -389,7 +388,7 @@ impl Images {
                     .store
                     .put_base_image(&new, self.common.now())
                     .await
-                    .map_err(|error| stored(&error))
+                    .map_err(Failure::from)
             };
             if let Err(failure) = registered.await {
                 tracing::error!(image = %reference, %failure, "the configured base image could not be registered");
@@ -402,8 +401,7 @@ impl Images {
             .common
             .store
             .images_named(&reference.name(), reference.tag())
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         Ok(named
             .into_iter()
             .find(|image| image.kind == ImageKind::Base))
@@ -417,12 +415,7 @@ impl Images {
         found: &ImageFound,
         label: &Label,
     ) -> Result<(ImageProfile, bool), Failure> {
-        let known = self
-            .common
-            .store
-            .profile(&found.id)
-            .await
-            .map_err(|error| stored(&error))?;
+        let known = self.common.store.profile(&found.id).await?;
         let was_known = known.is_some();
         engine.require_platform(image, found).await?;
         plan::check_base_image(image, &found.config)?;
@@ -450,8 +443,7 @@ impl Images {
         self.common
             .store
             .put_profile(&profile, &image.to_string(), self.common.now())
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         self.common.metrics.profiled(was_known);
         Ok((profile, was_known))
     }

@@ -24,7 +24,7 @@ use strum::{Display, IntoStaticStr};
 
 use crate::{
     callbacks::{Callbacks, admin::SigningOrigin},
-    common::{Common, internal, stored},
+    common::{Common, internal},
     engines::context::{engine, no_such_engine},
     images::Images,
 };
@@ -148,18 +148,8 @@ impl Readiness {
     pub async fn check(&self, limit: Duration) -> Vec<Dependency> {
         let begun = Instant::now();
         let read = async {
-            let settings = self
-                .common
-                .store
-                .settings()
-                .await
-                .map_err(|error| stored(&error))?;
-            let engines = self
-                .common
-                .store
-                .engines()
-                .await
-                .map_err(|error| stored(&error))?;
+            let settings = self.common.store.settings().await?;
+            let engines = self.common.store.engines().await?;
             let signing = self.callbacks.signing_origin().await?;
             let before = self.common.now();
             let time = self.common.store.database_time().await?;
@@ -350,8 +340,7 @@ impl Readiness {
                 .common
                 .store
                 .engine_settings(name)
-                .await
-                .map_err(|error| stored(&error))?
+                .await?
                 .ok_or_else(|| no_such_engine(name))?;
             let engine = engine(&settings.server)?;
             let info = engine.ping().await.map_err(|error| error.failure())?;

@@ -13,7 +13,7 @@ use fastbuild_spec::{
 use fastbuild_store::NewSettings;
 
 use crate::{
-    common::{Common, stored},
+    common::Common,
     engines::{Engines, context::prove},
 };
 
@@ -64,12 +64,7 @@ impl SettingsAdmin {
     /// # Errors
     /// What the engine or the registry answered.
     pub async fn update_registry(&self, registry: RegistrySettings) -> Result<(), Failure> {
-        let settings = self
-            .common
-            .store
-            .settings()
-            .await
-            .map_err(|error| stored(&error))?;
+        let settings = self.common.store.settings().await?;
         if let Some(server) = &settings.docker_server {
             prove(server, Some(&registry)).await?;
         }
@@ -88,12 +83,7 @@ impl SettingsAdmin {
     /// # Errors
     /// What the engine or the registry answered.
     pub async fn update_docker_server(&self, server: DockerServerSettings) -> Result<(), Failure> {
-        let settings = self
-            .common
-            .store
-            .settings()
-            .await
-            .map_err(|error| stored(&error))?;
+        let settings = self.common.store.settings().await?;
         prove(&server, settings.registry.as_ref()).await?;
         self.add(NewSettings {
             docker_server: Some(server),
@@ -121,8 +111,7 @@ impl SettingsAdmin {
         self.common
             .store
             .add_settings(settings, self.common.now())
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         Ok(())
     }
 }

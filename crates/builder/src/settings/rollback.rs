@@ -6,7 +6,7 @@ use fastbuild_spec::{
 };
 use fastbuild_store::SettingsKind;
 
-use crate::{common::stored, engines::context::prove, settings::SettingsAdmin};
+use crate::{engines::context::prove, settings::SettingsAdmin};
 
 impl SettingsAdmin {
     /// Puts what a row of a history said in force again, as a new row. A registry or an engine must
@@ -19,15 +19,9 @@ impl SettingsAdmin {
             .common
             .store
             .settings_of_revision(kind, revision)
-            .await
-            .map_err(|error| stored(&error))?
+            .await?
             .ok_or_else(|| no_such_revision(kind, revision))?;
-        let in_force = self
-            .common
-            .store
-            .settings()
-            .await
-            .map_err(|error| stored(&error))?;
+        let in_force = self.common.store.settings().await?;
         if let Some(server) = &again.docker_server {
             prove(server, in_force.registry.as_ref()).await?;
         }

@@ -13,7 +13,7 @@ use fastbuild_store::{FinishedImage, ImageProvenance};
 use jiff::Timestamp;
 
 use crate::{
-    common::{internal, stored},
+    common::internal,
     images::log,
     worker::{attempt::Attempt, plan_lock::PlanLock, strategy::BuildStrategy},
 };
@@ -128,8 +128,7 @@ impl Attempt<'_> {
             .common
             .store
             .made_by_plan(&key.key, since, MAX_CANDIDATES)
-            .await
-            .map_err(|error| stored(&error))?;
+            .await?;
         let mut reason = BuildReason::NoneEqual;
         for candidate in candidates {
             let maker = candidate.made_by.unwrap_or(candidate.build_id);
